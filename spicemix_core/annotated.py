@@ -1,0 +1,90 @@
+"""AnnData, the field's container: reading the input of a fit from it and writing the results back."""
+
+import numpy as np
+
+
+def read_samples(adata, sample_key, graph_key, layer):
+    """Split an AnnData object into samples.
+
+    Parameters
+    ----------
+    adata : AnnData
+    sample_key : str or None
+        Column of ``obs``; ``None`` means one sample.
+    graph_key : str or None
+        Key of ``obsp``; ``None`` means no space.
+    layer : str or None
+
+    Returns
+    -------
+    expressions, graphs : lists
+        As :func:`spicemix_core.samples.check_samples` takes them.
+    rows : list of integer arrays
+        The rows of ``adata`` of each sample.
+
+    Raises
+    ------
+    KeyError
+        Unknown sample, graph or layer key.
+    ValueError
+        Cells without a sample, or edges between samples.
+    """
+    expression = adata.X if layer is None else _lookup(adata.layers, layer, "layers")
+    if expression is None:
+        raise ValueError("adata.X is empty; put normalised expression there or name a layer")
+    rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
+    expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
+    if graph_key is None:
+        return expressions, None, rows
+    if graph_key not in adata.obsp:
+        place = " (coordinates are in obsm['spatial'])" if "spatial" in adata.obsm else ""
+        raise KeyError(f"obsp has no neighbour graph {graph_key!r}{place}; build one with spicemix_core.graphs, or fit "
+                       "with spatial=False")  # fmt: skip
+    graph = adata.obsp[graph_key].tocsr()
+    _check_no_edge_between(graph, rows)
+    return expressions, [graph[r][:, r] for r in rows], rows
+
+
+def _lookup(mapping, key, name):
+    if key not in mapping:
+        raise KeyError(f"{name} has no {key!r}; it has {', '.join(map(repr, mapping)) or 'nothing'}")
+    return mapping[key]
+
+
+def _rows_by_sample(adata, sample_key):
+    samples = _lookup(adata.obs, sample_key, "obs")
+    if samples.isna().any():
+        raise ValueError(f"obs[{sample_key!r}] is missing for {samples.isna().sum()} cells, the first is "
+                         f"{adata.obs_names[samples.isna()][0]!r}; name a sample for each cell or drop them")  # fmt: skip
+    labels = samples.to_numpy()
+    return [np.flatnonzero(labels == name) for name in samples.unique()]
+
+
+def _check_no_edge_between(graph, rows):
+    if len(rows) == 1:
+        return
+    sample_of = np.empty(graph.shape[0], dtype=int)
+    for i, r in enumerate(rows):
+        sample_of[r] = i
+    edges = graph.tocoo()
+    crossing = sample_of[edges.row] != sample_of[edges.col]
+    if crossing.any():
+        raise ValueError(f"the graph has {crossing.sum() // 2} edges between cells of different samples; build it one "
+                         "sample at a time with spicemix_core.graphs.graph_by_sample")  # fmt: skip
+
+
+def write_results(adata, model, rows):
+    """Write states, metagenes, affinity and history of a fitted model into ``adata``."""
+    states = np.empty((adata.n_obs, model.metagenes_.shape[1]))
+    for r, x in zip(rows, model.latent_states_, strict=True):
+        states[r] = x
+    adata.obsm["X_spicemix"] = states
+    adata.varm["metagenes"] = model.metagenes_
+    adata.uns["spicemix"] = {
+        "affinity": model.affinity_,
+        "noise": model.noise_,
+        "scaling": model.scaling_,
+        "history": model.history_.reset_index(),
+        "converged": model.converged_,
+        "parameters": {k: v for k, v in model.get_params().items() if isinstance(v, (int, float, str))},
+    }

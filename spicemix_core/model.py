@@ -1,0 +1,227 @@
+r"""SpiceMix: non-negative matrix factorisation joined with a hidden Markov random field (NMF-HMRF).
+
+The estimator's ``fit`` reads as Algorithm 1 of the paper; each line is one call into the module that bears its name.
+"""
+
+import time
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+
+from spicemix_core.affinity import affinity_objective, update_affinity
+from spicemix_core.annotated import read_samples, write_results
+from spicemix_core.initialization import initialize
+from spicemix_core.latent_states import update_latent_states
+from spicemix_core.metagenes import squared_residual, update_metagenes, update_noise
+from spicemix_core.progress import progress
+from spicemix_core.samples import check_samples
+
+
+@dataclass(frozen=True)
+class State:
+    """All that changes during a fit: Theta = (M, S, sigma_y) and X = s z, in scaled units."""
+
+    metagenes: np.ndarray
+    affinity: np.ndarray
+    noise: float
+    proportions: np.ndarray
+    sizes: np.ndarray
+
+    @property
+    def states(self):
+        return self.sizes[:, None] * self.proportions
+
+
+class SpiceMix(BaseEstimator):
+    r"""Metagenes, their proportions in every cell, and the spatial affinity between them.
+
+    The model (paper eq. 1-6; book ``eq-factorisation`` to ``eq-affinity-prior``): expression
+    :math:`Y = X M^\top + E` with Gaussian noise, metagenes M on the simplex, states :math:`x_i = s_i z_i \ge 0` with
+    prior :math:`e^{-\lambda_x s_i}`, and for every edge of the neighbour graph the energy :math:`z_i^\top S z_j`.
+
+    Parameters
+    ----------
+    n_metagenes : int
+        K.
+    affinity_penalty : float
+        :math:`\lambda_\Sigma`, ridge on S per directed edge. Larger values weaken the spatial term.
+    state_penalty : float
+        :math:`\lambda_x` of the exponential prior on a cell's size.
+    spatial : bool
+        ``False`` ignores the graph: NMF with the same constraints.
+    max_iter : int
+        Most iterations of states, then parameters.
+    tol : float
+        Stop when in one iteration no block changes more: mean total variation of the proportions, largest total
+        variation of a metagene, largest change of S relative to its largest entry (or 1), relative change of the noise.
+    random_state : int, numpy Generator or None
+        Seeds k-means, the only random step.
+
+    Attributes
+    ----------
+    metagenes_ : array, shape (G, K)
+        Columns sum to one.
+    latent_states_ : list of arrays, each (N_i, K)
+        In the units of the data: sample i is approximated by ``latent_states_[i] @ metagenes_.T``.
+    affinity_ : array, shape (K, K)
+        :math:`S = \Sigma_x^{-1}`; **a negative entry is an attraction**.
+    noise_ : float
+        :math:`\sigma_y` of the scaled expression.
+    scaling_ : array, shape (n_samples,)
+        Factor K / (mean total per cell) by which each sample was scaled.
+    history_ : DataFrame
+        One row per iteration: Q and its parts, noise, change of each block, sweeps, seconds per step.
+    n_iter_ : int
+    converged_ : bool
+
+    Notes
+    -----
+    Source: Chidester, Zhou, Alam and Ma, Nature Genetics 55, 78-88 (2023). Deviations from the authors' code are
+    listed in each step's module and, together, in the book's method chapter.
+    """
+
+    def __init__(self, n_metagenes=20, *, affinity_penalty=2e-3, state_penalty=1.0, spatial=True, max_iter=200,
+                 tol=1e-3, random_state=None):  # fmt: skip
+        self.n_metagenes = n_metagenes
+        self.affinity_penalty = affinity_penalty
+        self.state_penalty = state_penalty
+        self.spatial = spatial
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def fit(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None):
+        """Fit to an AnnData object and write the results into it.
+
+        Parameters
+        ----------
+        adata : AnnData, N cells x G genes
+            Normalised expression in ``X`` or ``layers[layer]``, neighbour graph in ``obsp[graph_key]``.
+        sample_key : str, optional
+            Column of ``obs`` that names each cell's sample; there may be no edge between samples.
+        graph_key : str
+        layer : str, optional
+
+        Returns
+        -------
+        SpiceMix
+            Itself; ``adata`` gains ``obsm["X_spicemix"]``, ``varm["metagenes"]`` and ``uns["spicemix"]``.
+
+        Raises
+        ------
+        ValueError, KeyError
+            One sentence that says what is wrong with the input and what to do.
+        """
+        expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
+        self.fit_arrays(expressions, graphs)
+        write_results(adata, self, rows)
+        return self
+
+    def fit_arrays(self, expressions, graphs=None):
+        """Fit to one cells x genes array (dense or CSR) and one sparse neighbour graph per sample.
+
+        Parameters and errors as :func:`spicemix_core.samples.check_samples`.
+        """
+        self._check_parameters()
+        samples = check_samples(expressions, graphs if self.spatial else None, self.n_metagenes)
+        rng = np.random.default_rng(self.random_state)
+        metagenes, proportions, sizes, noise = initialize(samples, self.n_metagenes, rng)
+        no_affinity = np.zeros((self.n_metagenes, self.n_metagenes))
+        state = State(metagenes, no_affinity, noise, proportions, sizes)
+        rows, self.converged_ = [], False
+        for _ in progress(range(self.max_iter), "SpiceMix"):
+            before = state
+            state, row = self._iterate(samples, before)
+            changes = _changes(before, state)
+            rows.append(row | changes)
+            if max(changes.values()) < self.tol:
+                self.converged_ = True
+                break
+        if not self.converged_:
+            warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
+                          ConvergenceWarning, stacklevel=2)  # fmt: skip
+        return self._store(samples, state, rows)
+
+    def _iterate(self, samples, state):
+        """Lines 10 and 11 of Algorithm 1: the states given the parameters, then the parameters given the states."""
+        sums = {"sum_of_squares": samples.sum_of_squares()}
+        clock = [time.perf_counter()]
+
+        variance = state.noise**2
+        gram = state.metagenes.T @ state.metagenes / variance
+        linear = samples.times_metagenes(state.metagenes) / variance
+        proportions, sizes, n_sweeps = update_latent_states(
+            gram, linear, state.affinity, samples.graph, state.proportions, state.sizes,
+            state_penalty=self.state_penalty,
+        )  # fmt: skip
+        state = replace(state, proportions=proportions, sizes=sizes)
+        clock.append(time.perf_counter())
+
+        gram, cross = state.states.T @ state.states, samples.times_states(state.states)
+        metagenes = update_metagenes(state.metagenes, gram, cross, **sums)
+        noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
+        state = replace(state, metagenes=metagenes, noise=noise)
+        clock.append(time.perf_counter())
+
+        neighbor_sums, spatial = samples.graph @ proportions, 0.0
+        if samples.n_directed_edges:
+            edges = samples.n_directed_edges
+            affinity, objective = update_affinity(
+                state.affinity, proportions, neighbor_sums, edges, penalty=self.affinity_penalty
+            )
+            state, spatial = replace(state, affinity=affinity), edges * objective
+        else:
+            spatial = affinity_objective(state.affinity, proportions, neighbor_sums, 1, self.affinity_penalty)
+        clock.append(time.perf_counter())
+
+        residual = squared_residual(metagenes, gram, cross, **sums)
+        n = samples.n_entries
+        emission = -0.5 * residual / noise**2 - 0.5 * n * np.log(2.0 * np.pi * noise**2)
+        prior = -self.state_penalty * sizes.sum()
+        seconds = np.diff(clock)
+        return state, {
+            "Q": emission + prior - spatial,
+            "Q_emission": emission,
+            "Q_prior": prior,
+            "Q_spatial": -spatial,
+            "noise": noise,
+            "n_sweeps": n_sweeps,
+            "seconds_states": seconds[0],
+            "seconds_metagenes": seconds[1],
+            "seconds_affinity": seconds[2],
+        }
+
+    def _check_parameters(self):
+        for name, lowest in (("n_metagenes", 2), ("max_iter", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
+                raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}")
+        for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
+            value = getattr(self, name)
+            if not np.isscalar(value) or not np.isfinite(value) or value < 0 or (positive and value == 0):
+                raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
+
+    def _store(self, samples, state, rows):
+        self.metagenes_ = state.metagenes
+        self.affinity_ = state.affinity
+        self.noise_ = float(state.noise)
+        self.scaling_ = samples.scaling
+        parts = samples.split(state.states)
+        self.latent_states_ = [x / c for x, c in zip(parts, samples.scaling, strict=True)]
+        self.history_ = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="iteration"))
+        self.n_iter_ = len(rows)
+        return self
+
+
+def _changes(before, after):
+    """How far each block moved in one iteration, as named in the class's documentation of ``tol``."""
+    return {
+        "change_states": 0.5 * np.abs(after.proportions - before.proportions).sum(axis=1).mean(),
+        "change_metagenes": 0.5 * np.abs(after.metagenes - before.metagenes).sum(axis=0).max(),
+        "change_affinity": np.abs(after.affinity - before.affinity).max() / max(1.0, np.abs(after.affinity).max()),
+        "change_noise": abs(after.noise - before.noise) / after.noise,
+    }

@@ -1,0 +1,161 @@
+"""The input of a fit: expression and neighbour graph of each sample, checked once, and the sums the fit needs.
+
+Expression is never copied or made dense: each sample's scaling K / (mean total per cell), which makes the mean
+total of a cell K (book ``eq-scaling``), is applied to the products with the K columns of metagenes and states.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Expressions (list of N_i x G, dense or CSR), their scalings, and one block-diagonal graph of all N cells."""
+
+    expressions: list
+    scaling: np.ndarray
+    graph: sp.csr_array
+
+    @property
+    def offsets(self):
+        return np.cumsum([0] + [y.shape[0] for y in self.expressions])
+
+    @property
+    def n_cells(self):
+        return int(self.offsets[-1])
+
+    @property
+    def n_genes(self):
+        return self.expressions[0].shape[1]
+
+    @property
+    def n_directed_edges(self):
+        return int(self.graph.nnz)
+
+    @property
+    def n_entries(self):
+        return self.n_cells * self.n_genes
+
+    def sum_of_squares(self):
+        """Squared Frobenius norm of all scaled expression."""
+        return float(sum(c**2 * _square_norm(y) for y, c in zip(self.expressions, self.scaling, strict=True)))
+
+    def times_metagenes(self, metagenes):
+        """Scaled Y M of all cells, (N, K)."""
+        return np.concatenate([c * (y @ metagenes) for y, c in zip(self.expressions, self.scaling, strict=True)])
+
+    def times_states(self, states):
+        """Scaled Y'X summed over samples, (G, K)."""
+        parts = self.split(states)
+        return sum(c * (y.T @ x) for y, c, x in zip(self.expressions, self.scaling, parts, strict=True))
+
+    def split(self, rows):
+        """The rows of each sample, as a list."""
+        return np.split(rows, self.offsets[1:-1])
+
+
+def _square_norm(y):
+    values = y.data if sp.issparse(y) else y.ravel()
+    return float(values @ values)
+
+
+def check_samples(expressions, graphs, n_metagenes):
+    """Check the input of a fit and return it as :class:`Samples`.
+
+    Parameters
+    ----------
+    expressions : list of arrays or CSR matrices, each (N_i, G)
+        Normalised expression, finite; negative values are allowed with a warning.
+    graphs : list of sparse matrices (N_i, N_i) or None, or None
+        Neighbour graphs: symmetric, no self-loops. ``None`` for a sample without space.
+    n_metagenes : int
+        K.
+
+    Raises
+    ------
+    ValueError
+        One sentence that says which sample is wrong, how, and what to do.
+    """
+    if isinstance(expressions, np.ndarray) or sp.issparse(expressions):
+        raise ValueError("expressions must be a list with one cells x genes array per sample; wrap a single one in [...]")
+    expressions = list(expressions)
+    if not expressions:
+        raise ValueError("expressions is empty; pass at least one cells x genes array")
+    graphs = [None] * len(expressions) if graphs is None else list(graphs)
+    if len(graphs) != len(expressions):
+        raise ValueError(f"there are {len(expressions)} expression arrays but {len(graphs)} graphs; pass one graph "
+                         "per sample, or None for a sample without space")
+    expressions = [_check_expression(y, f"sample {i}") for i, y in enumerate(expressions)]
+    _check_sizes(expressions, n_metagenes)
+    if any(_minimum(y) < 0 for y in expressions):
+        warnings.warn("expression has negative values; they are kept as they are, but make sure that it is normalised "
+                      "expression and not centred", stacklevel=3)
+    blocks = [_check_graph(g, y.shape[0], f"sample {i}") for i, (g, y) in enumerate(zip(graphs, expressions, strict=True))]
+    graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
+    totals = np.array([y.sum() / y.shape[0] for y in expressions])
+    if (totals <= 0).any():
+        i = int(np.argmax(totals <= 0))
+        raise ValueError(f"sample {i} has a mean total expression of {totals[i]:.3g} per cell; it must be positive, so "
+                         "pass log-normalised expression that is not centred")
+    return Samples(expressions, n_metagenes / totals, graph)
+
+
+def _check_expression(y, where):
+    y = sp.csr_array(y, dtype=float) if sp.issparse(y) else np.ascontiguousarray(y, dtype=float)
+    if y.ndim != 2 or 0 in y.shape:
+        raise ValueError(f"{where}: expression must be a non-empty cells x genes matrix, not of shape {y.shape}")
+    finite = np.isfinite(y.data if sp.issparse(y) else y)
+    if not finite.all():
+        rows = y.tocoo().row[~finite] if sp.issparse(y) else np.nonzero(~finite)[0]
+        raise ValueError(f"{where}: expression has {(~finite).sum()} NaN or infinite values, the first in cell "
+                         f"{rows[0]}; remove or impute them")
+    largest = abs(y).max(axis=1)
+    largest = largest.toarray() if sp.issparse(largest) else largest
+    if not largest.any():
+        raise ValueError(f"{where}: every cell is zero; drop the sample or check its layer")
+    if not largest.all():
+        empty = np.flatnonzero(largest == 0)
+        raise ValueError(f"{where}: {empty.size} cells have no expression at all, the first is cell {empty[0]}; filter "
+                         "empty cells out")
+    return y
+
+
+def _check_sizes(expressions, n_metagenes):
+    genes = [y.shape[1] for y in expressions]
+    if len(set(genes)) > 1:
+        raise ValueError(f"samples have different numbers of genes ({', '.join(map(str, genes))}); restrict all to the "
+                         "same genes in the same order")
+    cells = sum(y.shape[0] for y in expressions)
+    for count, name in ((cells, "cells"), (genes[0], "genes")):
+        if count < n_metagenes:
+            raise ValueError(f"there are {count} {name} but n_metagenes={n_metagenes}; lower n_metagenes to at most {count}")
+
+
+def _minimum(y):
+    return y.data.min(initial=0.0) if sp.issparse(y) else y.min()
+
+
+def _check_graph(graph, n_cells, where):
+    if graph is None:
+        return sp.csr_array((n_cells, n_cells))
+    if not sp.issparse(graph):
+        raise ValueError(f"{where}: the graph must be a scipy sparse matrix, not {type(graph).__name__}; see "
+                         "spicemix_core.graphs")
+    if graph.shape != (n_cells, n_cells):
+        raise ValueError(f"{where}: the graph has shape {graph.shape} but there are {n_cells} cells; build it from the "
+                         "same cells")
+    graph = sp.csr_array(graph, dtype=float)
+    graph.eliminate_zeros()
+    if graph.diagonal().any():
+        raise ValueError(f"{where}: the graph has self-loops, the first at cell {np.flatnonzero(graph.diagonal())[0]}; "
+                         "set its diagonal to zero")
+    graph.data[:] = 1.0
+    if (graph != graph.T).nnz:
+        i, j = (int(v[0]) for v in (graph != graph.T).nonzero())
+        raise ValueError(f"{where}: the graph is not symmetric, cells {i} and {j} are joined in one direction only; use "
+                         "graph.maximum(graph.T)")
+    graph.sort_indices()
+    return graph
