@@ -30,38 +30,47 @@ def affinity_objective(affinity, proportions, neighbor_sums, n_directed_edges, p
     return (pair + log_simplex_integral(fields).sum()) / n_directed_edges + 0.5 * penalty * (affinity**2).sum()
 
 
-def _derivatives(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
-    """Gradient (P,) and Hessian (P, P) of f in the P = K(K+1)/2 entries of the upper triangle."""
+def _value_and_gradient(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
+    """f and its gradient in the P = K(K+1)/2 entries of the upper triangle."""
+    fields = neighbor_sums @ affinity
+    log_integral, mean = simplex_moments(fields)
+    value = ((proportions * fields).sum() + log_integral.sum()) / n_directed_edges
+    gradient = (proportions - mean).T @ neighbor_sums / n_directed_edges
+    gradient = gradient + gradient.T + 2.0 * penalty * affinity
+    gradient[np.diag_indices_from(gradient)] *= 0.5
+    return value + 0.5 * penalty * (affinity**2).sum(), gradient[np.triu_indices(len(affinity))]
+
+
+def _hessian(affinity, neighbor_sums, n_directed_edges, penalty):
+    """Second derivatives of f, (P, P): sums over cells of Cov(z)[a, c] nu[b] nu[d], symmetrised over both pairs."""
     K = len(affinity)
     rows, columns = np.triu_indices(K)
-    gradient = np.zeros((K, K))
-    outer = np.zeros((rows.size, rows.size))  # sum over cells of Cov[a, c] nu[b] nu[d], pairs packed
+    packed = np.zeros((rows.size, rows.size))
     for start in range(0, len(neighbor_sums), _CHUNK):
         nu = neighbor_sums[start : start + _CHUNK]
         _, mean, second = simplex_moments(nu @ affinity, order=2)
-        gradient += (proportions[start : start + _CHUNK] - mean).T @ nu
         covariance = second[:, rows, columns] - mean[:, rows] * mean[:, columns]
-        outer += covariance.T @ (nu[:, rows] * nu[:, columns])
-    gradient = (gradient + gradient.T) / n_directed_edges + 2.0 * penalty * affinity
-    off_diagonal = rows != columns
-    multiplicity = np.where(off_diagonal, 1.0, 0.5)
-
-    packed = np.empty((K, K), dtype=int)
-    packed[rows, columns] = packed[columns, rows] = np.arange(rows.size)
+        packed += covariance.T @ (nu[:, rows] * nu[:, columns])
+    pair = np.empty((K, K), dtype=int)
+    pair[rows, columns] = pair[columns, rows] = np.arange(rows.size)
     a, b, c, d = rows[:, None], columns[:, None], rows[None, :], columns[None, :]
     hessian = (
-        outer[packed[a, c], packed[b, d]]
-        + outer[packed[a, d], packed[b, c]]
-        + outer[packed[b, c], packed[a, d]]
-        + outer[packed[b, d], packed[a, c]]
+        packed[pair[a, c], pair[b, d]]
+        + packed[pair[a, d], pair[b, c]]
+        + packed[pair[b, c], pair[a, d]]
+        + packed[pair[b, d], pair[a, c]]
     )
-    hessian *= multiplicity[:, None] * multiplicity[None, :] / n_directed_edges
-    hessian[np.diag_indices(rows.size)] += penalty * np.where(off_diagonal, 2.0, 1.0)
-    return gradient[rows, columns] * multiplicity, hessian
+    multiplicity = np.where(rows == columns, 0.5, 1.0)
+    hessian *= np.outer(multiplicity, multiplicity) / n_directed_edges
+    hessian[np.diag_indices(rows.size)] += 2.0 * penalty * multiplicity
+    return hessian
 
 
-def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, penalty, tol=1e-10):
+def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, penalty, tol=1e-12):
     r"""Minimise the convex affinity objective over symmetric matrices, by Newton's method with backtracking.
+
+    The Hessian costs several times a gradient and hardly changes near the optimum: it is made anew only when a step
+    with the old one has reduced the Newton decrement less than tenfold.
 
     Parameters
     ----------
@@ -86,23 +95,26 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
     """
     rows, columns = np.triu_indices(len(affinity))
     arguments = proportions, neighbor_sums, n_directed_edges, penalty
-    objective = affinity_objective(affinity, *arguments)
+    objective, gradient = _value_and_gradient(affinity, *arguments)
+    factor, previous = None, np.inf
     for _ in range(MAX_NEWTON_STEPS):
-        gradient, hessian = _derivatives(affinity, *arguments)
-        step = -scipy.linalg.solve(hessian, gradient, assume_a="pos")
+        if factor is None:
+            factor = scipy.linalg.cho_factor(_hessian(affinity, *arguments[1:]))
+        step = -scipy.linalg.cho_solve(factor, gradient)
         decrement = -gradient @ step
+        if 0.5 * decrement <= tol:
+            break
         direction = np.zeros_like(affinity)
         direction[rows, columns] = direction[columns, rows] = step
-        size = 1.0
-        while True:
+        size, value = 1.0, np.inf
+        while value > objective - 0.1 * size * decrement and size > 1e-8:
             candidate = affinity + size * direction
-            value = affinity_objective(candidate, *arguments)
-            if value <= objective - 0.1 * size * decrement or size < 1e-8:
-                break
+            value, candidate_gradient = _value_and_gradient(candidate, *arguments)
             size *= 0.5
         if value > objective:  # rounding, not the step, now decides: this is the optimum
             break
-        affinity, objective = candidate, value
-        if 0.5 * decrement <= tol:
-            break
+        affinity, objective, gradient = candidate, value, candidate_gradient
+        if decrement > 0.1 * previous or size < 0.5:
+            factor = None
+        previous = decrement
     return affinity, objective

@@ -39,7 +39,7 @@ def read_samples(adata, sample_key, graph_key, layer):
     if graph_key not in adata.obsp:
         place = " (coordinates are in obsm['spatial'])" if "spatial" in adata.obsm else ""
         raise KeyError(f"obsp has no neighbour graph {graph_key!r}{place}; build one with spicemix_core.graphs, or fit "
-                       "with spatial=False")  # fmt: skip
+                       "with spatial=False")
     graph = adata.obsp[graph_key].tocsr()
     _check_no_edge_between(graph, rows)
     return expressions, [graph[r][:, r] for r in rows], rows
@@ -55,7 +55,7 @@ def _rows_by_sample(adata, sample_key):
     samples = _lookup(adata.obs, sample_key, "obs")
     if samples.isna().any():
         raise ValueError(f"obs[{sample_key!r}] is missing for {samples.isna().sum()} cells, the first is "
-                         f"{adata.obs_names[samples.isna()][0]!r}; name a sample for each cell or drop them")  # fmt: skip
+                         f"{adata.obs_names[samples.isna()][0]!r}; name a sample for each cell or drop them")
     labels = samples.to_numpy()
     return [np.flatnonzero(labels == name) for name in samples.unique()]
 
@@ -70,7 +70,7 @@ def _check_no_edge_between(graph, rows):
     crossing = sample_of[edges.row] != sample_of[edges.col]
     if crossing.any():
         raise ValueError(f"the graph has {crossing.sum() // 2} edges between cells of different samples; build it one "
-                         "sample at a time with spicemix_core.graphs.graph_by_sample")  # fmt: skip
+                         "sample at a time with spicemix_core.graphs.graph_by_sample")
 
 
 def write_results(adata, model, rows):

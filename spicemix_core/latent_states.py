@@ -152,10 +152,12 @@ def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, s
     n_sweeps : int
     """
     proportions, sizes = proportions.copy(), sizes.copy()
-    for sweep in range(1, MAX_SWEEPS + 1):
+    n_sweeps = 0
+    while n_sweeps < MAX_SWEEPS:
+        n_sweeps += 1
         largest = _icm_sweep(
             gram, linear, affinity, graph.indptr, graph.indices, float(state_penalty), proportions, sizes
         )
         if largest <= SWEEP_TOL or not affinity.any():
             break
-    return proportions, sizes, sweep
+    return proportions, sizes, n_sweeps

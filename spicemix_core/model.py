@@ -85,7 +85,7 @@ class SpiceMix(BaseEstimator):
     """
 
     def __init__(self, n_metagenes=20, *, affinity_penalty=2e-3, state_penalty=1.0, spatial=True, max_iter=200,
-                 tol=1e-3, random_state=None):  # fmt: skip
+                 tol=1e-3, random_state=None):
         self.n_metagenes = n_metagenes
         self.affinity_penalty = affinity_penalty
         self.state_penalty = state_penalty
@@ -143,7 +143,7 @@ class SpiceMix(BaseEstimator):
                 break
         if not self.converged_:
             warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
-                          ConvergenceWarning, stacklevel=2)  # fmt: skip
+                          ConvergenceWarning, stacklevel=2)
         return self._store(samples, state, rows)
 
     def _iterate(self, samples, state):
@@ -157,7 +157,7 @@ class SpiceMix(BaseEstimator):
         proportions, sizes, n_sweeps = update_latent_states(
             gram, linear, state.affinity, samples.graph, state.proportions, state.sizes,
             state_penalty=self.state_penalty,
-        )  # fmt: skip
+        )
         state = replace(state, proportions=proportions, sizes=sizes)
         clock.append(time.perf_counter())
 

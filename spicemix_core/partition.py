@@ -60,7 +60,7 @@ def _simplex_series(eta, order, mean, second):
         if order == 2:
             w2 = weight / ((n + K) * (n + K + 1.0))
             for k in range(K):
-                for l in range(K):
+                for l in range(k, K):
                     twice[k, l] = once[k] + a[l] * twice[k, l]
                     second[k, l] += w2 * twice[k, l]
         ratio = r / (n + 1.0)
@@ -80,6 +80,8 @@ def _simplex_series(eta, order, mean, second):
         second /= total
         for k in range(K):
             second[k, k] *= 2.0
+            for l in range(k):
+                second[k, l] = second[l, k]
     return math.log(total) + log_scale - top
 
 

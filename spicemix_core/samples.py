@@ -80,7 +80,8 @@ def check_samples(expressions, graphs, n_metagenes):
         One sentence that says which sample is wrong, how, and what to do.
     """
     if isinstance(expressions, np.ndarray) or sp.issparse(expressions):
-        raise ValueError("expressions must be a list with one cells x genes array per sample; wrap a single one in [...]")
+        raise ValueError("expressions must be a list with one cells x genes array per sample; wrap a single one in "
+                         "[...]")
     expressions = list(expressions)
     if not expressions:
         raise ValueError("expressions is empty; pass at least one cells x genes array")
@@ -93,7 +94,9 @@ def check_samples(expressions, graphs, n_metagenes):
     if any(_minimum(y) < 0 for y in expressions):
         warnings.warn("expression has negative values; they are kept as they are, but make sure that it is normalised "
                       "expression and not centred", stacklevel=3)
-    blocks = [_check_graph(g, y.shape[0], f"sample {i}") for i, (g, y) in enumerate(zip(graphs, expressions, strict=True))]
+    blocks = [
+        _check_graph(g, y.shape[0], f"sample {i}") for i, (g, y) in enumerate(zip(graphs, expressions, strict=True))
+    ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
     totals = np.array([y.sum() / y.shape[0] for y in expressions])
     if (totals <= 0).any():
@@ -131,7 +134,8 @@ def _check_sizes(expressions, n_metagenes):
     cells = sum(y.shape[0] for y in expressions)
     for count, name in ((cells, "cells"), (genes[0], "genes")):
         if count < n_metagenes:
-            raise ValueError(f"there are {count} {name} but n_metagenes={n_metagenes}; lower n_metagenes to at most {count}")
+            raise ValueError(f"there are {count} {name} but n_metagenes={n_metagenes}; lower n_metagenes to at most "
+                             f"{count}")
 
 
 def _minimum(y):
@@ -155,7 +159,7 @@ def _check_graph(graph, n_cells, where):
     graph.data[:] = 1.0
     if (graph != graph.T).nnz:
         i, j = (int(v[0]) for v in (graph != graph.T).nonzero())
-        raise ValueError(f"{where}: the graph is not symmetric, cells {i} and {j} are joined in one direction only; use "
-                         "graph.maximum(graph.T)")
+        raise ValueError(f"{where}: the graph is not symmetric, cells {i} and {j} are joined in one direction only; "
+                         "use graph.maximum(graph.T)")
     graph.sort_indices()
     return graph
