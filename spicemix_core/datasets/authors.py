@@ -1,0 +1,193 @@
+"""The text layout and the result files of the SpiceMix authors' own programs, and their simulated cortices."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+
+from spicemix_core.datasets.registry import locate, read_table, source
+from spicemix_core.graphs import check_coordinates, graph_from_edges
+
+
+@dataclass(frozen=True)
+class SpiceMixResult:
+    """One stored run of the authors' program, at one iteration (scaled units: mean total per cell = K).
+
+    Attributes
+    ----------
+    metagenes : array of shape (n_genes, K)
+    latent_states : dict of str to array of shape (n_cells, K), per sample
+    affinity : array of shape (K, K)
+        Sigma_x^-1; negative entries attract.
+    noise : dict of str to float
+        sigma_y per sample.
+    objective : array of shape (n_iterations,)
+        Q per iteration, from the first.
+    iteration : int
+    n_metagenes : int
+    affinity_penalty : float
+        lambda_Sigma.
+    """
+
+    metagenes: np.ndarray
+    latent_states: dict[str, np.ndarray]
+    affinity: np.ndarray
+    noise: dict[str, float]
+    objective: np.ndarray
+    iteration: int
+    n_metagenes: int
+    affinity_penalty: float
+
+
+def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnData:
+    """Read samples in the authors' text layout, one set of files per sample ``s``.
+
+    ``expression_s.txt`` (cells x genes), ``genes_s.txt`` (one name per line), ``neighborhood_s.txt`` (two cell
+    numbers per line, from 0; an edge listed in both directions counts once) and, if there,
+    ``coordinates_s.txt`` and ``celltypes_s.txt``.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the files.
+    samples : iterable of str or int
+        Names of the samples, in the order wanted.
+
+    Returns
+    -------
+    AnnData
+        ``X`` as stored (already normalised; simulated data hold a few negative values, which are kept);
+        ``obs["sample"]``, ``obs["cell_type"]``; ``obsm["spatial"]``; ``obsp["spatial_connectivities"]``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file that every sample needs is missing.
+    ValueError
+        If the files of a sample disagree in size or the samples in their genes.
+    """
+    folder, names = Path(path), [str(sample) for sample in samples]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"samples must name at least one sample and each once, not {names}.")
+    parts = [_read_sample(folder, name) for name in names]
+    for name, part in zip(names, parts, strict=True):
+        if not part.var_names.equals(parts[0].var_names):
+            raise ValueError(f"{folder / f'genes_{name}.txt'} differs from genes_{names[0]}.txt: all samples need the "
+                             "same genes in the same order.")
+        if set(part.obs) != set(parts[0].obs) or set(part.obsm) != set(parts[0].obsm):
+            raise ValueError(f"Sample {name} of {folder} lacks cell types or coordinates that {names[0]} has, or the "
+                             "reverse: give them for all samples or for none.")
+    adata = anndata.concat(parts, pairwise=True)
+    adata.obs["sample"] = pd.Categorical(adata.obs["sample"], names)
+    if "cell_type" in adata.obs:
+        adata.obs["cell_type"] = adata.obs["cell_type"].astype("category")
+    graph = adata.obsp["spatial_connectivities"].tocsr()
+    graph.sort_indices()
+    adata.obsp["spatial_connectivities"] = graph
+    return adata
+
+
+def load_synthetic_cortex(samples=(0, 1, 2, 3), *, download: bool = True) -> anndata.AnnData:
+    """The authors' simulated cortex: 500 cells x 100 genes per field, 8 types.
+
+    See :func:`load_spicemix_directory` for the schema; ``uns["source"]["measured"]`` is False.
+    """
+    layout, folder = locate("synthetic_cortex", download)
+    adata = load_spicemix_directory(folder, samples)
+    adata.uns["source"] = source("synthetic_cortex", layout)
+    return adata
+
+
+def load_synthetic_truth(samples=(0, 1, 2, 3), *, download: bool = True) -> anndata.AnnData:
+    """A second simulated cortex of the authors, with its truth.
+
+    As :func:`load_synthetic_cortex`, plus ``varm["true_metagenes"]`` (100 x 13, columns sum to 1) and
+    ``obsm["true_latent_states"]`` (n_cells x 13).
+    """
+    layout, folder = locate("synthetic_truth", download)
+    adata = load_spicemix_directory(folder, samples)
+    adata.uns["source"] = source("synthetic_truth", layout)
+    metagenes = read_table(folder / "truth_M.txt", (adata.n_vars, None))
+    states = [read_table(folder / f"truth_X_{sample}.txt", (None, metagenes.shape[1])) for sample in samples]
+    adata.varm["true_metagenes"] = metagenes
+    adata.obsm["true_latent_states"] = np.concatenate(states)
+    return adata
+
+
+def load_synthetic_cortex_nmf(*, download: bool = True) -> SpiceMixResult:
+    """The authors' stored NMF run on fields 0-3 of their simulated cortex (K = 10, 100 iterations, seed 4)."""
+    _, folder = locate("synthetic_cortex_nmf", download)
+    return read_spicemix_result(folder / "NMF_nFOVs4_K10_rs4_NMF.h5")
+
+
+def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
+    """Read a result file (HDF5) of the authors' 2022 program.
+
+    Parameters
+    ----------
+    path : path
+    iteration : int, optional
+        A stored iteration (the program keeps every tenth); by default the last.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such result or the iteration was not stored.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path} is not an HDF5 file or is truncated ({error}).") from error
+    with file:
+        try:
+            stored = sorted(int(key) for key in file["parameters/M"])
+            at = stored[-1] if iteration is None else iteration
+            if at not in stored:
+                raise ValueError(f"Iteration {at} is not in {path}, which stores {stored}.")
+            names = [name.decode() for name in file["hyperparameters/repli_list"]]
+            states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
+            noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
+            objective = file["progress/Q"]
+            return SpiceMixResult(
+                metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
+                affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
+                objective=np.array([objective[str(step)][()] for step in sorted(map(int, objective))]),
+                n_metagenes=int(file["hyperparameters/K"][()]),
+                affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
+        except KeyError as error:
+            raise ValueError(f"{path} is not a SpiceMix result: {error.args[0]}.") from error
+
+
+def _read_sample(folder: Path, name: str) -> anndata.AnnData:
+    expression = read_table(folder / f"expression_{name}.txt")
+    if not np.isfinite(expression).all():
+        raise ValueError(f"{folder / f'expression_{name}.txt'} holds a value that is not finite.")
+    n_cells, n_genes = expression.shape
+    obs = pd.DataFrame({"sample": name}, index=[f"{name}-{i}" for i in range(n_cells)])
+    types, places = folder / f"celltypes_{name}.txt", folder / f"coordinates_{name}.txt"
+    if types.exists():
+        obs["cell_type"] = _read_names(types, n_cells)
+    genes = pd.DataFrame(index=_read_names(folder / f"genes_{name}.txt", n_genes))
+    adata = anndata.AnnData(expression, obs=obs, var=genes)
+    if places.exists():
+        adata.obsm["spatial"] = check_coordinates(read_table(places, (n_cells, None)))
+    edges = folder / f"neighborhood_{name}.txt"
+    try:
+        graph = graph_from_edges(read_table(edges, (None, 2), dtype=int), n_cells)
+    except ValueError as error:
+        raise ValueError(f"{edges}: {error}") from error
+    adata.obsp["spatial_connectivities"] = graph
+    return adata
+
+
+def _read_names(path: Path, n: int) -> list[str]:
+    names = path.read_text(encoding="utf-8").splitlines()
+    if len(names) != n:
+        raise ValueError(f"{path} has {len(names)} lines, but the expression file needs {n}.")
+    return names
