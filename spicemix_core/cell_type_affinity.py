@@ -1,0 +1,169 @@
+"""Which cell types are neighbours more often than their numbers of contacts make likely (Supplement A.8)."""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+
+def check_graph(graph, n_cells):
+    """The neighbour graph as a CSR array of 0 and 1, or an error that says what is wrong with it.
+
+    Parameters
+    ----------
+    graph : (N, N) sparse or dense
+        Symmetric adjacency, every edge 1 in both directions. Several samples are one block-diagonal graph
+        (``scipy.sparse.block_diag``).
+    n_cells : int
+        N, the number of cells that the graph must have.
+
+    Raises
+    ------
+    ValueError
+        Wrong size, NaN or weights other than 0 and 1, a cell that is its own neighbour, an edge in one
+        direction only.
+    """
+    graph = sparse.csr_array(graph, dtype=float, copy=True)
+    graph.sum_duplicates()
+    graph.eliminate_zeros()
+    if graph.shape != (n_cells, n_cells):
+        raise ValueError(f"The graph has shape {graph.shape} for {n_cells} cells: pass one of these cells.")
+    if (graph.data != 1).any():
+        raise ValueError("The graph has entries other than 0 and 1: pass adjacency without weights.")
+    if graph.diagonal().any():
+        cell = int(np.flatnonzero(graph.diagonal())[0])
+        raise ValueError(f"Cell {cell} is its own neighbour in the graph: set the diagonal to zero.")
+    one_way = (graph - graph.T).tocoo()
+    one_way.eliminate_zeros()
+    if one_way.nnz:
+        edge = f"{one_way.row[0]}-{one_way.col[0]}"
+        raise ValueError(f"The graph is not symmetric, first at edge {edge}: list both directions.")
+    graph.sort_indices()
+    return graph
+
+
+def _codes(values, n_cells, name):
+    codes, types = pd.factorize(np.asarray(values), sort=True)
+    if n_cells is not None and len(codes) != n_cells:
+        raise ValueError(f"{name} has {len(codes)} entries for {n_cells} cells: pass one for each cell.")
+    if (codes < 0).any():
+        raise ValueError(f"{name} is missing for cell {int((codes < 0).argmax())}: leave such cells out.")
+    return codes, types
+
+
+def _inputs(graph, labels, samples):
+    codes, types = _codes(labels, None, "labels")
+    graph = check_graph(graph, len(codes)).tocoo()
+    if graph.nnz == 0:
+        raise ValueError("The graph has no edges, so no type has neighbours: build the graph first.")
+    sample = np.zeros_like(codes) if samples is None else _codes(samples, len(codes), "samples")[0]
+    if (sample[graph.row] != sample[graph.col]).any():
+        raise ValueError("The graph joins cells of different samples: remove those edges or correct samples.")
+    return graph.row, graph.col, codes, types, sample
+
+
+def _affinity(row, col, codes, n_types):
+    pairs = np.bincount(codes[row] * n_types + codes[col], minlength=n_types**2)
+    contacts = pairs.reshape(n_types, n_types)
+    degree = contacts.sum(axis=1)
+    expected = (np.outer(degree, degree) - np.diag(degree)) / (degree.sum() - 1)
+    cells = np.bincount(codes, minlength=n_types)
+    return (2 - np.eye(n_types)) * (contacts - expected) / np.sqrt(np.outer(cells, cells))
+
+
+def cell_type_affinity(graph, labels, samples=None):
+    r"""Observed minus expected contacts between cell types; **positive = attraction** (unlike metagenes').
+
+    .. math:: A_{ab} = \frac{2}{\sqrt{n_a n_b}} \Big( c_{ab} - \frac{k_a k_b}{m - 1} \Big), \qquad
+              A_{aa} = \frac{1}{n_a} \Big( c_{aa} - \frac{k_a (k_a - 1)}{m - 1} \Big)
+
+    c_ab counts ordered pairs of neighbours of types a and b, so that each edge within a type counts twice;
+    ``k_a = sum_b c_ab`` is the type's total degree, ``m = sum_a k_a``, n_a its number of cells. The expected
+    contacts are those of a random graph with the same degrees: one end of an edge of type a meets any of the
+    other m - 1 ends, k_a - 1 of which are of its own type.
+
+    Parameters
+    ----------
+    graph : (N, N) sparse or dense
+        Neighbour graph of all cells, see `check_graph`.
+    labels : (N,) array_like
+        Cell types.
+    samples : (N,) array_like, optional
+        Sample of each cell; given, an edge between samples is refused. Degrees and expected contacts are of
+        the whole graph either way.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Types x types, symmetric.
+
+    Raises
+    ------
+    ValueError
+        A graph that is no graph of these cells or has no edge, or missing labels.
+
+    Source: method.md section 3; the authors' tutorial (branch NatureGenetics-2022).
+    """
+    row, col, codes, types, _ = _inputs(graph, labels, samples)
+    return pd.DataFrame(_affinity(row, col, codes, len(types)), index=types, columns=types)
+
+
+def affinity_permutation_test(graph, labels, samples=None, *, n_permutations=1000, random_state=None):
+    """Two-sided permutation p-values of `cell_type_affinity`, labels permuted among the cells of each sample.
+
+    ``p = min(1, 2 min(p_attraction, p_avoidance))`` with ``p = (1 + #{permuted as extreme}) / (1 + n)`` on
+    each side, so that no p-value is 0 (Phipson and Smyth 2010). The smallest possible is 2 / (1 + n).
+
+    Parameters
+    ----------
+    graph, labels, samples
+        As for `cell_type_affinity`; without ``samples`` labels are permuted among all cells.
+    n_permutations : int
+    random_state : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    pandas.DataFrame
+        Types x types, not corrected for the number of pairs.
+
+    Raises
+    ------
+    ValueError
+        As `cell_type_affinity`, or fewer than one permutation.
+    """
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations is {n_permutations}: ask for at least 1, better 1000.")
+    row, col, codes, types, sample = _inputs(graph, labels, samples)
+    rng = np.random.default_rng(random_state)
+    observed = _affinity(row, col, codes, len(types))
+    order = np.argsort(sample, kind="stable")
+    higher, lower = np.ones_like(observed), np.ones_like(observed)
+    for _ in range(n_permutations):
+        # Sorting by sample, then by a random key, permutes the cells within each sample.
+        permuted = np.empty_like(codes)
+        permuted[order] = codes[np.lexsort((rng.random(len(codes)), sample))]
+        affinity = _affinity(row, col, permuted, len(types))
+        # Equal contacts can differ in the last digits through the expected ones.
+        higher += affinity >= observed - 1e-9
+        lower += affinity <= observed + 1e-9
+    p_values = np.minimum(1.0, 2 * np.minimum(higher, lower) / (1 + n_permutations))
+    return pd.DataFrame(p_values, index=types, columns=types)
+
+
+def metagene_affinity(affinity):
+    """S minus its mean, for a heat map with symmetric colour limits; **negative = attraction**.
+
+    Parameters
+    ----------
+    affinity : (K, K) array_like or pandas.DataFrame
+        Spatial affinity S of the metagenes; a constant added to all entries changes nothing in the model,
+        whose proportions sum to one.
+
+    Returns
+    -------
+    (K, K) array or pandas.DataFrame
+        Of the kind that was passed.
+    """
+    values = np.asarray(affinity, dtype=float)
+    if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
+        raise ValueError(f"affinity has shape {values.shape} or NaN entries: pass the fitted K x K matrix.")
+    return affinity - values.mean() if isinstance(affinity, pd.DataFrame) else values - values.mean()

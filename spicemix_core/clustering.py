@@ -1,0 +1,195 @@
+"""Cell types from latent states: Ward's hierarchical clustering cut by the Calinski-Harabasz index."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.cluster.hierarchy import linkage
+
+NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """One flat clustering of cells and the tree that it was cut from.
+
+    Attributes
+    ----------
+    labels : (N,) int array
+        Cluster of each cell; cluster 0 is the largest, equal sizes in the order of their first cell.
+    n_clusters : int
+        Number of clusters.
+    calinski_harabasz : pandas.Series
+        Index by number of clusters, over every number that was considered.
+    linkage : (N - 1, 4) array
+        Ward tree in SciPy's layout.
+    """
+
+    labels: np.ndarray
+    n_clusters: int
+    calinski_harabasz: pd.Series
+    linkage: np.ndarray
+
+
+def _zscore(states):
+    spread = states.std(axis=0)
+    spread[np.ptp(states, axis=0) == 0] = 1.0  # a constant column's spread is rounding error, not always 0
+    scores = (states - states.mean(axis=0)) / spread
+    scores[:, np.ptp(states, axis=0) == 0] = 0.0
+    return scores
+
+
+def _proportions(states):
+    totals = states.sum(axis=1, keepdims=True)
+    return states / np.where(totals > 0, totals, 1.0)
+
+
+def normalize_states(latent_states, method="zscore"):
+    """Latent states put on the scale on which they are clustered (method.md section 3).
+
+    ``"zscore"`` is ``(x_ik - mean_k) / sd_k`` over all cells of X (what the authors do), ``"proportions"`` is
+    ``z_i = x_i / sum_k x_ik``, ``"zscore_proportions"`` the z-score of z, ``"none"`` leaves X as it is. The
+    choice moves the adjusted Rand index as much as the model does, so it belongs beside every result.
+
+    Parameters
+    ----------
+    latent_states : (N, K) array_like
+        States of all cells of all samples, each sample already divided by its input scaling.
+    method : {"zscore", "proportions", "zscore_proportions", "none"}
+
+    Returns
+    -------
+    (N, K) array
+        A constant column becomes 0 under a z-score. A cell whose state is all zero has no proportions: its
+        row stays 0 under ``"proportions"`` (and is then z-scored with the rest).
+
+    Raises
+    ------
+    ValueError
+        Unknown method; states that are not a finite matrix; negative states where proportions are asked for.
+    """
+    if method not in NORMALIZATIONS:
+        raise ValueError(f"Unknown normalisation {method!r}: choose one of {', '.join(NORMALIZATIONS)}.")
+    states = np.array(latent_states, dtype=float)
+    if states.ndim != 2 or 0 in states.shape:
+        raise ValueError(f"latent_states has shape {states.shape}: pass a matrix of cells x metagenes.")
+    if not np.isfinite(states).all():
+        cell = int(np.flatnonzero(~np.isfinite(states).all(axis=1))[0])
+        raise ValueError(f"latent_states has a NaN or infinite entry, first in cell {cell}: remove it.")
+    if "proportions" in method:
+        if (states < 0).any():
+            raise ValueError("latent_states has negative entries, which have no proportions: use 'zscore'.")
+        states = _proportions(states)
+    return _zscore(states) if method.startswith("zscore") else states
+
+
+def ward_tree(states):
+    """Ward's minimum-variance tree of the rows of ``states`` (N, K): N - 1 merges in SciPy's layout."""
+    states = np.asarray(states, dtype=float)
+    if states.ndim != 2 or len(states) < 2:
+        raise ValueError(f"states has shape {states.shape}: a tree needs a matrix with at least two cells.")
+    return linkage(states, method="ward")
+
+
+def _numbers_of_clusters(n_clusters, n_cells, smallest, largest):
+    numbers = [int(k) for k in n_clusters]
+    wrong = [k for k in numbers if not smallest <= k <= largest]
+    if wrong or not numbers:
+        fault = f"{wrong[0]} clusters of {n_cells} cells are impossible" if wrong else "No number was given"
+        raise ValueError(f"{fault}: ask for {smallest} to {largest} clusters.")
+    return numbers
+
+
+def cut_tree(tree, n_clusters):
+    """Labels of the ``n_clusters`` subtrees left when the last ``n_clusters - 1`` merges are undone.
+
+    Unlike a cut by height (``scipy.cluster.hierarchy.fcluster``), this gives the number asked for even where
+    merges tie, as they do between cells with equal states. Labels are ordered by size, the largest is 0.
+    """
+    n_cells = len(tree) + 1
+    _numbers_of_clusters([n_clusters], n_cells, 1, n_cells)
+    kept = n_cells - n_clusters
+    parents = np.repeat(n_cells + np.arange(kept), 2)
+    children = tree[:kept, :2].astype(int).ravel()
+    forest = sparse.coo_array((np.ones(2 * kept), (parents, children)), shape=(2 * n_cells - 1,) * 2)
+    _, root = sparse.csgraph.connected_components(forest, directed=False)
+    _, first, cluster, size = np.unique(root[:n_cells], return_index=True, return_inverse=True,
+                                        return_counts=True)
+    rank = np.empty(n_clusters, dtype=int)
+    rank[np.lexsort((first, -size))] = np.arange(n_clusters)
+    return rank[cluster]
+
+
+def calinski_harabasz_curve(states, n_clusters: Iterable[int] = range(5, 41), *, tree=None):
+    """Calinski-Harabasz index of the cuts of one Ward tree, all read off the tree's heights.
+
+    ``CH(k) = [B_k / (k - 1)] / [W_k / (N - k)]`` with W the sum of squares within the clusters and B between
+    them. A Ward merge at height h adds exactly ``h^2 / 2`` to W, so W_k is the sum over the first N - k
+    merges and B_k over the rest; equal to ``sklearn.metrics.calinski_harabasz_score`` of each cut.
+
+    Parameters
+    ----------
+    states : (N, K) array_like
+        The (normalised) states.
+    n_clusters : iterable of int
+        Numbers of clusters, each from 2 to N - 1.
+    tree : (N - 1, 4) array, optional
+        ``ward_tree(states)`` where it is already there.
+
+    Returns
+    -------
+    pandas.Series
+        Index by number of clusters; infinite where every cluster is a single point repeated.
+
+    Raises
+    ------
+    ValueError
+        A number of clusters outside 2..N - 1, or cells that all have the same state.
+    """
+    tree = ward_tree(states) if tree is None else tree
+    n_cells = len(tree) + 1
+    k = np.array(_numbers_of_clusters(n_clusters, n_cells, 2, n_cells - 1))
+    gain = tree[:, 2] ** 2 / 2
+    if not gain.any():
+        raise ValueError("All cells have the same state: there is nothing to cluster.")
+    within = np.concatenate([[0.0], np.cumsum(gain)])[n_cells - k]
+    between = np.concatenate([[0.0], np.cumsum(gain[::-1])])[k - 1]
+    with np.errstate(divide="ignore"):
+        values = (between / (k - 1)) / (within / (n_cells - k))
+    return pd.Series(values, index=pd.Index(k, name="n_clusters"), name="calinski_harabasz")
+
+
+def cluster_states(latent_states, *, n_clusters=None, normalization="zscore", n_clusters_range=(5, 40)):
+    """Cell types from latent states: normalise, Ward's tree, cut at the highest Calinski-Harabasz index.
+
+    Parameters
+    ----------
+    latent_states : (N, K) array_like
+        States of all cells of all samples together, each sample divided by its input scaling.
+    n_clusters : int, optional
+        Number of clusters; chosen by the index over ``n_clusters_range`` if not given.
+    normalization : str
+        See `normalize_states`.
+    n_clusters_range : (int, int)
+        Smallest and largest number considered, both included; the authors' tutorial uses 5 and 40.
+
+    Returns
+    -------
+    Clustering
+
+    Raises
+    ------
+    ValueError
+        See `normalize_states` and `calinski_harabasz_curve`.
+
+    Source: the authors' tutorial (branch NatureGenetics-2022), which uses the z-score.
+    """
+    states = normalize_states(latent_states, normalization)
+    tree = ward_tree(states)
+    smallest, largest = n_clusters_range
+    numbers = range(smallest, largest + 1) if n_clusters is None else [n_clusters]
+    curve = calinski_harabasz_curve(states, numbers, tree=tree)
+    best = int(curve.idxmax())
+    return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)

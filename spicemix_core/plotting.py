@@ -1,0 +1,172 @@
+"""Figures of the chapters: functions that return the data of a figure, and functions that draw them.
+
+Drawing functions take the axes to draw on and return the artist that a colour bar needs, or nothing.
+"""
+
+import colorsys
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from spicemix_core.clustering import normalize_states
+
+# Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
+_BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a400", "#7f7f7f")
+_LEVELS = (0.0, 0.30, -0.22)  # as they are, lighter, darker
+
+
+def use_style():
+    """Set the one look of all figures: sans-serif, thin axes, SVG that is the same from run to run."""
+    sns.set_theme(context="notebook", style="ticks", font_scale=0.85)
+    mpl.rcParams.update({
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "savefig.dpi": 200,
+        "svg.hashsalt": "spicemix",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": "medium",
+        "legend.frameon": False,
+        "image.cmap": "viridis",
+    })
+    if mpl.get_backend().lower().endswith("inline"):
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
+
+
+def _shift_lightness(color, amount):
+    hue, lightness, saturation = colorsys.rgb_to_hls(*mpl.colors.to_rgb(color))
+    lightness += amount * ((1.0 - lightness) if amount > 0 else lightness)
+    return mpl.colors.to_hex(colorsys.hls_to_rgb(hue, lightness, saturation))
+
+
+def palette(names):
+    """A colour for each name, in order, the same wherever it is asked for: dict of name to hex colour.
+
+    Up to 24 colours: eight told apart with any colour vision, then lighter and darker ones of the same hues.
+    """
+    names = list(names)
+    if len(names) > len(_BASE_COLORS) * len(_LEVELS):
+        raise ValueError(f"there are {len(names)} names but only 24 colours; group the rarest ones")
+    colors = [_shift_lightness(color, level) for level in _LEVELS for color in _BASE_COLORS]
+    return dict(zip(names, colors, strict=False))
+
+
+def umap_embedding(latent_states, *, random_state=0, n_neighbors=10, min_dist=0.2):
+    """UMAP of z-scored states, (N, 2), with the paper's settings; the seed fixes it on one machine.
+
+    Source: L. McInnes, J. Healy and J. Melville, arXiv:1802.03426 (2018), by umap-learn.
+    """
+    import warnings
+
+    from umap import UMAP
+
+    states = normalize_states(latent_states, "zscore")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
+        return UMAP(n_neighbors=n_neighbors, min_dist=min_dist, random_state=random_state).fit_transform(states)
+
+
+def metagenes_by_cluster(latent_states, labels):
+    """Mean of each metagene's states by cluster, each metagene divided by its standard deviation over the cells.
+
+    Returns
+    -------
+    DataFrame
+        Clusters x metagenes.
+    """
+    states = pd.DataFrame(latent_states)
+    spread = states.std(ddof=0)
+    return (states / spread.where(spread > 0, 1.0)).groupby(np.asarray(labels), observed=True).mean()
+
+
+def expression_by_cluster(expression, labels):
+    """Mean expression by cluster, z-scored over cells and then over clusters: DataFrame, clusters x genes.
+
+    ``expression`` is a DataFrame, cells x genes.
+    """
+    scores = (expression - expression.mean()) / expression.std(ddof=0).replace(0.0, 1.0)
+    means = scores.groupby(np.asarray(labels), observed=True).mean()
+    return (means - means.mean()) / means.std(ddof=0).replace(0.0, 1.0)
+
+
+def order_rows_by_columns(table):
+    """``table`` with its columns as they are and its rows sorted by where along them their weight lies."""
+    weights = table.div(table.sum(axis=1).replace(0, 1), axis=0).to_numpy()
+    return table.iloc[np.argsort(weights @ np.arange(table.shape[1]), kind="stable")]
+
+
+def draw_points(ax, coordinates, labels, colors, *, size=12.0):
+    """Cells as points coloured by label, without ticks; ``colors`` maps label to colour."""
+    coordinates, labels = np.asarray(coordinates), np.asarray(labels)
+    for name, color in colors.items():
+        chosen = labels == name
+        ax.scatter(*coordinates[chosen].T, s=size, c=color, label=str(name), linewidths=0)
+    ax.set(xticks=[], yticks=[])
+
+
+def draw_values(ax, coordinates, values, *, size=12.0, cmap="viridis", limits=(None, None)):
+    """Cells as points coloured by a number; the largest are drawn last."""
+    order = np.argsort(values, kind="stable")
+    points = ax.scatter(*np.asarray(coordinates)[order].T, s=size, c=np.asarray(values)[order], cmap=cmap,
+                        vmin=limits[0], vmax=limits[1], linewidths=0)
+    ax.set(xticks=[], yticks=[])
+    return points
+
+
+def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0):
+    """One panel per sample, in the order of ``samples``'s categories, with equal scales."""
+    samples = pd.Categorical(samples)
+    for ax, name in zip(np.ravel(axes), samples.categories, strict=True):
+        chosen = samples == name
+        draw_points(ax, np.asarray(coordinates)[chosen], np.asarray(labels)[chosen], colors, size=size)
+        ax.set_title(str(name))
+        ax.set_aspect("equal")
+        sns.despine(ax=ax, left=False, bottom=False, top=False, right=False)
+
+
+def draw_legend(figure, colors, *, counts=None, columns=1, title=None, location="outside right upper"):
+    """A legend of the colours, outside the panels; ``counts`` maps a name to its number of cells."""
+    handles = [
+        mpl.lines.Line2D([], [], marker="o", linestyle="", color=color,
+                         label=f"{name} ({counts[name]})" if counts is not None else str(name))
+        for name, color in colors.items()
+    ]
+    return figure.legend(handles=handles, loc=location, ncols=columns, title=title, handletextpad=0.2, fontsize="small")
+
+
+def draw_table(ax, table, *, label, cmap="viridis", center=None, limit=None, annotate=None):
+    """A heat map of a DataFrame with every row and column named; ``center`` gives symmetric limits."""
+    if center is not None:
+        limit = limit or float(np.nanmax(np.abs(table.to_numpy() - center))) or 1.0
+    options = {} if center is None else {"center": center, "vmin": center - limit, "vmax": center + limit}
+    sns.heatmap(table, ax=ax, cmap=cmap, cbar_kws={"label": label, "shrink": 0.8}, xticklabels=True, yticklabels=True,
+                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": 6}, **options)
+    ax.tick_params(length=0)
+    ax.set(xlabel="", ylabel="")
+
+
+def draw_affinity(ax, affinity, *, names=None):
+    """Heat map of S minus its mean, red where metagenes attract (negative S), with symmetric limits."""
+    names = np.arange(len(affinity)) if names is None else names
+    table = pd.DataFrame(affinity - np.mean(affinity), index=names, columns=names)
+    draw_table(ax, table, label="affinity S minus its mean\n(negative = attraction)", cmap="RdBu", center=0.0)
+    ax.set_aspect("equal")
+
+
+def draw_curve(ax, curve, chosen, *, label):
+    """A criterion against the number of clusters, with the chosen number marked."""
+    ax.plot(curve.index, curve, color=_BASE_COLORS[0], linewidth=1.5)
+    ax.axvline(chosen, color=_BASE_COLORS[3], linewidth=1, linestyle="--")
+    ax.annotate(f"{chosen}", (chosen, curve.max()), xytext=(4, -4), textcoords="offset points", color=_BASE_COLORS[3])
+    ax.set(xlabel="number of clusters", ylabel=label)
+
+
+def show(figure):
+    """Show a figure in a notebook and close it."""
+    plt.show(figure)
+    plt.close(figure)
