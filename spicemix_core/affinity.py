@@ -89,9 +89,7 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
 
     Returns
     -------
-    affinity : array, shape (K, K)
-    objective : float
-        f at the result.
+    array, shape (K, K)
     """
     rows, columns = np.triu_indices(len(affinity))
     arguments = proportions, neighbor_sums, n_directed_edges, penalty
@@ -117,4 +115,4 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
         if decrement > 0.1 * previous or size < 0.5:
             factor = None
         previous = decrement
-    return affinity, objective
+    return affinity

@@ -29,7 +29,7 @@ def initial_metagenes(samples, n_metagenes, rng):
 def initialize(samples, n_metagenes, rng):
     """Metagenes (G, K), proportions (N, K), sizes (N,) and noise after ``NMF_ROUNDS`` rounds (lines 1 to 7)."""
     metagenes = initial_metagenes(samples, n_metagenes, rng)
-    sums = dict(sum_of_squares=samples.sum_of_squares())
+    sums = dict(sum_of_squares=samples.sum_of_squares)
     states = None
     for _ in range(NMF_ROUNDS):
         states = nonnegative_least_squares(metagenes.T @ metagenes, samples.times_metagenes(metagenes), states)

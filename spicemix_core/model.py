@@ -16,7 +16,7 @@ from spicemix_core.affinity import affinity_objective, update_affinity
 from spicemix_core.annotated import read_samples, write_results
 from spicemix_core.initialization import initialize
 from spicemix_core.latent_states import update_latent_states
-from spicemix_core.metagenes import squared_residual, update_metagenes, update_noise
+from spicemix_core.metagenes import update_metagenes, update_noise
 from spicemix_core.progress import progress
 from spicemix_core.samples import check_samples
 
@@ -49,6 +49,9 @@ class SpiceMix(BaseEstimator):
         K.
     affinity_penalty : float
         :math:`\lambda_\Sigma`, ridge on S per directed edge. Larger values weaken the spatial term.
+    affinity_iterations : int or None
+        S is estimated in the first so many iterations and then kept, while states and metagenes settle under it;
+        ``None`` estimates it in every iteration. See Notes.
     state_penalty : float
         :math:`\lambda_x` of the exponential prior on a cell's size.
     spatial : bool
@@ -74,20 +77,27 @@ class SpiceMix(BaseEstimator):
     scaling_ : array, shape (n_samples,)
         Factor K / (mean total per cell) by which each sample was scaled.
     history_ : DataFrame
-        One row per iteration: Q and its parts, noise, change of each block, sweeps, seconds per step.
+        One row per iteration: Q and its parts (after the iteration), the energy of all states and the change of each
+        block, noise, sweeps, seconds per step.
     n_iter_ : int
     converged_ : bool
 
     Notes
     -----
+    Deviation from Algorithm 1: S stops moving after ``affinity_iterations``. States sharpened by S make S grow, which
+    sharpens the states further; cell types get worse from it while Q still rises (book, simulation chapter). The
+    authors' program stops its optimiser of S early and so leaves S nearly fixed after a few iterations too; here that
+    is said. Under a fixed S, every later iteration lowers one energy, ``history_["energy"]``, so the fit converges.
+
     Source: Chidester, Zhou, Alam and Ma, Nature Genetics 55, 78-88 (2023). Deviations from the authors' code are
     listed in each step's module and, together, in the book's method chapter.
     """
 
-    def __init__(self, n_metagenes=20, *, affinity_penalty=2e-3, state_penalty=1.0, spatial=True, max_iter=200,
-                 tol=1e-3, random_state=None):
+    def __init__(self, n_metagenes=20, *, affinity_penalty=1e-4, affinity_iterations=3, state_penalty=1.0, spatial=True,
+                 max_iter=200, tol=1e-3, random_state=None):
         self.n_metagenes = n_metagenes
         self.affinity_penalty = affinity_penalty
+        self.affinity_iterations = affinity_iterations
         self.state_penalty = state_penalty
         self.spatial = spatial
         self.max_iter = max_iter
@@ -133,9 +143,10 @@ class SpiceMix(BaseEstimator):
         no_affinity = np.zeros((self.n_metagenes, self.n_metagenes))
         state = State(metagenes, no_affinity, noise, proportions, sizes)
         rows, self.converged_ = [], False
-        for _ in progress(range(self.max_iter), "SpiceMix"):
+        last = self.max_iter if self.affinity_iterations is None else self.affinity_iterations
+        for iteration in progress(range(self.max_iter), "SpiceMix"):
             before = state
-            state, row = self._iterate(samples, before)
+            state, row = self._iterate(samples, before, estimate_affinity=iteration < last)
             changes = _changes(before, state)
             rows.append(row | changes)
             if max(changes.values()) < self.tol:
@@ -146,17 +157,15 @@ class SpiceMix(BaseEstimator):
                           ConvergenceWarning, stacklevel=2)
         return self._store(samples, state, rows)
 
-    def _iterate(self, samples, state):
+    def _iterate(self, samples, state, *, estimate_affinity=True):
         """Lines 10 and 11 of Algorithm 1: the states given the parameters, then the parameters given the states."""
-        sums = {"sum_of_squares": samples.sum_of_squares()}
+        sums = {"sum_of_squares": samples.sum_of_squares}
         clock = [time.perf_counter()]
 
         variance = state.noise**2
-        gram = state.metagenes.T @ state.metagenes / variance
-        linear = samples.times_metagenes(state.metagenes) / variance
         proportions, sizes, n_sweeps = update_latent_states(
-            gram, linear, state.affinity, samples.graph, state.proportions, state.sizes,
-            state_penalty=self.state_penalty,
+            state.metagenes.T @ state.metagenes / variance, samples.times_metagenes(state.metagenes) / variance,
+            state.affinity, samples.graph, state.proportions, state.sizes, state_penalty=self.state_penalty,
         )
         state = replace(state, proportions=proportions, sizes=sizes)
         clock.append(time.perf_counter())
@@ -165,41 +174,48 @@ class SpiceMix(BaseEstimator):
         metagenes = update_metagenes(state.metagenes, gram, cross, **sums)
         noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
         state = replace(state, metagenes=metagenes, noise=noise)
+        energy = self._energy(samples, state)
         clock.append(time.perf_counter())
 
-        neighbor_sums, spatial = samples.graph @ proportions, 0.0
-        if samples.n_directed_edges:
-            edges = samples.n_directed_edges
-            affinity, objective = update_affinity(
-                state.affinity, proportions, neighbor_sums, edges, penalty=self.affinity_penalty
-            )
-            state, spatial = replace(state, affinity=affinity), edges * objective
-        else:
-            spatial = affinity_objective(state.affinity, proportions, neighbor_sums, 1, self.affinity_penalty)
+        if estimate_affinity and samples.n_directed_edges:
+            affinity = update_affinity(state.affinity, proportions, samples.graph @ proportions,
+                                       samples.n_directed_edges, penalty=self.affinity_penalty)
+            state = replace(state, affinity=affinity)
         clock.append(time.perf_counter())
+        seconds = dict(zip(("seconds_states", "seconds_metagenes", "seconds_affinity"), np.diff(clock), strict=True))
+        return state, self._objective(samples, state) | {"energy": energy, "n_sweeps": n_sweeps} | seconds
 
-        residual = squared_residual(metagenes, gram, cross, **sums)
-        n = samples.n_entries
-        emission = -0.5 * residual / noise**2 - 0.5 * n * np.log(2.0 * np.pi * noise**2)
-        prior = -self.state_penalty * sizes.sum()
-        seconds = np.diff(clock)
-        return state, {
-            "Q": emission + prior - spatial,
-            "Q_emission": emission,
-            "Q_prior": prior,
-            "Q_spatial": -spatial,
-            "noise": noise,
-            "n_sweeps": n_sweeps,
-            "seconds_states": seconds[0],
-            "seconds_metagenes": seconds[1],
-            "seconds_affinity": seconds[2],
-        }
+    def _energy(self, samples, state):
+        """-log P(Y, X | Theta) without its partition function (book ``eq-likelihood``): each edge counts once."""
+        pairs = 0.5 * ((samples.graph @ state.proportions) * (state.proportions @ state.affinity)).sum()
+        return self._emission(samples, state) + self.state_penalty * state.sizes.sum() + pairs
+
+    @staticmethod
+    def _emission(samples, state):
+        """-log P(Y | X, Theta) at the noise that fits best, when the residual is n sigma_y^2."""
+        return 0.5 * samples.n_entries * (1.0 + np.log(2.0 * np.pi * state.noise**2))
+
+    def _objective(self, samples, state):
+        """Q and its parts (book ``eq-objective``)."""
+        edges = max(samples.n_directed_edges, 1)
+        neighbor_sums = samples.graph @ state.proportions
+        spatial = edges * affinity_objective(
+            state.affinity, state.proportions, neighbor_sums, edges, self.affinity_penalty
+        )
+        emission, prior = self._emission(samples, state), self.state_penalty * state.sizes.sum()
+        return {"Q": -emission - prior - spatial, "Q_emission": -emission, "Q_prior": -prior, "Q_spatial": -spatial,
+                "noise": state.noise}
 
     def _check_parameters(self):
         for name, lowest in (("n_metagenes", 2), ("max_iter", 1)):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
                 raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}")
+        if self.affinity_iterations is not None and (
+            not isinstance(self.affinity_iterations, (int, np.integer)) or self.affinity_iterations < 0
+        ):
+            raise ValueError(f"affinity_iterations must be None or an integer of at least 0, not "
+                             f"{self.affinity_iterations!r}")
         for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
             value = getattr(self, name)
             if not np.isscalar(value) or not np.isfinite(value) or value < 0 or (positive and value == 0):

@@ -6,6 +6,7 @@ total of a cell K (book ``eq-scaling``), is applied to the products with the K c
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -39,6 +40,7 @@ class Samples:
     def n_entries(self):
         return self.n_cells * self.n_genes
 
+    @cached_property
     def sum_of_squares(self):
         """Squared Frobenius norm of all scaled expression."""
         return float(sum(c**2 * _square_norm(y) for y, c in zip(self.expressions, self.scaling, strict=True)))

@@ -83,6 +83,27 @@ def test_objective_is_the_sum_of_its_documented_parts(samples):
     assert model.history_["Q"].iloc[-1] == pytest.approx(Q, rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_energy_falls_once_the_affinity_is_fixed(seed):
+    """Under a fixed S, states, metagenes and noise lower one and the same energy (book, eq-likelihood)."""
+    history = fitted(small_samples(seed), affinity_iterations=3, max_iter=40).history_
+    energy = history["energy"].to_numpy()
+    assert (np.diff(energy[3:]) <= 1e-7 * abs(energy[3:-1])).all()
+    assert (history["change_affinity"].iloc[3:] == 0).all() and (history["change_affinity"].iloc[:3] > 0).all()
+
+
+def test_energy_is_the_likelihood_of_everything(samples):
+    model = fitted(samples, max_iter=8)
+    expressions, graphs = samples
+    energy = 0.0
+    for y, x, c, g in zip(expressions, model.latent_states_, model.scaling_, graphs, strict=True):
+        z = x / x.sum(axis=1, keepdims=True)
+        energy += ((c * (y - x @ model.metagenes_.T)) ** 2).sum() / (2 * model.noise_**2)
+        energy += 0.5 * y.size * np.log(2 * np.pi * model.noise_**2) + c * x.sum()
+        energy += sum(z[i] @ model.affinity_ @ z[j] for i, j in zip(*sp.triu(g).nonzero(), strict=True))
+    assert model.history_["energy"].iloc[-1] == pytest.approx(energy, rel=1e-9)
+
+
 def test_same_seed_same_numbers(samples):
     one, two, other = fitted(samples), fitted(samples), fitted(samples, random_state=1)
     np.testing.assert_array_equal(one.metagenes_, two.metagenes_)
@@ -229,6 +250,7 @@ def test_sparse_expression_is_checked_too(samples):
     (dict(state_penalty=-1.0), "state_penalty"),
     (dict(tol=np.nan), "tol"),
     (dict(max_iter=0), "max_iter"),
+    (dict(affinity_iterations=-1), "affinity_iterations"),
 ])
 def test_bad_parameters_are_refused(samples, options, message):
     with pytest.raises(ValueError, match=message):
@@ -237,7 +259,8 @@ def test_bad_parameters_are_refused(samples, options, message):
 
 def test_wrong_lists_are_refused(samples):
     expressions, graphs = samples
-    for arguments, message in (((expressions[0], graphs), "list"), (([], []), "empty"), ((expressions, graphs[:1]), "graphs")):
+    wrong = {"list": (expressions[0], graphs), "empty": ([], []), "1 graphs": (expressions, graphs[:1])}
+    for message, arguments in wrong.items():
         with pytest.raises(ValueError, match=message):
             SpiceMix(4).fit_arrays(*arguments)
 

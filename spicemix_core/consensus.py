@@ -1,0 +1,194 @@
+"""One answer from many runs: cell types that do not hang on the seed of a single fit.
+
+A fit starts from k-means and ends in a local optimum, and the last objective does not rank the runs by the quality of
+their cell types. The consensus uses no labels: the normalised states of all runs, side by side, are clustered once.
+Whatever the runs agree on adds up over the columns; what one run alone claims does not.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+from scipy.optimize import linear_sum_assignment
+
+from spicemix_core.agreement import adjusted_rand_index, match_metagenes
+from spicemix_core.annotated import read_samples, write_results
+from spicemix_core.clustering import Clustering, calinski_harabasz_curve, cut_tree, normalize_states, ward_tree
+from spicemix_core.model import SpiceMix
+from spicemix_core.progress import progress
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """Result of :func:`fit_consensus`.
+
+    Attributes
+    ----------
+    labels : array of int, shape (N,)
+        Cluster of each cell, 0 the largest.
+    confidence : array, shape (N,)
+        Share of the runs whose own clustering, matched to the consensus, gives the cell the same cluster.
+    clustering : Clustering
+        Tree and Calinski-Harabasz curve behind ``labels``.
+    runs : list of SpiceMix
+        The fitted models, in the order of their seeds.
+    reference : int
+        The run whose own clustering agrees best with the consensus; use its metagenes and affinity.
+    run_summary : DataFrame
+        Per run: seed, last Q, iterations, number of clusters of its own, and its adjusted Rand index with the
+        consensus.
+    metagene_stability : array, shape (K,)
+        For each metagene of the reference run, the mean correlation with its match in the other runs.
+    affinity_stability : DataFrame
+        For each pair of the reference run's metagenes, mean and standard deviation of S minus its mean over the runs.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    clustering: Clustering
+    runs: list
+    reference: int
+    run_summary: pd.DataFrame
+    metagene_stability: np.ndarray
+    affinity_stability: pd.DataFrame
+
+    @property
+    def model(self):
+        """The reference run."""
+        return self.runs[self.reference]
+
+
+def cluster_side_by_side(states, *, normalization="zscore", n_clusters=None, n_clusters_range=(5, 40)):
+    """Ward clustering of the normalised states of all runs, put side by side as one matrix.
+
+    Parameters
+    ----------
+    states : list of arrays, each (N, K)
+    normalization : str
+        As :func:`spicemix_core.clustering.normalize_states`.
+    n_clusters, n_clusters_range
+        As :func:`spicemix_core.clustering.cluster_states`.
+
+    Returns
+    -------
+    Clustering
+    """
+    joined = np.concatenate([normalize_states(x, normalization) for x in states], axis=1)
+    tree = ward_tree(joined)
+    smallest, largest = n_clusters_range
+    largest = min(largest, len(joined) - 1)
+    numbers = range(smallest, largest + 1) if n_clusters is None else [n_clusters]
+    curve = calinski_harabasz_curve(joined, numbers, tree=tree)
+    best = int(curve.idxmax())
+    return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
+
+
+def fit_consensus(adata, n_metagenes=20, *, n_runs=10, sample_key=None, graph_key="spatial_connectivities", layer=None,
+                  normalization="zscore_proportions", n_clusters=None, n_clusters_range=(5, 40), random_state=None,
+                  n_jobs=1, **options):
+    """Fit ``n_runs`` models from different seeds and combine their states into one clustering, without labels.
+
+    Parameters
+    ----------
+    adata : AnnData
+        As :meth:`spicemix_core.SpiceMix.fit`, which also explains ``sample_key``, ``graph_key`` and ``layer``.
+    n_metagenes : int
+    n_runs : int
+        Number of seeds, at least 2.
+    normalization, n_clusters, n_clusters_range
+        As :func:`spicemix_core.clustering.cluster_states`; the number of clusters is chosen by the Calinski-Harabasz
+        index unless ``n_clusters`` is given.
+    random_state : int, numpy Generator or None
+        The seeds of the runs are drawn from it; results do not depend on ``n_jobs``.
+    n_jobs : int
+        Runs fitted at a time, in processes of one thread each.
+    **options
+        Passed to :class:`spicemix_core.SpiceMix`.
+
+    Returns
+    -------
+    Consensus
+        ``adata`` gains the reference run's results, and ``obs["spicemix_cluster"]`` and ``obs["spicemix_confidence"]``.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two runs, or any input that :meth:`spicemix_core.SpiceMix.fit` refuses.
+    """
+    if not isinstance(n_runs, (int, np.integer)) or n_runs < 2:
+        raise ValueError(f"n_runs must be an integer of at least 2, not {n_runs!r}; a single fit is SpiceMix(...).fit")
+    spatial = options.get("spatial", True)
+    expressions, graphs, rows = read_samples(adata, sample_key, graph_key if spatial else None, layer)
+    seeds = np.random.default_rng(random_state).integers(2**31, size=n_runs).tolist()
+    models = [SpiceMix(n_metagenes, random_state=seed, **options) for seed in seeds]
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        fits = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(model.fit_arrays)(expressions, graphs) for model in models
+        )
+        runs = list(progress(fits, "consensus runs", total=n_runs))
+    order = np.argsort(np.concatenate(rows))
+    states = [np.concatenate(run.latent_states_)[order] for run in runs]
+    result = combine_runs(runs, states, normalization=normalization, n_clusters=n_clusters,
+                          n_clusters_range=n_clusters_range)
+    write_results(adata, result.model, rows)
+    adata.obs["spicemix_cluster"] = pd.Categorical(result.labels)
+    adata.obs["spicemix_confidence"] = result.confidence
+    return result
+
+
+def combine_runs(runs, states, *, normalization="zscore_proportions", n_clusters=None, n_clusters_range=(5, 40)):
+    """The consensus of fitted runs: :func:`fit_consensus` without the fitting.
+
+    Parameters
+    ----------
+    runs : list of fitted SpiceMix
+    states : list of arrays, each (N, K)
+        The states of each run, cells in one order.
+
+    Returns
+    -------
+    Consensus
+    """
+    clustering = cluster_side_by_side(states, normalization=normalization, n_clusters=n_clusters,
+                                      n_clusters_range=n_clusters_range)
+    own = [cluster_side_by_side([x], normalization=normalization, n_clusters=clustering.n_clusters).labels
+           for x in states]
+    votes = np.array([_renamed(labels, clustering.labels) == clustering.labels for labels in own])
+    agreement = [adjusted_rand_index(labels, clustering.labels) for labels in own]
+    reference = int(np.argmax(agreement))
+    metagene_stability, affinity_stability = _stability(runs, reference)
+    summary = pd.DataFrame({
+        "random_state": [run.random_state for run in runs],
+        "Q": [run.history_["Q"].iloc[-1] for run in runs],
+        "n_iter": [run.n_iter_ for run in runs],
+        "converged": [run.converged_ for run in runs],
+        "ari_with_consensus": agreement,
+    })
+    return Consensus(clustering.labels, votes.mean(axis=0), clustering, runs, reference, summary, metagene_stability,
+                     affinity_stability)
+
+
+def _renamed(labels, reference):
+    """``labels`` under the names of the reference clusters that they overlap most, one to one."""
+    n = max(labels.max(), reference.max()) + 1
+    overlap = np.bincount(labels * n + reference, minlength=n * n).reshape(n, n)
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return columns[np.argsort(rows)][labels]
+
+
+def _stability(runs, reference):
+    """Correlation of the reference run's metagenes with the other runs', and spread of the matched affinities."""
+    base = runs[reference].metagenes_
+    matches = [match_metagenes(base, run.metagenes_) for run in runs]
+    others = [i for i in range(len(runs)) if i != reference]
+    correlation = np.mean([matches[i].correlations for i in others], axis=0)
+    affinities = np.array([
+        (run.affinity_ - run.affinity_.mean())[np.ix_(m.permutation, m.permutation)]
+        for run, m in zip(runs, matches, strict=True)
+    ])
+    first, second = np.triu_indices(base.shape[1])
+    return correlation, pd.DataFrame({
+        "first": first, "second": second, "mean": affinities.mean(axis=0)[first, second],
+        "sd": affinities.std(axis=0, ddof=1)[first, second],
+    })
