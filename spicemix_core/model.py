@@ -59,8 +59,8 @@ class SpiceMix(BaseEstimator):
     max_iter : int
         Most iterations of states, then parameters.
     tol : float
-        Stop when in one iteration no block changes more: mean total variation of the proportions, largest total
-        variation of a metagene, largest change of S relative to its largest entry (or 1), relative change of the noise.
+        Stop when in one iteration no block changes more: mean total variation of a cell's proportions and of a
+        metagene, largest change of S relative to its largest entry (or 1), relative change of the noise.
     random_state : int, numpy Generator or None
         Seeds k-means, the only random step.
 
@@ -237,7 +237,7 @@ def _changes(before, after):
     """How far each block moved in one iteration, as named in the class's documentation of ``tol``."""
     return {
         "change_states": 0.5 * np.abs(after.proportions - before.proportions).sum(axis=1).mean(),
-        "change_metagenes": 0.5 * np.abs(after.metagenes - before.metagenes).sum(axis=0).max(),
+        "change_metagenes": 0.5 * np.abs(after.metagenes - before.metagenes).sum(axis=0).mean(),
         "change_affinity": np.abs(after.affinity - before.affinity).max() / max(1.0, np.abs(after.affinity).max()),
         "change_noise": abs(after.noise - before.noise) / after.noise,
     }

@@ -24,7 +24,8 @@ def small_samples(random_state=0, n_cells=(80, 60), n_genes=30, n_metagenes=4, n
     for n in n_cells:
         coordinates = rng.random((n, 2))
         centers = rng.random((n_metagenes, 2))
-        weights = np.exp(-6.0 * ((coordinates[:, None] - centers) ** 2).sum(axis=2)) + 0.2 * rng.random((n, n_metagenes))
+        weights = np.exp(-6.0 * ((coordinates[:, None] - centers) ** 2).sum(axis=2))
+        weights += 0.2 * rng.random((n, n_metagenes))
         states = rng.gamma(8.0, size=(n, 1)) * weights / weights.sum(axis=1, keepdims=True)
         expressions.append(np.clip(states @ metagenes.T + noise * rng.normal(size=(n, n_genes)), 0.0, None))
         graphs.append(neighbor_graph(coordinates))
