@@ -2,43 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-
-def check_graph(graph, n_cells):
-    """The neighbour graph as a CSR array of 0 and 1, or an error that says what is wrong with it.
-
-    Parameters
-    ----------
-    graph : (N, N) sparse or dense
-        Symmetric adjacency, every edge 1 in both directions. Several samples are one block-diagonal graph
-        (``scipy.sparse.block_diag``).
-    n_cells : int
-        N, the number of cells that the graph must have.
-
-    Raises
-    ------
-    ValueError
-        Wrong size, NaN or weights other than 0 and 1, a cell that is its own neighbour, an edge in one
-        direction only.
-    """
-    graph = sparse.csr_array(graph, dtype=float, copy=True)
-    graph.sum_duplicates()
-    graph.eliminate_zeros()
-    if graph.shape != (n_cells, n_cells):
-        raise ValueError(f"The graph has shape {graph.shape} for {n_cells} cells: pass one of these cells.")
-    if (graph.data != 1).any():
-        raise ValueError("The graph has entries other than 0 and 1: pass adjacency without weights.")
-    if graph.diagonal().any():
-        cell = int(np.flatnonzero(graph.diagonal())[0])
-        raise ValueError(f"Cell {cell} is its own neighbour in the graph: set the diagonal to zero.")
-    one_way = (graph - graph.T).tocoo()
-    one_way.eliminate_zeros()
-    if one_way.nnz:
-        edge = f"{one_way.row[0]}-{one_way.col[0]}"
-        raise ValueError(f"The graph is not symmetric, first at edge {edge}: list both directions.")
-    graph.sort_indices()
-    return graph
+from spicemix_core.graphs import check_graph
 
 
 def _codes(values, n_cells, name):
@@ -84,7 +49,7 @@ def cell_type_affinity(graph, labels, samples=None):
     Parameters
     ----------
     graph : (N, N) sparse or dense
-        Neighbour graph of all cells, see `check_graph`.
+        Neighbour graph of all cells, see `spicemix_core.graphs.check_graph`.
     labels : (N,) array_like
         Cell types.
     samples : (N,) array_like, optional

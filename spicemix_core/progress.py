@@ -2,10 +2,14 @@
 
 import sys
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 
 def progress(iterable, description, total=None):
-    """``iterable`` with a progress bar in a terminal or a notebook; silent elsewhere or if ``TQDM_DISABLE`` is set."""
+    """``iterable`` with a progress bar after two seconds, in a terminal or a notebook only.
+
+    Silent too if the environment variable ``TQDM_DISABLE`` is set.
+    """
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(iterable, desc=description, total=total, leave=False, **({} if watched else {"disable": True}))
+    hidden = {} if watched else {"disable": True}
+    return tqdm(iterable, desc=description, total=total, leave=False, delay=2.0, **hidden)

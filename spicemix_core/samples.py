@@ -11,6 +11,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from spicemix_core.graphs import check_graph
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -96,8 +98,10 @@ def check_samples(expressions, graphs, n_metagenes):
     if any(_minimum(y) < 0 for y in expressions):
         warnings.warn("expression has negative values; they are kept as they are, but make sure that it is normalised "
                       "expression and not centred", stacklevel=3)
+    cells = [y.shape[0] for y in expressions]
     blocks = [
-        _check_graph(g, y.shape[0], f"sample {i}") for i, (g, y) in enumerate(zip(graphs, expressions, strict=True))
+        sp.csr_array((n, n)) if g is None else check_graph(g, n, f"the graph of sample {i}")
+        for i, (g, n) in enumerate(zip(graphs, cells, strict=True))
     ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
     totals = np.array([y.sum() / y.shape[0] for y in expressions])
@@ -142,26 +146,3 @@ def _check_sizes(expressions, n_metagenes):
 
 def _minimum(y):
     return y.data.min(initial=0.0) if sp.issparse(y) else y.min()
-
-
-def _check_graph(graph, n_cells, where):
-    if graph is None:
-        return sp.csr_array((n_cells, n_cells))
-    if not sp.issparse(graph):
-        raise ValueError(f"{where}: the graph must be a scipy sparse matrix, not {type(graph).__name__}; see "
-                         "spicemix_core.graphs")
-    if graph.shape != (n_cells, n_cells):
-        raise ValueError(f"{where}: the graph has shape {graph.shape} but there are {n_cells} cells; build it from the "
-                         "same cells")
-    graph = sp.csr_array(graph, dtype=float)
-    graph.eliminate_zeros()
-    if graph.diagonal().any():
-        raise ValueError(f"{where}: the graph has self-loops, the first at cell {np.flatnonzero(graph.diagonal())[0]}; "
-                         "set its diagonal to zero")
-    graph.data[:] = 1.0
-    if (graph != graph.T).nnz:
-        i, j = (int(v[0]) for v in (graph != graph.T).nonzero())
-        raise ValueError(f"{where}: the graph is not symmetric, cells {i} and {j} are joined in one direction only; "
-                         "use graph.maximum(graph.T)")
-    graph.sort_indices()
-    return graph

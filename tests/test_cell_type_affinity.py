@@ -8,7 +8,6 @@ from scipy import sparse
 from spicemix_core.cell_type_affinity import (
     affinity_permutation_test,
     cell_type_affinity,
-    check_graph,
     metagene_affinity,
 )
 
@@ -121,27 +120,6 @@ def test_same_seed_gives_the_same_p_values():
 
 def test_a_single_type_is_neither_attracted_nor_avoided():
     assert cell_type_affinity(ring(10), ["a"] * 10).to_numpy() == pytest.approx(0)
-
-
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda graph: graph[:5, :5], r"shape \(5, 5\) for 6 cells"),
-    (lambda graph: 0.5 * graph, "other than 0 and 1"),
-    (lambda graph: graph * np.nan, "other than 0 and 1"),
-    (lambda graph: graph + np.eye(6), "Cell 0 is its own neighbour"),
-    (lambda graph: np.triu(graph), "not symmetric, first at edge 0-1"),
-])
-def test_bad_graphs_are_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        check_graph(change(ring(6)), 6)
-
-
-def test_checking_a_graph_leaves_it_alone():
-    graph = sparse.csr_matrix(ring(6))
-    graph.data[0] = graph[0, 1] = 0  # an explicit zero
-    graph[1, 0] = 0
-    before = graph.copy()
-    assert check_graph(graph, 6).nnz == 10
-    assert graph.nnz == before.nnz
 
 
 def test_bad_labels_and_samples_are_refused():

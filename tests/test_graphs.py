@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial import Delaunay
 
-from spicemix_core.graphs import delaunay_graph, graph_by_sample, graph_from_edges, knn_graph, radius_graph
+from spicemix_core.graphs import check_graph, delaunay_graph, graph_by_sample, graph_from_edges, knn_graph, radius_graph
 
 BUILDERS = {"delaunay": delaunay_graph, "cut": partial(delaunay_graph, max_length=0.2),
             "knn": partial(knn_graph, n_neighbors=4), "radius": partial(radius_graph, radius=0.15)}
@@ -149,3 +149,29 @@ def test_an_edge_listed_once_or_in_both_directions_counts_once():
 def test_bad_input_is_refused_in_a_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def ring(n_cells):
+    graph = np.eye(n_cells, k=1) + np.eye(n_cells, k=n_cells - 1)
+    return graph + graph.T
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda graph: graph[:5, :5], r"shape \(5, 5\) for 6 cells"),
+    (lambda graph: 0.5 * graph, "other than 0 and 1"),
+    (lambda graph: graph * np.nan, "other than 0 and 1"),
+    (lambda graph: graph + np.eye(6), "self-loops, the first at cell 0"),
+    (lambda graph: np.triu(graph), "not symmetric, cells 0 and 1"),
+])
+def test_bad_graphs_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        check_graph(change(ring(6)), 6)
+
+
+def test_checking_a_graph_leaves_it_alone():
+    graph = sparse.csr_matrix(ring(6))
+    graph.data[0] = graph[0, 1] = 0  # an explicit zero
+    graph[1, 0] = 0
+    before = graph.copy()
+    assert check_graph(graph, 6).nnz == 10
+    assert graph.nnz == before.nnz

@@ -118,6 +118,7 @@ def test_sparse_and_dense_expression_give_the_same_fit(samples):
     np.testing.assert_allclose(sparse.affinity_, dense.affinity_, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Maximum number of iterations")
 def test_nmf_without_space_reaches_the_loss_of_scikit_learn():
     expressions, graphs = small_samples(3, n_cells=(150,), noise=0.1)
     model = fitted((expressions, graphs), spatial=False, max_iter=300, state_penalty=0.0)
@@ -216,10 +217,10 @@ BAD_INPUT = {
     "cell of zeros": (put(5, 0.0), "sample 0.*no expression.*cell 5"),
     "sample of zeros": (put(slice(None), 0.0), "sample 0.*every cell is zero"),
     "centred expression": (lambda y, g: (y - y.mean(axis=1, keepdims=True) - 1e-3, g), "mean total.*positive"),
-    "graph of the wrong size": (lambda y, g: (y, g[:-1, :-1]), r"shape \(79, 79\).*80 cells"),
+    "graph of the wrong size": (lambda y, g: (y, g[:-1, :-1]), r"graph of sample 0.*shape \(79, 79\).*80 cells"),
     "asymmetric graph": (lambda y, g: (y, sp.triu(g, format="lil")), "not symmetric"),
     "self-loops": (put((7, 7), 1.0, "g"), "self-loops.*cell 7"),
-    "dense graph": (lambda y, g: (y, g.toarray()), "sparse"),
+    "weighted graph": (lambda y, g: (y, 0.5 * g), "other than 0 and 1"),
     "different genes": (lambda y, g: (y[:, :-2], g), "different numbers of genes.*28, 30"),
     "no cells": (lambda y, g: (y[:0], g), "non-empty"),
 }
@@ -241,7 +242,7 @@ def test_sparse_expression_is_checked_too(samples):
         SpiceMix(4).fit_arrays([y], samples[1][:1])
 
 
-@pytest.mark.parametrize("options, message", [
+@pytest.mark.parametrize(("options", "message"), [
     (dict(n_metagenes=200), "140 cells but n_metagenes=200"),
     (dict(n_metagenes=31), "30 genes but n_metagenes=31"),
     (dict(n_metagenes=1), "n_metagenes"),
