@@ -1,7 +1,7 @@
 """Initial metagenes and states: lines 1 to 8 of Algorithm 1.
 
-k-means centroids, clipped at zero and scaled to sum one, then a few rounds of NMF without space: states by
-non-negative least squares, metagenes by least squares on the simplex.
+k-means centroids of the cells' profiles, clipped at zero and scaled to sum one, then a few rounds of NMF without
+space: states by non-negative least squares, metagenes by least squares on the simplex.
 """
 
 import numpy as np
@@ -16,14 +16,26 @@ KMEANS_RESTARTS = 10
 
 
 def initial_metagenes(samples, n_metagenes, rng):
-    """Metagenes (G, K) from k-means centroids of the scaled expression of all cells (line 1)."""
-    scaled = [c * y for y, c in zip(samples.expressions, samples.scaling, strict=True)]
-    stacked = sp.vstack(scaled, format="csr") if any(map(sp.issparse, scaled)) else np.concatenate(scaled)
+    """Metagenes (G, K) from k-means centroids of the cells' profiles, expression divided by its total (line 1).
+
+    Deviation from the paper's code: that clusters the expression itself, where cells of one type that differ in size
+    lie far apart. Cells without a positive total keep their expression as it is.
+    """
+    profiles = [_profiles(y) for y in samples.expressions]
+    stacked = sp.vstack(profiles, format="csr") if any(map(sp.issparse, profiles)) else np.concatenate(profiles)
     kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, random_state=int(rng.integers(2**31)))
     centroids = np.clip(kmeans.fit(stacked).cluster_centers_, 0.0, None)
     totals = centroids.sum(axis=1)
     centroids[totals == 0.0] = 1.0  # a cluster without positive expression says nothing of its metagene
     return np.ascontiguousarray((centroids / centroids.sum(axis=1, keepdims=True)).T)
+
+
+def _profiles(expression):
+    totals = np.asarray(expression.sum(axis=1)).ravel()
+    safe = np.where(totals > 0.0, totals, 1.0)
+    if sp.issparse(expression):
+        return sp.csr_array(sp.diags_array(1.0 / safe) @ expression)
+    return expression / safe[:, None]
 
 
 def initialize(samples, n_metagenes, rng):
