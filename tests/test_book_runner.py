@@ -138,8 +138,9 @@ def test_profiles_do_not_mix(toy):
     assert notebook(root, "first").read_bytes() == quick
 
 
-@pytest.mark.parametrize("path", ["book/chapters/first.md", "book/build.py", "spicemix_core/new.py",
-                                  "data/registry.json", "measured/counts.txt", "requirements.lock"])
+@pytest.mark.parametrize("path", ["book/chapters/first.md", "book/build.py", "book/claims.yml",
+                                  "spicemix_core/new.py", "data/registry.json", "measured/counts.txt",
+                                  "requirements.lock"])
 def test_digest_changes_with_every_input(runner, path):
     root, module = runner
     before = module.inputs_digests(["first"], {"profile": "quick"})

@@ -1,0 +1,69 @@
+# The SpiceMix companion. `make help` lists the targets; a fresh machine needs Python 3.11 and nothing else.
+
+PYTHON  ?= python3.11
+# The environment: made here, or one that exists already (conda: make book VENV="$CONDA_PREFIX").
+VENV    ?= .venv
+# quick: minutes, fewer seeds and iterations; full: the numbers of the book.
+PROFILE ?= full
+# Chapters executed at a time; empty means two, or one on a machine with one core.
+JOBS    ?=
+
+TORCH       := 2.13.0
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+# Where `make lock` finds the CPU build of torch: its public index, or e.g. --find-links FOLDER.
+TORCH_FROM  ?= --torch-backend cpu
+
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.stamp
+# Compiled kernels are shared by tests, benchmarks and chapters, and stay out of the sources.
+export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help env test test-pages book lint benchmark lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP)  ## the environment, from requirements.lock
+
+# The stamp is written last, so a half-made environment is never taken for a finished one. Without the CPU index
+# (or on macOS, whose torch has no +cpu build) the second half of the torch step takes the usual build. Matplotlib
+# lists the fonts here, once, so that no chapter prints that it does.
+$(STAMP): requirements.lock pyproject.toml
+	@rm -f $@
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; v = sys.version_info; sys.exit(v[:2] != (3, 11) and \
+	    f"requirements.lock is for Python 3.11 and $(VENV) has {v[0]}.{v[1]}: remove it, or name another PYTHON or VENV.")'
+	$(PIP) install --quiet --retries 1 --no-deps 'torch==$(TORCH)+cpu' --extra-index-url $(TORCH_INDEX) \
+	    || $(PIP) install --quiet --no-deps 'torch==$(TORCH)'
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'import matplotlib.font_manager'
+	@touch $@
+
+# The pages are tested where a book is built; .ci/run builds it after this target and then calls test-pages.
+BUILT := $(wildcard book/_build/html/index.html)
+test: $(STAMP)  ## the tests; those of the pages too once a book is built
+	@$(if $(BUILT),:,echo "tests/browser is left out: no book is built yet (make book, then make test-pages)")
+	$(BIN)/python -m pytest tests $(if $(BUILT),,--ignore=tests/browser)
+
+test-pages: $(STAMP)  ## the tests of the built pages, in a real browser
+	$(BIN)/python -m pytest tests/browser
+
+book: $(STAMP)  ## execute what changed and build book/_build/html (PROFILE=quick for a short run)
+	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
+
+lint: $(STAMP)  ## ruff
+	$(BIN)/ruff check .
+
+benchmark: $(STAMP)  ## time the core
+	$(BIN)/python benchmarks/run.py
+
+lock:  ## write requirements.lock anew (needs uv; keeps the present pins that still fit)
+	echo 'torch==$(TORCH)+cpu' | uv pip compile pyproject.toml requirements.in --all-extras --universal -p 3.11 \
+	    --constraint - $(TORCH_FROM) --no-emit-package torch --generate-hashes --no-header -o requirements.lock
+
+clean:  ## remove everything that was built, except the environment
+	rm -rf build book/_build .pytest_cache .ruff_cache .hypothesis

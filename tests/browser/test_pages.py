@@ -1,0 +1,147 @@
+"""Every page of the built book, seen by a real browser that can reach nothing but the book."""
+
+import functools
+import http.server
+import re
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from conftest import missing
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+HTML = BOOK / "_build/html"
+LISTED = re.findall(r"(?:root|file): *(\S+)", (BOOK / "_toc.yml").read_text())
+PAGES = [*LISTED, "genindex", "search"]
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+         "--window-size=1280,1600", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
+MATHS_SET = """const done = arguments[0];
+const setting = document.querySelector('.math') && window.MathJax?.startup?.promise;
+if (setting) setting.then(done, done); else done();"""
+SEEN = """
+const text = e => e.textContent.trim(), all = q => [...document.querySelectorAll(q)];
+return {
+  maths: all('.math').map(e => ({tex: text(e).slice(0, 80),
+      set: [...e.querySelectorAll('mjx-container')].some(m => m.getBoundingClientRect().width > 3),
+      wrong: e.querySelector('[data-mml-node="merror"], [fill="red"]') !== null})),  // red: unknown command
+  images: all('img').map(i => ({src: i.src, alt: i.alt, loaded: i.complete && i.naturalWidth > 0})),
+  links: all('a[href]').map(a => a.href),
+  sidebar: all('.bd-links a.internal, .bd-links a.reference').map(a => [a.href, text(a)]),
+  complaints: all('.cell_output .stderr, .cell_output .traceback').map(text),
+  fetched: performance.getEntriesByType('resource').map(r => r.name),
+}"""
+JUTTING = """
+return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
+    && !e.closest('pre, table, .cell_output, mjx-container, div.math')).map(e => e.outerHTML.slice(0, 120))"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server of files that does not print every request."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The address of the built book, served from this machine."""
+    if not (HTML / "index.html").is_file():
+        missing("no book is built in book/_build/html (make book)")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(HTML))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(site, tmp_path_factory):
+    """A browser without access to any other host."""
+    programs = shutil.which("chromium"), shutil.which("chromedriver")
+    if not all(programs):
+        missing("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request, site, browser):
+    """One page, loaded, with what a reader's browser finds in it."""
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get(f"{site}/{request.param}.html")
+    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script("return document.readyState") == "complete")
+    browser.execute_async_script(MATHS_SET)
+    return browser.execute_script(SEEN) | {"name": request.param, "log": browser.get_log("browser")}
+
+
+@functools.cache
+def source(path):
+    return path.read_text(encoding="utf-8")
+
+
+def test_pages_are_those_of_the_table_of_contents(site):
+    built = {p.relative_to(HTML).with_suffix("").as_posix() for p in HTML.rglob("*.html") if "_static" not in p.parts}
+    assert built == {*PAGES, "index"}
+
+
+def test_page_has_no_error_in_the_console(page):
+    # the theme says "invalid theme mode" once to every new visitor, and recovers
+    severe = [e["message"] for e in page["log"] if e["level"] == "SEVERE" and "invalid theme mode" not in e["message"]]
+    assert not severe
+
+
+def test_page_fetches_nothing_from_outside(page, site):
+    assert page["fetched"]
+    assert not [address for address in page["fetched"] if not address.startswith((site, "data:"))]
+
+
+def test_maths_is_set(page):
+    assert not [formula["tex"] for formula in page["maths"] if formula["wrong"] or not formula["set"]]
+
+
+def test_images_are_loaded_and_described(page):
+    assert not [image["src"] for image in page["images"] if not image["loaded"]]
+    # without a text of its own an image is given its file's name
+    assert not [image["src"] for image in page["images"] if not image["alt"] or "/" in image["alt"]]
+
+
+def test_cells_show_no_warnings_or_errors(page):
+    assert not page["complaints"]
+
+
+def test_local_links_and_their_fragments_exist(page, site):
+    broken = []
+    for link in page["links"]:
+        if link.startswith(site):
+            parts = urlsplit(link)
+            target = HTML / unquote(parts.path).lstrip("/")
+            fragment = unquote(parts.fragment)
+            if not target.is_file() or (fragment and f'id="{fragment}"' not in source(target)):
+                broken.append(link)
+    assert not broken
+
+
+def test_sidebar_has_the_titles_of_all_pages(page, site):
+    titles = {name: re.search(r"<title>(.*?)(?: &#8212; .*)?</title>", source(HTML / f"{name}.html")).group(1)
+              for name in LISTED}
+    shown = {urlsplit(address).path.strip("/").removesuffix(".html"): text for address, text in page["sidebar"]}
+    assert shown == titles
+
+
+def test_page_fits_a_phone(page, site, browser):
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+    assert browser.execute_script("return innerWidth") == 390
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert browser.execute_script(JUTTING) == []
