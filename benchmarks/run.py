@@ -20,7 +20,7 @@ import time
 import warnings
 
 LOADERS = {"seqfish_plus": "load_seqfish_plus", "starmap": "load_starmap"}
-SCHEDULES = {"first 3": 3, "all": None}
+SCHEDULES = {"first 2": 2, "all": None}
 
 
 def load(name):

@@ -93,7 +93,7 @@ class SpiceMix(BaseEstimator):
     listed in each step's module and, together, in the book's method chapter.
     """
 
-    def __init__(self, n_metagenes=20, *, affinity_penalty=1e-4, affinity_iterations=3, state_penalty=1.0, spatial=True,
+    def __init__(self, n_metagenes=20, *, affinity_penalty=1e-4, affinity_iterations=2, state_penalty=1.0, spatial=True,
                  max_iter=200, tol=1e-3, random_state=None):
         self.n_metagenes = n_metagenes
         self.affinity_penalty = affinity_penalty
