@@ -1,12 +1,16 @@
 """Names for clusters of cortical cells, by the evidence of marker genes and, where that is undecided, of depth.
 
-The rule, in four lines:
+The rule:
 
-1. *Score* of a cluster for a type: mean over the type's markers of the z-scored expression, averaged over the cells.
-2. Its major type is the one with the highest score. If another one comes within ``MARGIN``, the name is of both.
-3. Its subtype, if the major type has any and more than one cluster, is the one with the highest score among the cells
-   of the major type; if another comes within ``MARGIN``, the one whose layer is nearer to the cluster's mean depth.
-4. Clusters of the same type are numbered, the largest first.
+1. A *cell's score* for a type is the mean over the type's markers of the expression, centred at the mean of the
+   clusters' means (so that a common type does not set the zero) and divided by the standard deviation over cells. A
+   cluster's score is the mean over its cells. The first type leads *clearly* if its lead over the second, cell by
+   cell, is at least ``CLEAR`` standard errors.
+2. The major type is the one with the highest score; without a clear lead the name is of both.
+3. The subtype, if the major type has any and more than one cluster, is the one with the highest score among the
+   clusters of that major type; without a clear lead, of the two the one whose layer is nearer to the mean depth.
+4. Clusters with fewer than ``min_cells`` cells are too small to be a type, and are pooled as "Few cells". Clusters of
+   the same type are numbered, the largest first.
 
 Genes that are evidence for a claim of the paper are withheld (``withheld``), so that a claim is never tested with
 the genes that gave the cluster its name.
@@ -16,8 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-MARGIN = 0.1  # in standard deviations of expression
-UNNAMED = "Unnamed"
+CLEAR = 2.0  # standard errors
+MIN_CELLS = 5  # about 1 % of the cells of seqFISH+
+FEW = "Few cells"
 
 # Tasic et al. (2018) for neurons, with the classical layer markers; Zeisel et al. (2015) for all others.
 MAJOR_MARKERS = {
@@ -63,15 +68,15 @@ def all_markers(withheld=()) -> list[str]:
     return [gene for gene in dict.fromkeys(gene for genes in sets for gene in genes) if gene not in withheld]
 
 
-def marker_scores(expression, labels, markers) -> pd.DataFrame:
-    """Score of each cluster for each type: mean z-scored expression of the type's markers, clusters x types.
+def cell_scores(expression, labels, markers, *, min_cells=MIN_CELLS) -> pd.DataFrame:
+    """Score of each cell for each type: mean centred and scaled expression of the type's markers, cells x types.
 
     Parameters
     ----------
     expression : DataFrame, cells x genes
-        Log-normalised; the z-scores are over its cells. Genes without variation score 0.
+        Log-normalised. Genes without variation score 0.
     labels : (N,) array_like
-        Cluster of each cell.
+        Cluster of each cell; those of at least ``min_cells`` cells, or if there is none all, set the centre.
     markers : dict of str to sequence of str
         Genes of each type; those not in ``expression`` are left out.
 
@@ -81,15 +86,17 @@ def marker_scores(expression, labels, markers) -> pd.DataFrame:
         If no marker of a type is in ``expression``.
     """
     spread = expression.std(ddof=0)
-    scores = (expression - expression.mean()) / spread.where(spread > 0, 1.0)
-    means = scores.groupby(np.asarray(labels)).mean()
-    known = {name: [gene for gene in genes if gene in means] for name, genes in markers.items()}
+    labels = pd.Series(np.asarray(labels), expression.index)
+    means, sizes = expression.groupby(labels).mean(), labels.value_counts()
+    centre = means[sizes.reindex(means.index) >= min(min_cells, sizes.max())].mean()
+    scores = (expression - centre) / spread.where(spread > 0, 1.0)
+    known = {name: [gene for gene in genes if gene in scores] for name, genes in markers.items()}
     if missing := [name for name, genes in known.items() if not genes]:
-        raise ValueError(f"None of the markers of {missing[0]} was measured: name the clusters in another way.")
-    return pd.DataFrame({name: means[genes].mean(axis=1) for name, genes in known.items()})
+        raise ValueError(f"None of the markers of {missing[0]} was measured: name the clusters by name_by_reference.")
+    return pd.DataFrame({name: scores[genes].mean(axis=1) for name, genes in known.items()})
 
 
-def name_clusters(expression, labels, depth=None, *, withheld=()) -> pd.DataFrame:
+def name_clusters(expression, labels, depth, *, withheld=(), min_cells=MIN_CELLS) -> pd.DataFrame:
     """Name each cluster by the rule at the head of this module.
 
     Parameters
@@ -98,69 +105,104 @@ def name_clusters(expression, labels, depth=None, *, withheld=()) -> pd.DataFram
         Log-normalised expression with the markers among its columns, see :func:`expression_frame`.
     labels : (N,) array_like
         Cluster of each cell.
-    depth : (N,) array_like, optional
-        Depth of each cell, 0 at the pia to 1 at the white matter; without it the first rank decides.
+    depth : (N,) array_like
+        Depth of each cell, 0 at the pia to 1 at the white matter.
     withheld : sequence of str
         Genes that must not be used.
+    min_cells : int
 
     Returns
     -------
     DataFrame
-        By cluster: ``name`` (unique), ``type``, ``major``, ``cells``, ``score`` and ``runner_up`` with ``margin`` of the
-        deciding comparison, ``decided_by`` ("markers" or "depth"), ``depth`` (mean, if given). Where no marker set of
-        a major type was measured, as in simulated data, every cluster is "Unnamed".
+        By cluster, in the order of ``TYPE_ORDER``: ``name``, ``type`` (the name without number), ``major``, ``cells``,
+        ``depth`` (mean), ``score``, ``runner_up``, ``lead`` (in standard errors) and ``decided_by`` ("markers" or
+        "depth") of the last comparison.
+
+    Raises
+    ------
+    ValueError
+        If none of a type's markers was measured.
     """
     expression = expression.drop(columns=list(withheld), errors="ignore")
-    labels = pd.Series(np.asarray(labels), index=expression.index)
-    table = pd.DataFrame({"cells": labels.value_counts()}).sort_index()
-    if depth is not None:
-        table["depth"] = pd.Series(np.asarray(depth, dtype=float), expression.index).groupby(labels).mean()
-    if not any(gene in expression for genes in MAJOR_MARKERS.values() for gene in genes):
-        return _number(table.assign(type=UNNAMED, major=UNNAMED, score=np.nan, runner_up="", margin=np.nan, decided_by=""))
-
-    ranks = _rank(marker_scores(expression, labels, MAJOR_MARKERS))
-    close = ranks["margin"] < MARGIN
-    table["major"] = ranks["best"]
-    table.loc[close, "major"] = ["/".join(sorted(pair)) for pair in ranks.loc[close, ["best", "runner_up"]].to_numpy()]
-    table = table.assign(type=table["major"], score=ranks["score"], runner_up=ranks["runner_up"],
-                         margin=ranks["margin"], decided_by="markers")
+    labels, depth = (pd.Series(np.asarray(values), expression.index) for values in (labels, depth))
+    table = _rank(cell_scores(expression, labels, MAJOR_MARKERS, min_cells=min_cells), labels)
+    unclear = table["lead"] < CLEAR
+    pairs = table.loc[unclear, ["type", "runner_up"]].to_numpy()
+    table.loc[unclear, "type"] = ["/".join(sorted(pair)) for pair in pairs]
+    table = table.assign(major=table["type"], depth=depth.groupby(labels).mean(), decided_by="markers")
     for major, markers in SUBTYPE_MARKERS.items():
-        clusters = table.index[table["major"] == major]
+        clusters = table.index[(table["major"] == major) & (table["cells"] >= min_cells)]
         if len(clusters) > 1:
-            inside = labels.isin(clusters).to_numpy()
-            scores = marker_scores(expression[inside], labels[inside], markers)
-            for cluster, rank in _rank(scores).iterrows():
-                _decide(table, cluster, rank)
-    return _number(table)
+            inside = labels.isin(clusters)
+            ranks = _rank(cell_scores(expression[inside], labels[inside], markers), labels[inside])
+            ranks["decided_by"] = "markers"
+            for cluster in ranks.index[ranks["lead"] < CLEAR]:
+                _decide_by_depth(ranks, cluster, table.at[cluster, "depth"])
+            table.loc[clusters, ranks.columns] = ranks
+    table.loc[table["cells"] < min_cells, "type"] = FEW
+    return _named(table)
 
 
-def _rank(scores):
-    """Best and second type of each cluster, with the best score and the difference."""
-    order = np.argsort(-scores.to_numpy(), axis=1, kind="stable")
-    sorted_scores = np.take_along_axis(scores.to_numpy(), order, axis=1)
-    names = scores.columns.to_numpy()[order]
-    return pd.DataFrame({"best": names[:, 0], "runner_up": names[:, 1], "score": sorted_scores[:, 0],
-                         "margin": sorted_scores[:, 0] - sorted_scores[:, 1]}, index=scores.index)
+def name_by_reference(labels, reference, majors, *, min_cells=MIN_CELLS) -> pd.DataFrame:
+    """Name each cluster after the reference label of most of its cells; used where no marker was measured.
+
+    Parameters
+    ----------
+    labels, reference, majors : (N,) array_like
+        Cluster, label and major type of each cell.
+    min_cells : int
+
+    Returns
+    -------
+    DataFrame
+        As :func:`name_clusters`, with ``score`` the share of the cells that have this label.
+    """
+    labels, majors = pd.Series(np.asarray(labels)), pd.Series(np.asarray(majors))
+    counts = pd.crosstab(labels, pd.Series(np.asarray(reference)))
+    table = pd.DataFrame({"type": counts.idxmax(axis=1), "cells": counts.sum(axis=1)})
+    table["score"] = counts.max(axis=1) / table["cells"]
+    table["major"] = majors.groupby(labels).agg(lambda values: values.mode().iloc[0])
+    table.loc[table["cells"] < min_cells, "type"] = FEW
+    return _named(table.assign(decided_by="reference"))
 
 
-def _decide(table, cluster, rank):
-    """Subtype of one cluster: the first rank, or of two close ones that of the nearer layer."""
-    name, other, by = rank["best"], rank["runner_up"], "markers"
-    if rank["margin"] < MARGIN and "depth" in table and {name, other} <= set(LAYER_DEPTHS):
-        by = "depth"
-        name, other = sorted((name, other), key=lambda n: abs(LAYER_DEPTHS[n] - table.at[cluster, "depth"]))
-    table.loc[cluster, ["type", "runner_up", "score", "margin", "decided_by"]] = [
-        name, other, rank["score"], rank["margin"], by]
+def major_class(major: str) -> str:
+    """``excitatory``, ``inhibitory`` or ``glia`` for a major type or a mixture of one class; else ``mixed``."""
+    classes = {{"Excitatory": "excitatory", "Inhibitory": "inhibitory"}.get(part, "glia") for part in major.split("/")}
+    return classes.pop() if len(classes) == 1 else "mixed"
 
 
-def _number(table):
-    """Add the unique names, and put the clusters in the order of ``TYPE_ORDER``, then of size."""
+def _rank(scores, labels):
+    """First and second type of each cluster, with the first's score and its lead in standard errors."""
+    means = scores.groupby(labels).mean()
+    order = np.argsort(-means.to_numpy(), axis=1, kind="stable")
+    names = means.columns.to_numpy()[order[:, :2]]
+    table = pd.DataFrame({"type": names[:, 0], "cells": labels.value_counts(), "score": means.max(axis=1),
+                          "runner_up": names[:, 1]}, index=means.index)
+    for cluster, (first, second) in zip(means.index, names, strict=True):
+        lead = (scores[first] - scores[second])[labels == cluster]
+        error = lead.std(ddof=1) / np.sqrt(len(lead)) if len(lead) > 1 else np.inf
+        table.loc[cluster, "lead"] = lead.mean() / error if error > 0 else np.inf
+    return table
+
+
+def _decide_by_depth(ranks, cluster, depth):
+    pair = ranks.loc[cluster, ["type", "runner_up"]]
+    if set(pair) <= set(LAYER_DEPTHS):
+        ranks.loc[cluster, ["type", "runner_up"]] = sorted(pair, key=lambda name: abs(LAYER_DEPTHS[name] - depth))
+        ranks.loc[cluster, "decided_by"] = "depth"
+
+
+def _named(table):
+    """Add the names, and put the clusters in the order of ``TYPE_ORDER``, then of size; those of few cells last."""
     rank = {name: number for number, name in enumerate(TYPE_ORDER)}
-    place = [rank.get(name, rank.get(name.split("/")[0], len(rank)) + 0.5) for name in table["type"]]
-    order = np.lexsort((-table["cells"], table["type"], place))
-    table = table.iloc[order]
+    last = len(rank) + 1
+    place = [last if name == FEW else rank.get(name, rank.get(name.split("/")[0], last - 1) + 0.5)
+             for name in table["type"]]
+    table = table.iloc[np.lexsort((-table["cells"], table["type"], place))]
     same = table.groupby("type", sort=False)
-    number, count = same.cumcount() + 1, same["cells"].transform("size")
-    name = table["type"].where(count == 1, table["type"] + "-" + number.astype(str))
-    first = ["name", "type", "major", "cells", "score", "runner_up", "margin", "decided_by"]
-    return table.assign(name=name)[[*first, *(column for column in table if column == "depth")]]
+    numbered = table["type"] + "-" + (same.cumcount() + 1).astype(str)
+    alone = (same["cells"].transform("size") == 1) | (table["type"] == FEW)
+    table = table.assign(name=table["type"].where(alone, numbered))
+    first = ["name", "type", "major", "cells"]
+    return table[[*first, *(column for column in table if column not in first)]]

@@ -63,6 +63,9 @@ def load_ledger(path=None) -> pd.DataFrame:
         if wrong := sorted(set(entry) ^ FIELDS):
             raise ValueError(f"Claim {name} in {path} lacks or does not know the field {wrong[0]}: the fields are "
                              f"{', '.join(sorted(FIELDS))}.")
+        texts = sorted(FIELDS - {"reproduced", "partly"})
+        if other := [field for field in texts if not isinstance(entry[field], str)]:
+            raise ValueError(f"The {other[0]} of claim {name} in {path} is not text: put it in quotation marks.")
         for level in ("reproduced", "partly"):
             if not isinstance(entry[level], dict) or not entry[level] or not set(entry[level]) <= BOUNDS:
                 raise ValueError(f"Claim {name} in {path} needs at_least and/or at_most, with a number, in {level}.")
@@ -140,7 +143,9 @@ def tabulate(records, ledger) -> pd.DataFrame:
     for record in records:
         runs = [run for run in record["runs"] if run is not None]
         meeting = sum(_lies_in(run, ledger.loc[record["id"], "reproduced"]) for run in runs)
-        spread = f"{_number(min(runs))} to {_number(max(runs))}; {meeting} of {len(record['runs'])} in range" if runs else ""
+        spread = ""
+        if runs:
+            spread = f"{_number(min(runs))} to {_number(max(runs))}; in range: {meeting} of {len(record['runs'])}"
         rows.append(record | {"measured": _number(record["value"]), "single runs": spread})
     return pd.DataFrame(rows).set_index("id")[COLUMNS]
 
@@ -155,11 +160,15 @@ def read_results(folder, ledger=None) -> pd.DataFrame:
     return tabulate([records[name] for name in ledger.index if name in records], ledger)
 
 
-def to_markdown(table) -> str:
-    """A DataFrame as a Markdown table that shows all text, the index first."""
-    table = table.reset_index().astype(str)
-    rows = [table.columns, ["-"] * table.shape[1], *table.to_numpy()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+def to_markdown(verdicts) -> str:
+    """The table of :func:`evaluate` as a Markdown table of four columns, narrow enough for a page."""
+    lines = ["| claim | paper | measured | verdict |", "| - | - | - | - |"]
+    for name, row in verdicts.iterrows():
+        runs = f"<br>({row['single runs']})" if row["single runs"] else ""
+        comment = f"<br>{row['comment']}" if row["comment"] else ""
+        cells = (f"{row['claim']} `{name}`", row["paper"], f"{row['measured']}{runs}", f"**{row['verdict']}**{comment}")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
 
 
 def _lies_in(value, bounds):

@@ -1,0 +1,200 @@
+r"""How closely cell types keep to layers, where the paper judges by eye.
+
+A type's cells have shares :math:`p_f` over the positions f (layers, or fields of view at increasing depth). Their
+entropy gives the *effective number of positions* :math:`\exp(-\sum_f p_f \log p_f)`: 1 for a type of one layer, the
+number of layers for a type that is everywhere. Two labellings of the same cells are compared by the adjusted mutual
+information with the position, which does not reward having more clusters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import adjusted_mutual_info_score
+
+
+@dataclass(frozen=True)
+class InformationComparison:
+    """Adjusted mutual information of two labellings with the position, and the bootstrap of their difference.
+
+    Attributes
+    ----------
+    first, second : float
+        Of each labelling, all cells.
+    low, high : float
+        95 % percentile interval of first minus second over resamples of the cells.
+    share_first_higher : float
+        Share of the resamples in which the first is higher.
+    """
+
+    first: float
+    second: float
+    low: float
+    high: float
+    share_first_higher: float
+
+
+def position_shares(labels, positions) -> pd.DataFrame:
+    """Share of each label's cells at each position, labels x positions; every row sums to one.
+
+    Raises
+    ------
+    ValueError
+        If a label or position is missing, or their numbers differ.
+    """
+    labels, positions = _paired(labels, positions)
+    return pd.crosstab(labels, positions, normalize="index").rename_axis(index=None, columns=None)
+
+
+def effective_positions(shares) -> pd.Series:
+    """exp(entropy) of each row of shares: over how many positions a type is spread, in effect."""
+    p = np.asarray(shares, dtype=float)
+    terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0)
+    return pd.Series(np.exp(-terms.sum(axis=1)), index=getattr(shares, "index", None), name="effective_positions")
+
+
+def layer_specificity(labels, positions, *, n_permutations=1000, random_state=None) -> pd.DataFrame:
+    """Effective number of positions of each label, against labels permuted over the cells.
+
+    Parameters
+    ----------
+    labels, positions : (N,) array_like
+    n_permutations : int
+    random_state : int, numpy Generator or None
+
+    Returns
+    -------
+    DataFrame
+        By label: ``cells``, ``effective_positions``, ``expected`` (mean under permutation, the same number of cells
+        drawn from all) and ``p_value`` (as concentrated or more; ``(1 + hits) / (1 + n)``, never 0).
+
+    Raises
+    ------
+    ValueError
+        As :func:`position_shares`, or fewer than one permutation.
+    """
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations is {n_permutations}: ask for at least 1, better 1000.")
+    labels, positions = _paired(labels, positions)
+    rng = np.random.default_rng(random_state)
+    observed = effective_positions(position_shares(labels, positions))
+    codes, names = pd.factorize(labels, sort=True)
+    place, places = pd.factorize(positions, sort=True)
+    permuted = np.array([_effective(codes, rng.permutation(place), len(names), len(places))
+                         for _ in range(n_permutations)])
+    hits = (permuted <= observed.to_numpy() + 1e-9).sum(axis=0)
+    return pd.DataFrame({
+        "cells": np.bincount(codes), "effective_positions": observed.to_numpy(), "expected": permuted.mean(axis=0),
+        "p_value": (1 + hits) / (1 + n_permutations),
+    }, index=names)
+
+
+def compare_information(first, second, positions, *, n_bootstrap=1000, random_state=None) -> InformationComparison:
+    """Which of two labellings of the same cells says more of the position.
+
+    Parameters
+    ----------
+    first, second, positions : (N,) array_like
+    n_bootstrap : int
+        Resamples of the cells.
+    random_state : int, numpy Generator or None
+
+    Raises
+    ------
+    ValueError
+        Missing labels, different numbers of cells, or fewer than one resample.
+    """
+    if n_bootstrap < 1:
+        raise ValueError(f"n_bootstrap is {n_bootstrap}: ask for at least 1, better 1000.")
+    first, place = _codes(first, positions)
+    second, _ = _codes(second, positions)
+    rng = np.random.default_rng(random_state)
+    resamples = rng.integers(len(place), size=(n_bootstrap, len(place)))
+    differences = np.array([_information(first[i], place[i]) - _information(second[i], place[i]) for i in resamples])
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return InformationComparison(_information(first, place), _information(second, place), float(low), float(high),
+                                 float((differences > 0).mean()))
+
+
+def shared_position_profile(expression, positions, first, second, *, n_permutations=1000, random_state=None):
+    r"""Whether two groups of cells that should not change together change together from position to position.
+
+    For each position p and group, the profile of the position is the mean expression of its cells there minus the mean
+    of the group's position means, gene by gene. Layers change neurons; what changes neurons and glia *alike* from one
+    image to the next is the image. The correlation of the two groups' profiles is compared with that after permuting
+    the positions of the second group's cells.
+
+    Parameters
+    ----------
+    expression : (N, G) array
+    positions : (N,) array_like
+    first, second : (N,) arrays of bool
+        Two groups without a common cell, each with cells at every position.
+    n_permutations : int
+    random_state : int, numpy Generator or None
+
+    Returns
+    -------
+    DataFrame
+        By position: ``cells_first``, ``cells_second``, ``correlation`` over genes, ``expected`` (mean under
+        permutation) and ``p_value`` (as high or higher, never 0).
+
+    Raises
+    ------
+    ValueError
+        If a group has no cell at some position, or a cell is in both.
+    """
+    expression, (place, names) = np.asarray(expression, dtype=float), pd.factorize(np.asarray(positions), sort=True)
+    groups = [np.asarray(group, bool) for group in (first, second)]
+    sizes = [np.bincount(place[group], minlength=len(names)) for group in groups]
+    if min(size.min() for size in sizes) == 0 or (groups[0] & groups[1]).any():
+        raise ValueError("Two separate groups with cells at every position are needed: merge positions or types.")
+    rng = np.random.default_rng(random_state)
+    fixed = _profiles(expression[groups[0]], place[groups[0]], len(names))
+    own, own_place = expression[groups[1]], place[groups[1]]
+    observed = (fixed * _profiles(own, own_place, len(names))).sum(axis=1)
+    permuted = np.array([(fixed * _profiles(own, rng.permutation(own_place), len(names))).sum(axis=1)
+                         for _ in range(n_permutations)])
+    hits = (permuted >= observed - 1e-12).sum(axis=0)
+    return pd.DataFrame({"cells_first": sizes[0], "cells_second": sizes[1], "correlation": observed,
+                         "expected": permuted.mean(axis=0), "p_value": (1 + hits) / (1 + n_permutations)}, index=names)
+
+
+def _profiles(expression, place, n_places):
+    """Profile of each position, centred and scaled over genes so that products are correlations."""
+    member = np.equal.outer(np.arange(n_places), place).astype(float)
+    means = (member / member.sum(axis=1, keepdims=True)) @ expression
+    profiles = means - means.mean(axis=0)
+    profiles -= profiles.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(profiles, axis=1, keepdims=True)
+    return profiles / np.where(norm > 0, norm, 1.0)
+
+
+def widespread(labels, positions, *, min_share=0.1, min_positions=3) -> list:
+    """Labels with at least ``min_share`` of their cells at each of ``min_positions`` or more positions."""
+    shares = position_shares(labels, positions)
+    return shares.index[(shares >= min_share).sum(axis=1) >= min_positions].tolist()
+
+
+def _paired(labels, positions):
+    labels, positions = pd.Series(np.asarray(labels)), pd.Series(np.asarray(positions))
+    if len(labels) != len(positions) or len(labels) == 0:
+        raise ValueError(f"There are {len(labels)} labels and {len(positions)} positions: pass one of each per cell.")
+    missing = (labels.isna() | positions.isna()).to_numpy()
+    if missing.any():
+        raise ValueError(f"Cell {int(missing.argmax())} lacks a label or a position: leave such cells out.")
+    return labels, positions
+
+
+def _codes(labels, positions):
+    labels, positions = _paired(labels, positions)
+    return pd.factorize(labels)[0], pd.factorize(positions)[0]
+
+
+def _effective(codes, place, n_labels, n_places):
+    counts = np.bincount(codes * n_places + place, minlength=n_labels * n_places).reshape(n_labels, n_places)
+    return effective_positions(counts / counts.sum(axis=1, keepdims=True)).to_numpy()
+
+
+def _information(codes, place):
+    return adjusted_mutual_info_score(place, codes)

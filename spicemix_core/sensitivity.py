@@ -1,0 +1,109 @@
+"""How much a fit of the simulated cortex hangs on its seed and settings, and what the consensus makes of it."""
+
+import itertools
+import time
+
+import numpy as np
+import pandas as pd
+
+from spicemix_core import datasets
+from spicemix_core.agreement import adjusted_rand_index
+from spicemix_core.clustering import cluster_states
+from spicemix_core.consensus import fit_consensus
+from spicemix_core.model import SpiceMix
+from spicemix_core.stored_runs import run_stored
+from spicemix_core.study import Settings, draw_replicate
+
+NORMALIZATIONS = ("zscore", "zscore_proportions")
+AUTHORS_DATA = {"synthetic_cortex": datasets.load_synthetic_cortex, "synthetic_truth": datasets.load_synthetic_truth}
+
+
+def sweep(folder, scenario, grid, seeds, *, replicate=0, settings=None, n_jobs=1):
+    """Single fits of one replicate over a grid of SpiceMix's parameters, each from several seeds.
+
+    Parameters
+    ----------
+    folder : path
+        Of the stored results (`spicemix_core.stored_runs`).
+    scenario : Scenario
+    grid : dict of str to list
+        Values by parameter of `SpiceMix`; all combinations are fitted. The number of metagenes is that of ``settings``
+        unless the grid has it.
+    seeds : iterable of int
+    replicate : int
+    settings : Settings, optional
+    n_jobs : int
+
+    Returns
+    -------
+    DataFrame
+        A row per fit and normalisation: the parameters, ``seed``, ``normalization``, ``n_clusters``, ``ari``, last
+        ``Q`` and ``energy``, highest ``calinski_harabasz`` index, ``n_iter``, ``converged``, ``seconds`` of the fit.
+    """
+    settings = settings or Settings()
+    tasks = {}
+    for values, seed in itertools.product(itertools.product(*grid.values()), seeds):
+        options = {"n_metagenes": settings.n_metagenes} | dict(zip(grid, values, strict=True))
+        name = "-".join(f"{key.split('_')[-1]}{value}" for key, value in options.items())
+        place = f"x{scenario.sigma_x:g}-y{scenario.sigma_y:g}-{replicate:03d}"
+        tasks[f"fit-{place}-{name}-seed{seed}"] = (fit_once, (scenario, replicate, settings, options, seed))
+    return run_stored(tasks, folder, n_jobs=n_jobs, description="fits")
+
+
+def fit_once(scenario, replicate, settings, options, seed):
+    """One fit of one replicate: rows as `sweep`."""
+    adata, _ = draw_replicate(scenario, replicate, settings)
+    start = time.perf_counter()
+    model = SpiceMix(**options, random_state=seed).fit(adata, sample_key="sample")
+    told = {name: "all" if value is None else value for name, value in options.items()}
+    told |= {"seed": seed, "seconds": time.perf_counter() - start}
+    return _rows_of_run(model, adata.obsm["X_spicemix"], adata.obs["cell_type"]).assign(**told)
+
+
+def _rows_of_run(model, states, types):
+    rows = []
+    for normalization in NORMALIZATIONS:
+        found = cluster_states(states, normalization=normalization)
+        rows.append({"normalization": normalization, "n_clusters": found.n_clusters,
+                     "ari": adjusted_rand_index(found.labels, types), **model.history_[["Q", "energy"]].iloc[-1],
+                     "calinski_harabasz": found.calinski_harabasz.max(), "n_iter": model.n_iter_,
+                     "converged": float(model.converged_)})
+    return pd.DataFrame(rows)
+
+
+def run_authors_data(folder, names, master_seeds, *, n_metagenes=10, n_runs, n_jobs=1):
+    """Consensus of fields 0-3 of the authors' simulated cortices from several master seeds, and its single runs.
+
+    Parameters
+    ----------
+    folder : path
+        Of the stored results.
+    names : sequence of str
+        Keys of `AUTHORS_DATA` that are available (`spicemix_core.datasets.available`).
+    master_seeds : iterable of int
+    n_metagenes, n_runs : int
+    n_jobs : int
+
+    Returns
+    -------
+    DataFrame
+        ``data``, ``master_seed``, ``run`` (-1: the consensus), the columns of `sweep` for each run, and ``seconds`` of
+        the whole consensus.
+    """
+    tasks = {f"authors-{name}-{seed}": (authors_consensus, (name, seed, n_metagenes, n_runs))
+             for name, seed in itertools.product(names, master_seeds)}
+    return run_stored(tasks, folder, n_jobs=n_jobs, description="consensus of the authors' data")
+
+
+def authors_consensus(name, master_seed, n_metagenes, n_runs):
+    """One consensus of one of the authors' data sets: rows as `run_authors_data`."""
+    adata = AUTHORS_DATA[name]()
+    types, start = adata.obs["cell_type"], time.perf_counter()
+    result = fit_consensus(adata, n_metagenes, n_runs=n_runs, sample_key="sample", random_state=master_seed)
+    seconds = time.perf_counter() - start
+    rows = [pd.DataFrame([{"run": -1, "normalization": "consensus", "n_clusters": result.clustering.n_clusters,
+                           "ari": adjusted_rand_index(result.labels, types)}])]
+    for number, model in enumerate(result.runs):
+        # fields 0-3 come one after the other in these data, so the samples' states make the rows of adata
+        rows.append(_rows_of_run(model, np.concatenate(model.latent_states_), types).assign(run=number))
+    return pd.concat(rows, ignore_index=True).assign(data=name, master_seed=master_seed, seconds=seconds)

@@ -1,0 +1,119 @@
+"""Many independent computations on several processes, each result stored as it comes, so that a run can be resumed.
+
+A task is a function of a module of this package with its arguments; its result, a DataFrame, becomes one CSV file. The
+file's name ends in a digest of the arguments, of the sources that the function's module draws on and of the versions of
+the numerical libraries: what was computed by other code or with other settings is never taken for the result.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from spicemix_core.progress import progress
+
+_ROOT = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent.name
+_LIBRARIES = ("numba", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+def run_stored(tasks, folder, *, n_jobs=1, description="runs"):
+    """Run the tasks that have no stored result yet, and return all results in the order of the tasks.
+
+    Parameters
+    ----------
+    tasks : dict of str to (function, arguments)
+        By file name. The function is one that a worker can import; its arguments (a tuple) must have a ``repr`` that
+        says what they are: numbers, strings, dicts, data classes.
+    folder : path
+        Created if it is not there.
+    n_jobs : int
+        Tasks at a time, in processes; each runs on one thread, so that results do not depend on it.
+    description : str
+        Of the bar of progress.
+
+    Returns
+    -------
+    DataFrame
+        All rows, read back from the files.
+
+    Raises
+    ------
+    ValueError
+        No task, fewer than one worker, or a stored file that is not a table.
+    """
+    if not isinstance(n_jobs, (int, np.integer)) or n_jobs < 1:
+        raise ValueError(f"n_jobs must be an integer of at least 1, not {n_jobs!r}.")
+    if not tasks:
+        raise ValueError("There is nothing to run: give at least one task.")
+    paths = {name: Path(folder) / f"{name}-{_digest(*task)}.csv" for name, task in tasks.items()}
+    missing = [name for name, path in paths.items() if not path.exists()]
+    results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_run_and_store)(*tasks[name], paths[name]) for name in missing)
+    for _ in progress(results, description, total=len(missing)):
+        pass
+    return pd.concat([_read(path) for path in paths.values()], ignore_index=True)
+
+
+def _run_and_store(function, arguments, path):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="expression has negative values")  # simulated noise
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the tables say so in a column
+        rows = function(*arguments)
+    write_table(rows, path)
+
+
+def write_table(table, path):
+    """Write a DataFrame without its index as CSV that loses no digit, under its name only when it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    table.to_csv(partial, index=False, na_rep="nan")
+    os.replace(partial, path)
+
+
+def _read(path):
+    try:
+        return pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=["nan"])
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a stored result ({error}): delete it and run again.") from error
+
+
+def _digest(function, arguments):
+    told = f"{function.__qualname__} {arguments!r} {source_digest(function.__module__)}"
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+@cache
+def source_digest(module):
+    """sha256 of the files of this package that ``module`` needs, and of the versions of the numerical libraries."""
+    digest = hashlib.sha256(" ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES).encode())
+    for path in sorted(sources_of(module)):
+        digest.update(path.relative_to(_ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def sources_of(module):
+    """Files of this package that a module imports, directly or not, its own and its packages' included: set of Path."""
+    found, todo = set(), [module]
+    while todo:
+        name = todo.pop()
+        path = _ROOT.joinpath(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if path in found or not path.exists():  # a name imported from a module is no module
+            continue
+        found.add(path)
+        todo += [name.rpartition(".")[0]] if "." in name else []
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == _PACKAGE:
+                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
