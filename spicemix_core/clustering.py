@@ -47,7 +47,7 @@ def _proportions(states):
 
 
 def normalize_states(latent_states, method="zscore"):
-    """Latent states put on the scale on which they are clustered (method.md section 3).
+    """Latent states put on the scale on which they are clustered.
 
     ``"zscore"`` is ``(x_ik - mean_k) / sd_k`` over all cells of X (what the authors do), ``"proportions"`` is
     ``z_i = x_i / sum_k x_ik``, ``"zscore_proportions"`` the z-score of z, ``"none"`` leaves X as it is. The
@@ -186,10 +186,14 @@ def cluster_states(latent_states, *, n_clusters=None, normalization="zscore", n_
 
     Source: the authors' tutorial (branch NatureGenetics-2022), which uses the z-score.
     """
-    states = normalize_states(latent_states, normalization)
-    tree = ward_tree(states)
+    return cluster_rows(normalize_states(latent_states, normalization), n_clusters, n_clusters_range)
+
+
+def cluster_rows(rows, n_clusters=None, n_clusters_range=(5, 40)):
+    """`cluster_states` of states that are normalised already; numbers of clusters beyond N - 1 are not considered."""
+    tree = ward_tree(rows)
     smallest, largest = n_clusters_range
-    numbers = range(smallest, largest + 1) if n_clusters is None else [n_clusters]
-    curve = calinski_harabasz_curve(states, numbers, tree=tree)
+    numbers = range(smallest, min(largest, len(tree)) + 1) if n_clusters is None else [n_clusters]
+    curve = calinski_harabasz_curve(rows, numbers, tree=tree)
     best = int(curve.idxmax())
     return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)

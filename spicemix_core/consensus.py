@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from spicemix_core.agreement import adjusted_rand_index, match_metagenes
 from spicemix_core.annotated import read_samples, write_results
-from spicemix_core.clustering import Clustering, calinski_harabasz_curve, cut_tree, normalize_states, ward_tree
+from spicemix_core.clustering import Clustering, cluster_rows, cut_tree, normalize_states
 from spicemix_core.model import SpiceMix
 from spicemix_core.progress import progress
 
@@ -78,13 +78,7 @@ def cluster_side_by_side(states, *, normalization="zscore", n_clusters=None, n_c
     Clustering
     """
     joined = np.concatenate([normalize_states(x, normalization) for x in states], axis=1)
-    tree = ward_tree(joined)
-    smallest, largest = n_clusters_range
-    largest = min(largest, len(joined) - 1)
-    numbers = range(smallest, largest + 1) if n_clusters is None else [n_clusters]
-    curve = calinski_harabasz_curve(joined, numbers, tree=tree)
-    best = int(curve.idxmax())
-    return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
+    return cluster_rows(joined, n_clusters, n_clusters_range)
 
 
 def fit_consensus(adata, n_metagenes=20, *, n_runs=10, sample_key=None, graph_key="spatial_connectivities", layer=None,

@@ -115,7 +115,8 @@ def test_impossible_numbers_of_clusters_are_refused():
         with pytest.raises(ValueError, match="ask for 2 to 19 clusters"):
             calinski_harabasz_curve(states, numbers)
     with pytest.raises(ValueError, match="20 clusters of 20 cells are impossible"):
-        cluster_states(states)
+        cluster_states(states, n_clusters=20)
+    assert cluster_states(states).calinski_harabasz.index.max() == 19
     with pytest.raises(ValueError, match="same state"):
         calinski_harabasz_curve(np.ones((10, 2)), [2])
     with pytest.raises(ValueError, match="at least two cells"):

@@ -113,7 +113,7 @@ def test_moments_agree_with_automatic_differentiation():
     gradient = torch.autograd.functional.jacobian(closed_form, eta)
     hessian = torch.autograd.functional.hessian(closed_form, eta)
     log_integral, mean, second = simplex_moments(eta.detach().numpy()[None], order=2)
-    assert log_integral[0] == pytest.approx(float(closed_form(eta)), rel=1e-12)
+    assert log_integral[0] == pytest.approx(closed_form(eta).item(), rel=1e-12)
     np.testing.assert_allclose(mean[0], -gradient.numpy(), atol=1e-11)
     np.testing.assert_allclose(second[0] - np.outer(mean[0], mean[0]), hessian.numpy(), atol=1e-10)
 
