@@ -11,7 +11,8 @@ proportions and their mean under the model, the Hessian the model's covariances,
 an attraction.
 
 Deviation from the paper's code: that takes stochastic Adam steps and stops early, which leaves S small; here S is
-the optimum, and :math:`\lambda_\Sigma` alone sets its size.
+the optimum, whose size is set by :math:`\lambda_\Sigma` and by the iterations in which it is estimated
+(``affinity_iterations`` of the estimator).
 """
 
 import numpy as np

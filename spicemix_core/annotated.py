@@ -1,6 +1,7 @@
 """AnnData, the field's container: reading the input of a fit from it and writing the results back."""
 
 import numpy as np
+import scipy.sparse as sp
 
 
 def read_samples(adata, sample_key, graph_key, layer):
@@ -40,7 +41,7 @@ def read_samples(adata, sample_key, graph_key, layer):
         place = " (coordinates are in obsm['spatial'])" if "spatial" in adata.obsm else ""
         raise KeyError(f"obsp has no neighbour graph {graph_key!r}{place}; build one with spicemix_core.graphs, or fit "
                        "with spatial=False")
-    graph = adata.obsp[graph_key].tocsr()
+    graph = sp.csr_array(adata.obsp[graph_key])
     _check_no_edge_between(graph, rows)
     return expressions, [graph[r][:, r] for r in rows], rows
 
@@ -67,10 +68,11 @@ def _check_no_edge_between(graph, rows):
     for i, r in enumerate(rows):
         sample_of[r] = i
     edges = graph.tocoo()
-    crossing = sample_of[edges.row] != sample_of[edges.col]
+    crossing = (sample_of[edges.row] != sample_of[edges.col]) & (edges.data != 0)
     if crossing.any():
-        raise ValueError(f"the graph has {crossing.sum() // 2} edges between cells of different samples; build it one "
-                         "sample at a time with spicemix_core.graphs.graph_by_sample")
+        pairs = np.unique(np.sort(np.stack([edges.row, edges.col])[:, crossing], axis=0), axis=1)
+        raise ValueError(f"the graph has {pairs.shape[1]} edges between cells of different samples; build it one sample "
+                         "at a time with spicemix_core.graphs.graph_by_sample")
 
 
 def write_results(adata, model, rows):
@@ -86,5 +88,11 @@ def write_results(adata, model, rows):
         "scaling": model.scaling_,
         "history": model.history_.reset_index(),
         "converged": model.converged_,
-        "parameters": {k: v for k, v in model.get_params().items() if isinstance(v, (int, float, str))},
+        "parameters": {k: _plain(v) for k, v in model.get_params().items()},
     }
+
+
+def _plain(value):
+    """A parameter as a file can hold it: numbers and truth values as they are, anything else as its text."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, (bool, int, float, str)) else str(value)

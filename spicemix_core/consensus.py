@@ -1,10 +1,10 @@
 """One answer from many runs: cell types that do not hang on the seed of a single fit.
 
 A fit starts from k-means and ends in a local optimum, and neither its objective nor its energy ranks the runs by the
-quality of their cell types; how well its own states fall into clusters, the Calinski-Harabasz index, does so in part
-(book, simulation chapter). The consensus uses no labels: the half of the runs with the highest index is kept, and their
-normalised states, side by side as one matrix, are clustered once. Whatever the runs agree on adds up over the columns;
-what one run alone claims does not.
+quality of their cell types; how well a run's own states fall into clusters, its Calinski-Harabasz index, does so in
+part (book, simulation chapter). The consensus uses no labels: the half of the runs with the highest index is kept, and
+their normalised states, side by side as one matrix, are clustered once. Whatever the runs agree on adds up over the
+columns; what one run alone claims does not.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from spicemix_core.agreement import adjusted_rand_index, match_metagenes
 from spicemix_core.annotated import read_samples, write_results
-from spicemix_core.clustering import Clustering, cluster_rows, cut_tree, normalize_states
+from spicemix_core.clustering import NORMALIZATIONS, Clustering, cluster_rows, cut_tree, normalize_states
 from spicemix_core.model import SpiceMix
 from spicemix_core.progress import progress
+
+
+N_RUNS = 10
+NORMALIZATION = "zscore_proportions"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Consensus:
     reference : int
         The kept run whose own clustering agrees best with the consensus; use its metagenes and affinity.
     run_summary : DataFrame
-        Per run: seed, last Q, iterations, highest Calinski-Harabasz index of its own states and the number of clusters
+        Per run: seed, last Q, iterations, convergence, highest Calinski-Harabasz index of its own states and the number of clusters
         there, whether it was kept, and the adjusted Rand index of its own clustering with the consensus.
     metagene_stability : array, shape (K,)
         For each metagene of the reference run, the mean correlation with its match in the other runs.
@@ -62,7 +66,7 @@ class Consensus:
         return self.runs[self.reference]
 
 
-def cluster_side_by_side(states, *, normalization="zscore", n_clusters=None, n_clusters_range=(5, 40)):
+def cluster_side_by_side(states, *, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40)):
     """Ward clustering of the normalised states of all runs, put side by side as one matrix.
 
     Parameters
@@ -81,8 +85,8 @@ def cluster_side_by_side(states, *, normalization="zscore", n_clusters=None, n_c
     return cluster_rows(joined, n_clusters, n_clusters_range)
 
 
-def fit_consensus(adata, n_metagenes=20, *, n_runs=10, sample_key=None, graph_key="spatial_connectivities", layer=None,
-                  normalization="zscore_proportions", n_clusters=None, n_clusters_range=(5, 40), random_state=None,
+def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, graph_key="spatial_connectivities", layer=None,
+                  normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40), random_state=None,
                   n_jobs=1, **options):
     """Fit ``n_runs`` models from different seeds and combine their states into one clustering, without labels.
 
@@ -92,7 +96,8 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=10, sample_key=None, graph_ke
         As :meth:`spicemix_core.SpiceMix.fit`, which also explains ``sample_key``, ``graph_key`` and ``layer``.
     n_metagenes : int
     n_runs : int
-        Number of seeds, at least 2. The clustering rests on the better half, confidence and stability on all.
+        Number of seeds, at least 2. The clustering rests on the better half (at least two), confidence and stability
+        on all.
     normalization, n_clusters, n_clusters_range
         As :func:`spicemix_core.clustering.cluster_states`; the number of clusters is chosen by the Calinski-Harabasz
         index unless ``n_clusters`` is given.
@@ -111,10 +116,19 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=10, sample_key=None, graph_ke
     Raises
     ------
     ValueError
-        Fewer than two runs, or any input that :meth:`spicemix_core.SpiceMix.fit` refuses.
+        Fewer than two runs, an unknown normalisation, an impossible number of clusters, or any input that
+        :meth:`spicemix_core.SpiceMix.fit` refuses.
     """
     if not isinstance(n_runs, (int, np.integer)) or n_runs < 2:
         raise ValueError(f"n_runs must be an integer of at least 2, not {n_runs!r}; a single fit is SpiceMix(...).fit")
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, not {normalization!r}")
+    smallest, largest = n_clusters_range if n_clusters is None else (n_clusters, n_clusters)
+    if not 2 <= smallest <= largest or smallest >= adata.n_obs:
+        raise ValueError(f"{smallest} to {largest} clusters of {adata.n_obs} cells are impossible; ask for 2 to "
+                         f"{adata.n_obs - 1}")
+    if not isinstance(n_jobs, (int, np.integer)) or n_jobs == 0:
+        raise ValueError(f"n_jobs must be a whole number other than 0, not {n_jobs!r}; -1 uses all cores")
     spatial = options.get("spatial", True)
     expressions, graphs, rows = read_samples(adata, sample_key, graph_key if spatial else None, layer)
     seeds = np.random.default_rng(random_state).integers(2**31, size=n_runs).tolist()
@@ -139,7 +153,7 @@ def _fit_in_one_thread(model, expressions, graphs):
         return model.fit_arrays(expressions, graphs)
 
 
-def combine_runs(runs, states, *, normalization="zscore_proportions", n_clusters=None, n_clusters_range=(5, 40)):
+def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40)):
     """The consensus of fitted runs: :func:`fit_consensus` without the fitting.
 
     Parameters
@@ -158,7 +172,7 @@ def combine_runs(runs, states, *, normalization="zscore_proportions", n_clusters
 
     alone = [cluster([x], n_clusters) for x in states]
     index = np.array([c.calinski_harabasz.max() for c in alone])
-    kept = np.sort(np.argsort(-index, kind="stable")[: (len(runs) + 1) // 2])
+    kept = np.sort(np.argsort(-index, kind="stable")[: max(2, (len(runs) + 1) // 2)])
     clustering = cluster([states[i] for i in kept], n_clusters)
     own = [cut_tree(c.linkage, clustering.n_clusters) for c in alone]
     votes = np.array([_renamed(labels, clustering.labels) == clustering.labels for labels in own])

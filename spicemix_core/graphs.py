@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 from scipy.spatial import Delaunay, QhullError
 from sklearn.neighbors import kneighbors_graph, radius_neighbors_graph
@@ -118,6 +119,9 @@ def graph_by_sample(coordinates, samples, build: Callable[[np.ndarray], sparse.s
     samples = np.asarray(samples)
     if samples.shape != (len(points),):
         raise ValueError(f"samples has shape {samples.shape}, but there are {len(points)} cells.")
+    if pd.isna(samples).any():
+        raise ValueError(f"samples is missing for {pd.isna(samples).sum()} cells, the first is cell "
+                         f"{np.flatnonzero(pd.isna(samples))[0]}; name a sample for each cell or drop them")
     pairs = [np.empty((0, 2), int)]
     for sample in np.unique(samples):
         cells = np.flatnonzero(samples == sample)

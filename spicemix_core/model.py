@@ -3,6 +3,7 @@ r"""SpiceMix: non-negative matrix factorisation joined with a hidden Markov rand
 The estimator's ``fit`` reads as Algorithm 1 of the paper; each line is one call into the module that bears its name.
 """
 
+import numbers
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -218,7 +219,7 @@ class SpiceMix(BaseEstimator):
                              f"{self.affinity_iterations!r}")
         for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
             value = getattr(self, name)
-            if not np.isscalar(value) or not np.isfinite(value) or value < 0 or (positive and value == 0):
+            if not isinstance(value, numbers.Real) or not np.isfinite(value) or value < 0 or (positive and value == 0):
                 raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
 
     def _store(self, samples, state, rows):

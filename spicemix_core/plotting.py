@@ -4,6 +4,7 @@ Drawing functions take the axes to draw on and return the artist that a colour b
 """
 
 import colorsys
+import warnings
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -30,6 +31,7 @@ def use_style():
         "axes.spines.right": False,
         "axes.titlesize": "medium",
         "legend.frameon": False,
+        "axes.prop_cycle": mpl.cycler(color=_BASE_COLORS),
         "image.cmap": "viridis",
     })
     if mpl.get_backend().lower().endswith("inline"):
@@ -61,27 +63,12 @@ def umap_embedding(latent_states, *, random_state=0, n_neighbors=10, min_dist=0.
 
     Source: L. McInnes, J. Healy and J. Melville, arXiv:1802.03426 (2018), by umap-learn.
     """
-    import warnings
-
     from umap import UMAP
 
     states = normalize_states(latent_states, "zscore")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
         return UMAP(n_neighbors=n_neighbors, min_dist=min_dist, random_state=random_state).fit_transform(states)
-
-
-def metagenes_by_cluster(latent_states, labels):
-    """Mean of each metagene's states by cluster, each metagene divided by its standard deviation over the cells.
-
-    Returns
-    -------
-    DataFrame
-        Clusters x metagenes.
-    """
-    states = pd.DataFrame(latent_states)
-    spread = states.std(ddof=0)
-    return (states / spread.where(spread > 0, 1.0)).groupby(np.asarray(labels), observed=True).mean()
 
 
 def expression_by_cluster(expression, labels):

@@ -184,6 +184,8 @@ def _project(v):
 def project_to_simplex(v):
     """Nearest point of the simplex to each row of ``v``, shape (N, K) or (K,), in Euclidean distance."""
     rows = np.array(np.atleast_2d(v), dtype=float, order="C")
+    if not np.isfinite(rows).all():
+        raise ValueError("v has NaN or infinite entries, which have no nearest point on the simplex; remove them")
     for row in rows:
         _project(row)
     return rows.reshape(np.shape(v))

@@ -84,6 +84,8 @@ def test_runs_without_structure_do_not_spoil_the_others(fitted):
     assert same_partition(result.labels, truth)
     agreement = result.run_summary["ari_with_consensus"]
     assert agreement[[2, 3]].max() < 0.2 < 0.9 < agreement[[0, 1, 4, 5]].min()
+    kept = result.run_summary["kept"]
+    assert kept.sum() == 3 and not kept[[2, 3]].any() and kept[result.reference]
 
 
 def test_finds_the_types_of_interleaved_samples_in_the_order_of_the_cells(fitted):
@@ -222,3 +224,14 @@ def test_refuses_what_a_fit_refuses_and_writes_nothing():
 def test_refuses_an_unknown_normalisation():
     with pytest.raises(ValueError, match="nosuch"):
         cluster_side_by_side(planted(np.random.default_rng(11))[0], normalization="nosuch")
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"normalization": "log"}, "normalization must be one of"),
+    ({"n_clusters": 1}, "clusters of .* cells are impossible"),
+    ({"n_clusters_range": (9, 5)}, "impossible"),
+    ({"n_jobs": 0}, "n_jobs"),
+])
+def test_impossible_requests_are_refused_before_anything_is_fitted(fitted, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit_consensus(fitted[0], 10**6, **options)  # so many metagenes would be refused by the first fit

@@ -151,6 +151,11 @@ def test_bad_input_is_refused_in_a_sentence(call, message):
         call()
 
 
+def test_a_cell_without_a_sample_is_refused():
+    with pytest.raises(ValueError, match="missing for 1 cells, the first is cell 2"):
+        graph_by_sample(np.random.default_rng(0).random((4, 2)), ["a", "a", None, "b"], delaunay_graph)
+
+
 def ring(n_cells):
     graph = np.eye(n_cells, k=1) + np.eye(n_cells, k=n_cells - 1)
     return graph + graph.T

@@ -250,6 +250,7 @@ def test_sparse_expression_is_checked_too(samples):
     (dict(affinity_penalty=0.0), "affinity_penalty"),
     (dict(state_penalty=-1.0), "state_penalty"),
     (dict(tol=np.nan), "tol"),
+    (dict(affinity_penalty="x"), "affinity_penalty"),
     (dict(max_iter=0), "max_iter"),
     (dict(affinity_iterations=-1), "affinity_iterations"),
 ])
@@ -277,6 +278,16 @@ def test_anndata_without_what_is_asked_for_is_refused(samples):
     adata.obs["slide"] = adata.obs["slide"].where(np.arange(adata.n_obs) != 4)
     with pytest.raises(ValueError, match="missing for 1 cells"):
         SpiceMix(4).fit(adata, sample_key="slide")
+
+
+def test_a_dense_neighbour_graph_is_taken(samples):
+    adata = as_anndata(samples)
+    dense = adata.copy()
+    dense.obsp["spatial_connectivities"] = adata.obsp["spatial_connectivities"].toarray()
+    options = dict(max_iter=3, tol=10.0, random_state=0, affinity_iterations=None)
+    one, two = (SpiceMix(4, **options).fit(a, sample_key="slide") for a in (adata, dense))
+    np.testing.assert_array_equal(one.affinity_, two.affinity_)
+    assert dense.uns["spicemix"]["parameters"]["affinity_iterations"] == "None"
 
 
 def test_edges_between_samples_are_refused(samples):

@@ -77,6 +77,11 @@ def test_projection_is_the_nearest_point(values):
     assert ((v - p) - (v - p) @ p).max() <= 1e-9 * scale**2
 
 
+def test_projection_of_what_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        project_to_simplex([0.0, np.nan])
+
+
 def test_projection_ends_where_rounding_hides_the_threshold():
     v = np.array([999999.9999999998, 1e6, 0.1000000000791308, 9.999981679082842e-06, 999999.5])
     assert project_to_simplex(v).sum() == pytest.approx(1.0, abs=1e-12)
