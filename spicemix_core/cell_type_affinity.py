@@ -66,7 +66,8 @@ def cell_type_affinity(graph, labels, samples=None):
     ValueError
         A graph that is no graph of these cells or has no edge, or missing labels.
 
-    Source: supplement A.8 of the paper; the authors' tutorial (branch NatureGenetics-2022).
+    Source: supplement A.8 of the paper (book ``eq-cell-type-affinity``); the authors' tutorial, branch
+    NatureGenetics-2022.
     """
     row, col, codes, types, _ = _inputs(graph, labels, samples)
     return pd.DataFrame(_affinity(row, col, codes, len(types)), index=types, columns=types)
