@@ -71,8 +71,8 @@ def _check_no_edge_between(graph, rows):
     crossing = (sample_of[edges.row] != sample_of[edges.col]) & (edges.data != 0)
     if crossing.any():
         pairs = np.unique(np.sort(np.stack([edges.row, edges.col])[:, crossing], axis=0), axis=1)
-        raise ValueError(f"the graph has {pairs.shape[1]} edges between cells of different samples; build it one sample "
-                         "at a time with spicemix_core.graphs.graph_by_sample")
+        raise ValueError(f"the graph has {pairs.shape[1]} edges between cells of different samples; build it one "
+                         "sample at a time with spicemix_core.graphs.graph_by_sample")
 
 
 def write_results(adata, model, rows):

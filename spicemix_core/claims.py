@@ -1,6 +1,6 @@
 """The ledger of the paper's checkable claims, and the book's verdict on each.
 
-``book/claims.yml`` says, before anything is measured, which number is computed for a claim and in which range it must
+``book/claims.yml`` says which number is computed for a claim and in which range it must
 lie. A chapter measures the numbers of its own claims; the verdict is arithmetic.
 """
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
 
 NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
 
@@ -197,3 +198,21 @@ def cluster_rows(rows, n_clusters=None, n_clusters_range=(5, 40)):
     curve = calinski_harabasz_curve(rows, numbers, tree=tree)
     best = int(curve.idxmax())
     return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
+
+
+def cluster_co_association(clusterings):
+    """Consensus of clusterings by evidence accumulation: array of int, shape (N,).
+
+    Average linkage on ``1 - C``, with ``C_ij`` the share of the clusterings in which cells i and j are in one cluster;
+    cut at the median of the clusterings' numbers of clusters, rounded down.
+
+    Source: A. Fred and A. K. Jain, IEEE Transactions on Pattern Analysis and Machine Intelligence 27 (2005) 835-850.
+
+    Parameters
+    ----------
+    clusterings : sequence of (N,) arrays
+    """
+    labels = np.asarray(clusterings)
+    together = np.mean([one[:, None] == one[None, :] for one in labels], axis=0)
+    tree = linkage(squareform(1 - together, checks=False), method="average")
+    return cut_tree(tree, int(np.median([len(np.unique(one)) for one in labels])))

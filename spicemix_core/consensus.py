@@ -21,7 +21,6 @@ from spicemix_core.clustering import NORMALIZATIONS, Clustering, cluster_rows, c
 from spicemix_core.model import SpiceMix
 from spicemix_core.progress import progress
 
-
 N_RUNS = 10
 NORMALIZATION = "zscore_proportions"
 
@@ -43,8 +42,8 @@ class Consensus:
     reference : int
         The kept run whose own clustering agrees best with the consensus; use its metagenes and affinity.
     run_summary : DataFrame
-        Per run: seed, last Q, iterations, convergence, highest Calinski-Harabasz index of its own states and the number of clusters
-        there, whether it was kept, and the adjusted Rand index of its own clustering with the consensus.
+        Per run: seed, last Q, iterations, convergence, highest Calinski-Harabasz index of its own states and the number
+        of clusters there, whether it was kept, and the adjusted Rand index of its own clustering with the consensus.
     metagene_stability : array, shape (K,)
         For each metagene of the reference run, the mean correlation with its match in the other runs.
     affinity_stability : DataFrame
@@ -85,8 +84,8 @@ def cluster_side_by_side(states, *, normalization=NORMALIZATION, n_clusters=None
     return cluster_rows(joined, n_clusters, n_clusters_range)
 
 
-def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, graph_key="spatial_connectivities", layer=None,
-                  normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40), random_state=None,
+def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, graph_key="spatial_connectivities",
+                  layer=None, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40), random_state=None,
                   n_jobs=1, **options):
     """Fit ``n_runs`` models from different seeds and combine their states into one clustering, without labels.
 

@@ -11,8 +11,10 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from spicemix_core.cell_type_affinity import affinity_permutation_test, cell_type_affinity
+from spicemix_core.clustering import cluster_states
+from spicemix_core.consensus import NORMALIZATION
 from spicemix_core.effects import MeanDifference, mean_difference, separation
-from spicemix_core.typed_cells import metagene_of
+from spicemix_core.typed_cells import metagene_of, states_in_order
 
 OLIGODENDROCYTES = ("Oligo", "OPC/Oligo")
 DEEP = ("eL5a", "eL5b", "eL6")
@@ -46,6 +48,12 @@ class Tissue:
     graph: object
     clusters: np.ndarray
     classes: np.ndarray
+
+
+def own_runs(consensus, samples) -> list:
+    """Each run of a `Consensus` with its own clusters of the cells, whose samples are ``samples``: (labels, run)."""
+    return [(cluster_states(states_in_order(run, samples), normalization=NORMALIZATION).labels, run)
+            for run in consensus.runs]
 
 
 def oligodendrocyte_metagene(cells) -> int | None:
@@ -152,6 +160,27 @@ def deep_attraction(cells) -> float:
     others = np.arange(len(deep)) != k
     first, second = deep & others, ~deep & others
     return separation(-cells.affinity[k], first, second) if first.any() and second.any() else float("nan")
+
+
+def deepest_attraction(cells) -> dict:
+    """How far up a deep metagene comes among the metagenes that the oligodendrocytes' metagene attracts.
+
+    Returns
+    -------
+    dict
+        ``rank`` of the deep metagene with the lowest affinity (the strongest attraction) among the ``others``, the
+        K - 1 other metagenes, 1 the strongest; ``deep``, how many of them are deep; ``by_chance``, the mean rank of
+        the first of as many random ones, (others + 1) / (deep + 1). ``rank`` and ``by_chance`` are NaN where there is
+        no such metagene, none is deep or there is no spatial affinity.
+    """
+    k, deep = oligodendrocyte_metagene(cells), deep_metagenes(cells)
+    if k is None:
+        return {"rank": np.nan, "deep": int(deep.sum()), "others": len(deep) - 1, "by_chance": np.nan}
+    affinity, deep = np.delete(cells.affinity[k], k), np.delete(deep, k)
+    found = deep.any() and cells.affinity.any()
+    rank = 1 + (affinity < affinity[deep].min()).sum() if found else np.nan
+    by_chance = (len(deep) + 1) / (deep.sum() + 1) if found else np.nan
+    return {"rank": float(rank), "deep": int(deep.sum()), "others": len(deep), "by_chance": float(by_chance)}
 
 
 def excess_contacts(cells, graph, samples, *, n_permutations=5000, random_state=0) -> pd.DataFrame:

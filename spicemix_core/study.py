@@ -5,7 +5,6 @@ the order nor on the number of workers. Each replicate's rows are stored as soon
 (`spicemix_core.stored_runs`); a study that was interrupted goes on with those that are missing.
 """
 
-import inspect
 import time
 from dataclasses import asdict, dataclass
 
@@ -16,8 +15,8 @@ from sklearn.metrics import silhouette_score
 
 from spicemix_core.agreement import adjusted_rand_index, best_number_of_clusters_by_ari
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS, fit_hmrf_grid
-from spicemix_core.clustering import cluster_states, cut_tree, normalize_states
-from spicemix_core.consensus import fit_consensus
+from spicemix_core.clustering import cluster_co_association, cluster_states, cut_tree, normalize_states
+from spicemix_core.consensus import N_RUNS, NORMALIZATION, cluster_side_by_side, fit_consensus
 from spicemix_core.model import SpiceMix
 from spicemix_core.recovery import (
     EXCITATORY_TYPES,
@@ -30,6 +29,11 @@ from spicemix_core.simulation import simulate_cortex
 from spicemix_core.stored_runs import run_stored
 
 STATE_NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions")
+COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "method", "normalization", "n_clusters", "ari",
+           "excitatory_share", "scattered_share", "metagene_correlation", "state_correlation", "layer_correlation",
+           "scattered_correlation", "affinity_correlation", "layer_morans_i", "silhouette_gain", "n_iter", "converged",
+           "seconds", "note"]
+_OF_REPLICATE = {"scenario", "sigma_x", "sigma_y", "replicate"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Settings:
 
     n_cells: int = 500
     n_metagenes: int = 10
-    n_runs: int = inspect.signature(fit_consensus).parameters["n_runs"].default
+    n_runs: int = N_RUNS
     betas: tuple[float, ...] = tuple(GIOTTO_BETAS.tolist())
     n_states: tuple[int, ...] = (8, 12)
     random_state: int = 0
@@ -107,10 +111,11 @@ def fit_methods(adata, seed, settings):
     """All methods on one sample: list of `Fit`.
 
     SpiceMix and NMF as one fit and as a consensus of fits; the single fits clustered at each normalisation, the number
-    of clusters by the Calinski-Harabasz index. ``NMF*`` is cut where the adjusted Rand index with the truth is
-    highest. ``HMRF`` models all z-scored genes with full covariances, as far as the paper tells; ``HMRF, 10 PCs``
-    models ten principal components of expression scaled as Giotto does (z-scores of genes, then of cells), which does
-    much better. Both use the truth to choose.
+    of clusters by the Calinski-Harabasz index. ``SpiceMix, all runs`` and ``SpiceMix, co-association`` combine the
+    runs of SpiceMix' consensus in other ways (`other_combinations`). ``NMF*`` is cut where the adjusted Rand index with
+    the truth is highest. ``HMRF`` models all z-scored genes with full covariances, as far as the paper tells; ``HMRF,
+    10 PCs`` models ten principal components of expression scaled as Giotto does (z-scores of genes, then of cells),
+    which does much better. Both use the truth to choose.
     """
     fits = []
     for name, spatial in (("SpiceMix", True), ("NMF", False)):
@@ -121,8 +126,11 @@ def fit_methods(adata, seed, settings):
         start = time.perf_counter()
         consensus = fit_consensus(adata, settings.n_metagenes, n_runs=settings.n_runs, sample_key="sample",
                                   spatial=spatial, random_state=seed)
-        fits.append(Fit(f"{name} consensus", _consensus_normalization(), consensus.labels,
-                        time.perf_counter() - start, consensus.model))
+        seconds = time.perf_counter() - start
+        fits.append(Fit(f"{name} consensus", NORMALIZATION, consensus.labels, seconds, consensus.model))
+        if spatial:
+            states = [np.concatenate(run.latent_states_) for run in consensus.runs]
+            fits += other_combinations(states, consensus.run_summary["n_clusters"], seconds)
     genes = normalize_states(adata.X, "zscore")
     giotto = normalize_states(genes.T, "zscore").T
     fits.append(_best_hmrf("HMRF", "zscore", genes, None, adata, seed, settings))
@@ -130,8 +138,29 @@ def fit_methods(adata, seed, settings):
     return fits
 
 
-def _consensus_normalization():
-    return inspect.signature(fit_consensus).parameters["normalization"].default
+def other_combinations(states, n_clusters, seconds=0.0):
+    """Two ways to combine runs that were tried beside that of `spicemix_core.consensus`: list of `Fit` without model.
+
+    ``SpiceMix, all runs`` is the consensus without its choice of runs: the normalised states of all of them, side by
+    side, clustered once. ``SpiceMix, co-association`` is `cluster_co_association` of the runs' own clusterings.
+
+    Parameters
+    ----------
+    states : list of arrays, each (N, K)
+        The states of each run, cells in one order.
+    n_clusters : sequence of int
+        Where each run's own tree is cut, by its highest Calinski-Harabasz index.
+    seconds : float
+        Of the consensus that the runs are from; added to those of the combination.
+    """
+    start = time.perf_counter()
+    joined = cluster_side_by_side(states).labels
+    after = time.perf_counter()
+    own = [cluster_states(x, normalization=NORMALIZATION, n_clusters=int(number)).labels
+           for x, number in zip(states, n_clusters, strict=True)]
+    voted = cluster_co_association(own)
+    return [Fit("SpiceMix, all runs", NORMALIZATION, joined, seconds + after - start),
+            Fit("SpiceMix, co-association", NORMALIZATION, voted, seconds + time.perf_counter() - after)]
 
 
 def _clusterings(name, model, seconds, truth):
@@ -167,20 +196,14 @@ def run_replicate(scenario, replicate, settings):
     return scores.assign(scenario=scenario.name, **asdict(scenario), replicate=replicate)[COLUMNS]
 
 
-COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "method", "normalization", "n_clusters", "ari",
-           "excitatory_share", "scattered_share", "metagene_correlation", "state_correlation", "layer_correlation",
-           "scattered_correlation", "affinity_correlation", "layer_morans_i", "silhouette_gain", "n_iter", "converged",
-           "seconds", "note"]
-
-
 def score_fits(adata, fits):
     """One row per `Fit`, columns as `COLUMNS` without those of the replicate.
 
     Scores of a model (`spicemix_core.recovery.score_model`, and ``silhouette_gain``: mean silhouette of the true types
-    in the z-scored states minus that in the expression) are given once per model, and NaN in its further rows.
+    in the z-scored states minus that in the z-scored expression) are given once per model, and NaN in its further rows.
     """
     types = adata.obs["cell_type"].to_numpy()
-    base = silhouette_score(adata.X, types)
+    base = silhouette_score(normalize_states(adata.X, "zscore"), types)
     true_affinity = affinity_of_states(adata.obsm["true_latent_states"], adata.obsp["spatial_connectivities"],
                                        SpiceMix().affinity_penalty)
     rows, scored = [], set()
@@ -197,9 +220,6 @@ def score_fits(adata, fits):
             row |= {"silhouette_gain": gain, "n_iter": fit.model.n_iter_, "converged": float(fit.model.converged_)}
         rows.append(row)
     return pd.DataFrame(rows).reindex(columns=[c for c in COLUMNS if c not in _OF_REPLICATE])
-
-
-_OF_REPLICATE = {"scenario", "sigma_x", "sigma_y", "replicate"}
 
 
 def run_study(folder, *, n_replicates=20, scenarios=SCENARIOS, settings=None, n_jobs=1):

@@ -1,5 +1,7 @@
 """The findings in seqFISH+ as numbers, on cells built to have them or not; and the figures of cell types."""
 
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from models import neighbor_graph
 from spicemix_core import cell_type_figures as figures
 from spicemix_core import claims, seqfish_plus_claims
 from spicemix_core import findings as fd
+from spicemix_core.agreement import adjusted_rand_index
 from spicemix_core.annotation import FEW
 from spicemix_core.typed_cells import (
     TypedCells,
@@ -111,6 +114,38 @@ def test_attraction_of_deep_metagenes_is_one_and_undefined_for_nmf(paper):
     assert np.isnan(fd.deep_attraction(nmf))
     repelled = TypedCells(cells.names, cells.types, cells.classes, cells.proportions, -cells.affinity)
     assert fd.deep_attraction(repelled) == 0
+
+
+def test_rank_of_the_deep_metagene_that_attracts_oligodendrocytes_most(paper):
+    cells, _ = paper
+    k, others = NAMES.index("Oligo-1"), len(NAMES) - 1
+    assert fd.deepest_attraction(cells) == {"rank": 1, "deep": 2, "others": others, "by_chance": (others + 1) / 3}
+
+    def ranked(affinity):
+        return fd.deepest_attraction(TypedCells(cells.names, cells.types, cells.classes, cells.proportions, affinity))
+
+    affinity = cells.affinity.copy()
+    affinity[k, [NAMES.index("VIP"), NAMES.index("SST")]] = -4.0
+    affinity[k, k] = -9.0  # a metagene's affinity with itself takes no part
+    assert ranked(affinity)["rank"] == 3
+    assert ranked(-cells.affinity)["rank"] == others - 1  # the better of the last two
+    assert np.isnan(ranked(np.zeros_like(affinity))["rank"])
+    for lacking in (without(cells, "Oligo"), without(cells, "eL5b", "eL6")):
+        assert np.isnan([fd.deepest_attraction(lacking)[key] for key in ("rank", "by_chance")]).all()
+
+
+def test_each_run_has_its_own_clusters_in_the_order_of_the_cells():
+    truth, samples = np.tile(np.arange(5), 12), np.repeat(["b", "a", "b"], 20)
+    rng = np.random.default_rng(0)
+
+    def run(columns):
+        states = np.eye(5)[truth][:, columns] + 0.01 * rng.random((60, 5))
+        return SimpleNamespace(latent_states_=tuple(states[samples == name] for name in ("b", "a")))
+
+    consensus = SimpleNamespace(runs=[run([0, 1, 2, 3, 4]), run([3, 1, 0, 2, 4])])
+    found = fd.own_runs(consensus, samples)
+    assert [model for _, model in found] == consensus.runs
+    assert all(adjusted_rand_index(labels, truth) == 1 for labels, _ in found)
 
 
 def test_contacts_are_in_excess_where_they_were_planted():

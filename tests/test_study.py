@@ -13,9 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import silhouette_score
 
+from spicemix_core import SpiceMix, stored_runs
 from spicemix_core import recovery as rc
-from spicemix_core import stored_runs
+from spicemix_core.agreement import adjusted_rand_index
+from spicemix_core.clustering import cluster_co_association
 from spicemix_core.sensitivity import sweep
 from spicemix_core.simulation import simulate_cortex
 from spicemix_core.study import (
@@ -23,12 +27,15 @@ from spicemix_core.study import (
     RELEASED,
     RELEASED_TRUTH,
     SCENARIOS,
+    Fit,
     Scenario,
     Settings,
     compare,
     draw_replicate,
+    other_combinations,
     run_replicate,
     run_study,
+    score_fits,
 )
 
 matplotlib.use("agg")
@@ -87,7 +94,7 @@ def test_the_table_has_every_method_once_per_replicate(one_go):
     assert list(table.columns) == COLUMNS
     assert not table.duplicated(["scenario", "replicate", "method", "normalization"]).any()
     counts = table.groupby(["scenario", "replicate"]).size()
-    assert counts.tolist() == [13] * 4
+    assert counts.tolist() == [15] * 4
     assert table["ari"].between(-0.5, 1).all()
     assert table[["n_clusters", "ari", "excitatory_share", "scattered_share", "seconds"]].notna().all().all()
 
@@ -97,6 +104,41 @@ def test_the_best_cut_is_never_below_the_cut_chosen_without_truth(one_go):
     wide = wide[["NMF", "NMF*"]].dropna()
     assert len(wide) == 12
     assert (wide["NMF*"] >= wide["NMF"]).all()
+
+
+def test_other_combinations_have_no_model(one_go):
+    rows = one_go[1][one_go[1]["method"].str.startswith("SpiceMix,")]
+    assert rows["method"].value_counts().to_dict() == {"SpiceMix, all runs": 4, "SpiceMix, co-association": 4}
+    assert rows[["state_correlation", "layer_morans_i", "silhouette_gain", "n_iter"]].isna().all(axis=None)
+
+
+def test_the_gain_in_silhouette_is_over_the_z_scored_expression():
+    adata, _ = draw_replicate(RELEASED, 0, SMALL)
+    adata.X[:, 0] *= 1000.0  # a scale that a z-score takes away
+    types = adata.obs["cell_type"].to_numpy()
+    model = SpiceMix(4, max_iter=2, random_state=0)
+    with pytest.warns((ConvergenceWarning, UserWarning)):
+        model.fit(adata, sample_key="sample")
+    gain = score_fits(adata, [Fit("m", "zscore", np.zeros(130, int), 0.0, model)])["silhouette_gain"].item()
+    scores = [(x - x.mean(axis=0)) / x.std(axis=0) for x in (model.latent_states_[0], adata.X)]
+    assert gain == pytest.approx(silhouette_score(scores[0], types) - silhouette_score(scores[1], types))
+
+
+def test_co_association_joins_what_most_runs_join():
+    a, b = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 1], 4)
+    assert cluster_co_association([a, a, b]).tolist() == a.tolist()
+    assert cluster_co_association([a, b, b]).tolist() == [1] * 4 + [0] * 8  # the median number is two
+    moved = np.where(np.arange(12) == 5, 0, a)  # one run puts a cell elsewhere
+    assert cluster_co_association([a, moved, 2 - a]).tolist() == a.tolist()
+
+
+def test_runs_that_agree_are_combined_to_what_they_agree_on():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(5), 20)
+    states = [np.eye(5)[truth][:, rng.permutation(5)] + 0.02 * rng.random((100, 5)) for _ in range(3)]
+    for fit in other_combinations(states, [5, 5, 5], seconds=3.0):
+        assert adjusted_rand_index(fit.labels, truth) == 1
+        assert fit.model is None and fit.seconds > 3
 
 
 def test_stored_numbers_are_those_computed(one_go):
