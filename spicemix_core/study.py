@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
 
 from spicemix_core.agreement import adjusted_rand_index, best_number_of_clusters_by_ari
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS, fit_hmrf_grid
@@ -189,6 +190,7 @@ def _best_hmrf(name, normalization, features, n_components, adata, seed, setting
                note=f"beta = {best.beta:g}, at most {n_states} states")
 
 
+@threadpool_limits.wrap(limits=1)  # sums differ in their last digits with the number of threads
 def run_replicate(scenario, replicate, settings):
     """Simulate, fit and score one replicate: DataFrame with a row per method and normalisation."""
     adata, seed = draw_replicate(scenario, replicate, settings)
