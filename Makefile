@@ -16,8 +16,10 @@ TORCH_FROM  ?= --torch-backend cpu
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.stamp
-# Compiled kernels are shared by tests, benchmarks and chapters, and stay out of the sources.
-export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba
+# Compiled kernels are shared by tests, benchmarks and chapters, and stay out of the sources. A cached kernel does not
+# notice when a kernel of another module that it calls has changed, so each state of the sources has its own folder.
+SOURCES := $(shell cat spicemix_core/*.py spicemix_core/*/*.py | cksum | cut -d ' ' -f 1)
+export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba/$(SOURCES)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
