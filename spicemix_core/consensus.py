@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
-from spicemix_core.agreement import adjusted_rand_index, match_metagenes
+from spicemix_core.agreement import adjusted_rand_index, match_labels, match_metagenes
 from spicemix_core.annotated import read_samples, write_results
 from spicemix_core.clustering import NORMALIZATIONS, Clustering, cluster_rows, cut_tree, normalize_states
 from spicemix_core.model import SpiceMix
@@ -174,7 +173,7 @@ def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, 
     kept = np.sort(np.argsort(-index, kind="stable")[: max(2, (len(runs) + 1) // 2)])
     clustering = cluster([states[i] for i in kept], n_clusters)
     own = [cut_tree(c.linkage, clustering.n_clusters) for c in alone]
-    votes = np.array([_renamed(labels, clustering.labels) == clustering.labels for labels in own])
+    votes = np.array([match_labels(labels, clustering.labels).loc[labels] == clustering.labels for labels in own])
     agreement = np.array([adjusted_rand_index(labels, clustering.labels) for labels in own])
     reference = int(kept[np.argmax(agreement[kept])])
     metagene_stability, affinity_stability = _stability(runs, reference)
@@ -190,14 +189,6 @@ def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, 
     })
     return Consensus(clustering.labels, votes.mean(axis=0), clustering, runs, reference, summary, metagene_stability,
                      affinity_stability)
-
-
-def _renamed(labels, reference):
-    """``labels`` under the names of the reference clusters that they overlap most, one to one."""
-    n = max(labels.max(), reference.max()) + 1
-    overlap = np.bincount(labels * n + reference, minlength=n * n).reshape(n, n)
-    rows, columns = linear_sum_assignment(overlap, maximize=True)
-    return columns[np.argsort(rows)][labels]
 
 
 def _stability(runs, reference):

@@ -169,26 +169,28 @@ class SpiceMix(BaseEstimator):
             state.affinity, samples.graph, state.proportions, state.sizes, state_penalty=self.state_penalty,
         )
         state = replace(state, proportions=proportions, sizes=sizes)
+        neighbor_sums = samples.graph @ proportions
         clock.append(time.perf_counter())
 
         gram, cross = state.states.T @ state.states, samples.times_states(state.states)
         metagenes = update_metagenes(state.metagenes, gram, cross, **sums)
         noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
         state = replace(state, metagenes=metagenes, noise=noise)
-        energy = self._energy(samples, state)
+        energy = self._energy(samples, state, neighbor_sums)
         clock.append(time.perf_counter())
 
         if estimate_affinity and samples.n_directed_edges:
-            affinity = update_affinity(state.affinity, proportions, samples.graph @ proportions,
-                                       samples.n_directed_edges, penalty=self.affinity_penalty)
+            affinity = update_affinity(state.affinity, proportions, neighbor_sums, samples.n_directed_edges,
+                                       penalty=self.affinity_penalty)
             state = replace(state, affinity=affinity)
         clock.append(time.perf_counter())
         seconds = dict(zip(("seconds_states", "seconds_metagenes", "seconds_affinity"), np.diff(clock), strict=True))
-        return state, self._objective(samples, state) | {"energy": energy, "n_sweeps": n_sweeps} | seconds
+        row = self._objective(samples, state, neighbor_sums)
+        return state, row | {"energy": energy, "n_sweeps": n_sweeps} | seconds
 
-    def _energy(self, samples, state):
+    def _energy(self, samples, state, neighbor_sums):
         """-log P(Y, X | Theta) without its partition function (book ``eq-likelihood``): each edge counts once."""
-        pairs = 0.5 * ((samples.graph @ state.proportions) * (state.proportions @ state.affinity)).sum()
+        pairs = 0.5 * (neighbor_sums * (state.proportions @ state.affinity)).sum()
         return self._emission(samples, state) + self.state_penalty * state.sizes.sum() + pairs
 
     @staticmethod
@@ -196,10 +198,9 @@ class SpiceMix(BaseEstimator):
         """-log P(Y | X, Theta) at the noise that fits best, when the residual is n sigma_y^2."""
         return 0.5 * samples.n_entries * (1.0 + np.log(2.0 * np.pi * state.noise**2))
 
-    def _objective(self, samples, state):
+    def _objective(self, samples, state, neighbor_sums):
         """Q and its parts (book ``eq-objective``)."""
         edges = max(samples.n_directed_edges, 1)
-        neighbor_sums = samples.graph @ state.proportions
         spatial = edges * affinity_objective(
             state.affinity, state.proportions, neighbor_sums, edges, self.affinity_penalty
         )
