@@ -10,6 +10,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
+MAX_DEVIATION = 5.0  # standard deviations, of z-scored proportions
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,10 @@ def normalize_states(latent_states, method="zscore"):
     """Latent states put on the scale on which they are clustered.
 
     ``"zscore"`` is ``(x_ik - mean_k) / sd_k`` over all cells of X (what the authors do), ``"proportions"`` is
-    ``z_i = x_i / sum_k x_ik``, ``"zscore_proportions"`` the z-score of z, ``"none"`` leaves X as it is. The
-    choice moves the adjusted Rand index as much as the model does, so it belongs beside every result.
+    ``z_i = x_i / sum_k x_ik``, ``"zscore_proportions"`` the z-score of z, cut at 5 standard deviations, ``"none"``
+    leaves X as it is. The choice moves the adjusted Rand index as much as the model does, so it belongs beside every
+    result. Without the cut, a metagene that few cells use would weigh the more the fewer they are, and the
+    Calinski-Harabasz index would part such cells from all others one by one.
 
     Parameters
     ----------
@@ -83,7 +86,9 @@ def normalize_states(latent_states, method="zscore"):
         if (states < 0).any():
             raise ValueError("latent_states has negative entries, which have no proportions: use 'zscore'.")
         states = _proportions(states)
-    return _zscore(states) if method.startswith("zscore") else states
+    if method == "zscore_proportions":
+        return np.clip(_zscore(states), -MAX_DEVIATION, MAX_DEVIATION)
+    return _zscore(states) if method == "zscore" else states
 
 
 def ward_tree(states):

@@ -1,11 +1,11 @@
-"""Initial metagenes and states: lines 1 to 8 of Algorithm 1.
+r"""Initial metagenes and states: lines 1 to 8 of Algorithm 1.
 
-k-means centroids of the cells' profiles, clipped at zero and scaled to sum one, then a few rounds of NMF without
-space: states by non-negative least squares, metagenes by least squares on the simplex.
+k-means takes every cell for pure, :math:`y_i \approx s_i m_{k(i)}`. Its centroids are clipped at zero and scaled to sum
+one; then follow a few rounds of NMF without space: states by non-negative least squares, metagenes by least squares on
+the simplex.
 """
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.cluster import KMeans
 
 from spicemix_core.metagenes import update_metagenes, update_noise
@@ -13,29 +13,47 @@ from spicemix_core.simplex import nonnegative_least_squares
 
 NMF_ROUNDS = 5  # T_0; the paper: more can lead to a local minimum before space is considered
 KMEANS_RESTARTS = 10
+N_DIRECTIONS = 50
+POWER_ITERATIONS = 8
 
 
 def initial_metagenes(samples, n_metagenes, rng):
-    """Metagenes (G, K) from k-means centroids of the cells' profiles, expression divided by its total (line 1).
+    r"""Metagenes (G, K) from k-means (line 1) on the leading directions of expression.
+
+    With :math:`s_i` the total of a cell, :math:`\sum_i \|y_i - s_i m_{k(i)}\|^2 = \sum_i s_i^2 \|y_i / s_i -
+    m_{k(i)}\|^2` is k-means on the cells' profiles :math:`y_i / s_i` with weights :math:`s_i^2`. Distances are taken
+    along the ``N_DIRECTIONS`` leading right singular vectors of the expression, which leaves out the noise of all
+    others.
 
     Deviation from the paper's code: that clusters the expression itself, where cells of one type that differ in size
-    lie far apart. Cells without a positive total keep their expression as it is.
+    lie far apart. On profiles without weights, most centroids end on single cells of few counts where data are real.
+    A cell without a positive total has no profile and no weight.
     """
-    profiles = [_profiles(y) for y in samples.expressions]
-    stacked = sp.vstack(profiles, format="csr") if any(map(sp.issparse, profiles)) else np.concatenate(profiles)
+    directions = _leading_directions(samples, rng)
+    totals = samples.times_metagenes(np.ones((samples.n_genes, 1)))
+    sizes = np.maximum(totals, 0.0)
+    coordinates = samples.times_metagenes(directions) / np.where(sizes > 0.0, sizes, 1.0)
     kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, random_state=int(rng.integers(2**31)))
-    centroids = np.clip(kmeans.fit(stacked).cluster_centers_, 0.0, None)
-    totals = centroids.sum(axis=1)
-    centroids[totals == 0.0] = 1.0  # a cluster without positive expression says nothing of its metagene
-    return np.ascontiguousarray((centroids / centroids.sum(axis=1, keepdims=True)).T)
+    labels = kmeans.fit(coordinates, sample_weight=sizes.ravel() ** 2).labels_
+    pure_states = sizes * (labels[:, None] == np.arange(n_metagenes))
+    centroids = np.clip(samples.times_states(pure_states), 0.0, None)
+    totals = centroids.sum(axis=0)
+    centroids[:, totals == 0.0] = 1.0  # a cluster without positive expression says nothing of its metagene
+    return np.ascontiguousarray(centroids / centroids.sum(axis=0))
 
 
-def _profiles(expression):
-    totals = np.asarray(expression.sum(axis=1)).ravel()
-    safe = np.where(totals > 0.0, totals, 1.0)
-    if sp.issparse(expression):
-        return sp.csr_array(sp.diags_array(1.0 / safe) @ expression)
-    return expression / safe[:, None]
+def _leading_directions(samples, rng):
+    """Orthonormal basis (G, n) of about the span of the leading right singular vectors of Y, by power iteration.
+
+    Source: N. Halko, P.-G. Martinsson and J. A. Tropp, SIAM Rev. 53, 217-288 (2011), algorithm 4.4.
+    """
+    n = min(N_DIRECTIONS, samples.n_genes)
+    if n == samples.n_genes:
+        return np.eye(n)
+    basis = rng.standard_normal((samples.n_genes, n))
+    for _ in range(POWER_ITERATIONS):
+        basis, _ = np.linalg.qr(samples.times_states(samples.times_metagenes(basis)))
+    return basis
 
 
 def initialize(samples, n_metagenes, rng):

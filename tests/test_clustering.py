@@ -48,6 +48,15 @@ def test_zscored_proportions_are_the_zscore_of_the_proportions_and_ignore_cell_s
     np.testing.assert_allclose(scores, normalize_states(resized, "zscore_proportions"))
 
 
+def test_a_metagene_of_one_cell_alone_does_not_part_that_cell_from_all_others():
+    rng = np.random.default_rng(3)
+    states = np.column_stack([rng.dirichlet([8.0, 1.0], size=200) * 5, np.zeros(200)])
+    states[0] = [0.0, 0.0, 1.0]
+    scores = normalize_states(states, "zscore_proportions")
+    assert normalize_states(states, "zscore")[0, 2] > 14.0
+    assert np.abs(scores).max() == 5.0
+
+
 def test_no_normalisation_copies_and_nothing_changes_the_input():
     states = np.random.default_rng(0).random((10, 3))
     before = states.copy()
