@@ -3,8 +3,9 @@
 The rules, none of which sees a label or a gene that is tested:
 
 1. *Types.* A cell's scores for cell types are those of :func:`spicemix_core.annotation.cell_scores`, with the genes of
-   the myelin sheath withheld from the markers. A cluster is of oligodendrocytes if its mean score
-   for them is positive and above that of every type except astrocytes, from which the next step tells them.
+   the myelin sheath withheld from the markers. A cluster is of oligodendrocytes if its score for
+   them is positive and, among the types other than astrocytes, leads clearly (by ``CLEAR`` standard errors, as in
+   :mod:`spicemix_core.annotation`); from astrocytes the next step tells them.
 2. *Cells.* The oligodendrocytes are the cells of these clusters whose score for oligodendrocytes is above that for
    astrocytes and that do not lie at the surface of the tissue, where the paper finds the astrocytes.
 3. *Metagenes.* The two with the highest mean proportion among these cells. That they are opposed is not asked for, so
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import gaussian_kde, spearmanr
 
-from spicemix_core.annotation import MAJOR_MARKERS, MIN_CELLS, cell_scores
+from spicemix_core.annotation import CLEAR, MAJOR_MARKERS, MIN_CELLS, _rank, cell_scores
 from spicemix_core.effects import separation
 
 MIN_SHARE = 0.3
@@ -88,35 +89,39 @@ class Opposition:
         return values
 
 
-def find_oligodendrocytes(expression, labels, surface, *, withheld=(), min_cells=MIN_CELLS) -> Oligodendrocytes:
+def find_oligodendrocytes(expression, labels, surface, *, withheld=(), lead=CLEAR,
+                          min_cells=MIN_CELLS) -> Oligodendrocytes:
     """Rules 1 and 2 at the head of this module.
 
     Parameters
     ----------
     expression : DataFrame, cells x genes
-        Log-normalised; of :data:`MARKERS`, those that were measured are used and types without any are left out.
+        Log-normalised; types of :data:`MARKERS` of which no marker was measured are left out.
     labels : (N,) array_like
         Cluster of each cell; clusters of fewer than ``min_cells`` cells are passed over.
     surface : (N,) array of bool
         Cells at the surface of the tissue.
     withheld : sequence of str
         Genes that must not be used, because they are tested later.
+    lead : float
+        Standard errors by which oligodendrocytes must lead.
     min_cells : int
 
     Raises
     ------
     ValueError
-        If no marker of oligodendrocytes or none of astrocytes was measured.
+        If no marker of oligodendrocytes, of astrocytes or of any further type was measured.
     """
     labels, surface = np.asarray(labels), np.asarray(surface, dtype=bool)
     expression = expression.drop(columns=list(withheld), errors="ignore")
+    if not any(gene in expression for kind in set(MARKERS) - {"Oligo", "Astro"} for gene in MARKERS[kind]):
+        raise ValueError("No marker of a type other than Oligo and Astro was measured: choose the cells by hand.")
     known = {kind: genes for kind, genes in MARKERS.items()
              if kind in ("Oligo", "Astro") or any(gene in expression for gene in genes)}
     scores = cell_scores(expression, labels, known, min_cells=min_cells)
-    means, sizes = scores.groupby(labels).mean(), pd.Series(labels).value_counts()
-    rivals = means.drop(columns=["Oligo", "Astro"])
-    leading = (means["Oligo"] > 0) & (means["Oligo"] > rivals.max(axis=1).fillna(0.0))
-    clusters = [name for name in means.index[leading] if sizes[name] >= min_cells]
+    ranks = _rank(scores.drop(columns="Astro"), pd.Series(labels, scores.index))
+    ranks = ranks[(ranks["type"] == "Oligo") & (ranks["cells"] >= min_cells)]
+    clusters = ranks.index[(ranks["score"] > 0) & (ranks["lead"] >= lead)].tolist()
     by_markers = (scores["Oligo"] > scores["Astro"]).to_numpy()
     return Oligodendrocytes(clusters, np.isin(labels, clusters), by_markers, ~surface, scores)
 

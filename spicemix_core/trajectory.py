@@ -117,7 +117,8 @@ def permuted(trajectory, n, *, random_state=None) -> np.ndarray:
 def rotated(trajectory, order) -> np.ndarray:
     """The trajectory moved along the cells, sorted by ``order``, by 1 to N - 1 places, the end joined to the start.
 
-    Neighbours along ``order``, for example depth, keep similar values. Returns (N - 1, N).
+    Neighbours along ``order``, for example depth, keep similar values, except where the end meets the start: a trend
+    from one end to the other is cut there, so that against trends the null is too easy. Returns (N - 1, N).
     """
     t, place = np.asarray(trajectory, dtype=float), np.argsort(np.asarray(order), kind="stable")
     turned = np.empty((len(t) - 1, len(t)))
