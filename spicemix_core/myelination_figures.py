@@ -25,7 +25,7 @@ def draw_opposition(ax, opposition, groups, colors, *, names=("first", "second")
     draw_points(ax, opposition.proportions, groups, colors, size=16)
     ax.axline((0, 1), (1, 0), color=GREY, linewidth=1, zorder=0)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal",
-           xlabel=f"proportion of the {names[0]} metagene", ylabel=f"proportion of the {names[1]} metagene",
+           xlabel=f"{names[0]} metagene (proportion)", ylabel=f"{names[1]} metagene (proportion)",
            title=f"r = {opposition.correlation:.2f}")
 
 
@@ -39,7 +39,7 @@ def draw_gene(ax, trajectory, values, row, *, gene, singled_out=False):
     ax.plot(at, line, color=color, linewidth=1.8)
     ax.set_title(f"{gene}, {p_text(row['p_corrected'])}", fontsize="small", color=color if singled_out else "black",
                  fontweight="bold" if singled_out else "normal")
-    ax.set_ylim(bottom=min(0.0, low.min()))
+    ax.set_ylim(bottom=min(0.0, low.min()) - 0.2)
     ax.tick_params(labelsize="x-small")
 
 
@@ -75,11 +75,9 @@ def effects(tables) -> tuple[pd.DataFrame, np.ndarray]:
     ``tables`` maps a name to a table of :func:`spicemix_core.trajectory.regress`; a missing gene gives NaN.
     """
     effect = pd.DataFrame({name: table["effect"] for name, table in tables.items()})
-    star = pd.DataFrame({name: table["p_corrected"] < LEVEL for name, table in tables.items()})
-    text = [["" if np.isnan(value) else f"{value:.2f}{'*' if mark is True else ''}"
-             for value, mark in zip(values, marks, strict=True)]
-            for values, marks in zip(effect.to_numpy(), star.reindex(effect.index).to_numpy(), strict=True)]
-    return effect, np.array(text)
+    p_values = pd.DataFrame({name: table["p_corrected"] for name, table in tables.items()}).loc[effect.index]
+    number = effect.map(lambda value: "" if np.isnan(value) else f"{value:.2f}")
+    return effect, (number + np.where(p_values < LEVEL, "*", "")).to_numpy()
 
 
 def draw_effects(ax, tables):

@@ -174,6 +174,8 @@ def test_effects_are_marked_where_significant_and_empty_where_not_tested():
     table, text = figures.effects({"all": tr.regress(genes, t), "some": tr.regress(genes[["g1", "g5"]], t)})
     assert table.shape == text.shape == (6, 2)
     assert [entry.endswith("*") for entry in text[:, 0]] == [True, True, True, False, False, False]
+    _, alone = figures.effects({"all": tr.regress(genes, t)})
+    assert np.array_equal(alone[:, 0], text[:, 0])
     assert text[0, 1] == "" and text[1, 1].endswith("*") and text[5, 1] and not text[5, 1].endswith("*")
     figure, ax = plt.subplots()
     figures.draw_effects(ax, {"all": tr.regress(genes, t)})
