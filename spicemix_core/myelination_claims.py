@@ -134,7 +134,9 @@ def measurements(consensus, runs, nmf, tissue) -> dict[str, Measurement]:
     value = measure(consensus, nmf, tissue)
     spread = pd.DataFrame([measure(run, nmf, tissue) for run in runs])
     conditions = my.astro_oligo_conditions(consensus.found, consensus.labels, tissue.depth, tissue.reference)
+    row = summary(consensus)
     comments = {
+        "opposed": f"mean proportions {row['first']:.2f} and {row['second']:.2f}",
         "astro-oligo": "holds: " + (", ".join(name for name, holds in conditions.items() if holds) or "none"),
         "panel": ", ".join(consensus.slopes.index),
         "genes": f"{consensus.significant} of {len(consensus.slopes)}; NMF: {nmf.significant} of {len(nmf.slopes)}",

@@ -15,7 +15,9 @@ BLUE, ORANGE, DARK = "#0072b2", "#d55e00", "#444444"
 
 
 def p_text(p_value) -> str:
-    """A p-value as text, with an asterisk if it is below 0.05."""
+    """A p-value as text, with an asterisk if it is below 0.05; nothing for NaN."""
+    if np.isnan(p_value):
+        return ""
     number = f"{p_value:.1e}" if p_value < 1e-3 else f"{p_value:.3f}"
     return f"{number}*" if p_value < LEVEL else number
 
@@ -39,7 +41,8 @@ def draw_gene(ax, trajectory, values, row, *, gene, singled_out=False):
     ax.plot(at, line, color=color, linewidth=1.8)
     ax.set_title(f"{gene}, {p_text(row['p_corrected'])}", fontsize="small", color=color if singled_out else "black",
                  fontweight="bold" if singled_out else "normal")
-    ax.set_ylim(bottom=min(0.0, low.min()) - 0.2)
+    lowest = min(0.0, low.min(), values.min())
+    ax.set_ylim(bottom=lowest - 0.04 * (values.max() - lowest))
     ax.tick_params(labelsize="x-small")
 
 
@@ -62,7 +65,7 @@ def draw_nulls(ax, nulls, n_genes):
     numbers = np.arange(n_genes + 1)
     for (name, null), color in zip(nulls.items(), (BLUE, ORANGE), strict=False):
         shares = np.bincount(null.counts, minlength=n_genes + 1) / len(null.counts)
-        ax.step(numbers, shares, where="mid", color=color, label=f"{name} (p = {null.p_value:.3f})")
+        ax.step(numbers, shares, where="mid", color=color, label=f"{name} (p = {null.p_value:.2g})")
     ax.axvline(null.observed, color="black", linestyle="--", linewidth=1, label=f"observed ({null.observed})")
     ax.set(xlabel="significant genes", ylabel="share of null trajectories", ylim=(0, None))
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))

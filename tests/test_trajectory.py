@@ -113,6 +113,9 @@ def test_a_planted_trajectory_stands_out_from_both_nulls():
         assert result.p_value < 0.02 and (result.p_values[["g0", "g1", "g2"]] < 0.02).all()
         assert (result.p_values[["g3", "g4", "g5"]] > 0.02).all()
         assert len(result.counts) == len(nulls) and result.counts.max() < 3
+        for gene in genes:
+            r = np.array([stats.pearsonr(each, genes[gene]).statistic for each in (t, *nulls)])
+            assert result.p_values[gene] == pytest.approx(np.mean(np.abs(r) >= np.abs(r[0])))
 
 
 def test_null_trajectories_keep_their_values_and_rotations_their_order():
@@ -158,7 +161,7 @@ def test_too_few_permutations_are_refused():
 
 
 def test_titles_of_the_genes_say_corrected_p_and_significance():
-    assert [figures.p_text(p) for p in (2e-5, 0.0312, 0.051)] == ["2.0e-05*", "0.031*", "0.051"]
+    assert [figures.p_text(p) for p in (2e-5, 0.0312, 0.051, np.nan)] == ["2.0e-05*", "0.031*", "0.051", ""]
     t, genes = planted()
     table = tr.regress(genes, t)
     figure, (first, second) = plt.subplots(1, 2)
