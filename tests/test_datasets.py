@@ -179,12 +179,16 @@ def test_the_stored_nmf_can_be_read_at_an_earlier_iteration(real_data):
         datasets.read_spicemix_result(path, 7)
 
 
-def test_the_myelin_genes_have_twenty_five_on_the_panel(loaded):
+def test_the_myelin_genes_need_no_data_and_are_as_they_were_built(empty):
     genes = datasets.load_gene_set("GO:0043209")
     assert len(genes) == len(set(genes)) == 215 and genes == sorted(genes)
-    assert loaded["starmap"].var_names.isin(genes).sum() == 25
+    assert sha256("".join(f"{gene}\n" for gene in genes).encode()).startswith("04805488a0c3391e")
     with pytest.raises(ValueError, match="no gene set 'GO:1'"):
         datasets.load_gene_set("GO:1")
+
+
+def test_the_myelin_genes_have_twenty_five_on_the_panel(loaded):
+    assert loaded["starmap"].var_names.isin(datasets.load_gene_set("GO:0043209")).sum() == 25
 
 
 # --- schema ----------------------------------------------------------------------------------------------------------
@@ -284,8 +288,12 @@ def test_missing_data_say_where_they_were_looked_for_and_what_to_do(empty):
         with pytest.raises(datasets.DataNotFoundError, match=r"SPICEMIX_OFFLINE is set.*set SPICEMIX_DATA") as caught:
             load()
         assert all(str(folder) in str(caught.value) for folder in empty) and isinstance(caught.value, FileNotFoundError)
+
+
+def test_data_without_an_address_say_so(empty, monkeypatch):
+    register(monkeypatch, files={"a.txt": b"twelve bytes"})
     with pytest.raises(datasets.DataNotFoundError, match="no address to download from"):
-        datasets.load_gene_set("GO:0043209")
+        registry.locate("toy")
 
 
 def test_an_unknown_data_set_is_refused():
