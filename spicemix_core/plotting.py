@@ -16,6 +16,8 @@ from spicemix_core.clustering import normalize_states
 
 # Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
 _BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a400", "#7f7f7f")
+PIXELS_PER_INCH = 160
+MANY_MARKS = 400  # in one figure; as vectors they would weigh more than as a picture
 _LEVELS = (0.0, 0.30, -0.22)  # as they are, lighter, darker
 
 
@@ -25,7 +27,7 @@ def use_style():
     mpl.rcParams.update({
         "figure.constrained_layout.use": True,
         "figure.dpi": 100,
-        "savefig.dpi": 200,
+        "savefig.dpi": PIXELS_PER_INCH,
         "svg.hashsalt": "spicemix",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -37,7 +39,8 @@ def use_style():
     if mpl.get_backend().lower().endswith("inline"):
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg")
+        # Pages show the SVG; the PNG is for readers to download. Pictures inside the SVG have the same resolution.
+        set_matplotlib_formats("svg", "png", bbox_inches="tight", dpi=PIXELS_PER_INCH)
 
 
 def _shift_lightness(color, amount):
@@ -153,7 +156,21 @@ def draw_curve(ax, curve, chosen, *, label):
     ax.set(xlabel="number of clusters", ylabel=label)
 
 
+def rasterize_marks(figure):
+    """Make many points or cells of heat maps a picture inside the figure; text, axes and lines remain vectors.
+
+    "Many" is more than `MANY_MARKS` in the figure, counted apart for points and for cells.
+    """
+    for kind, count in ((mpl.collections.PathCollection, lambda points: len(points.get_offsets())),
+                        (mpl.collections.QuadMesh, lambda mesh: mesh.get_array().size)):
+        marks = [artist for artist in figure.findobj(kind) if count(artist) > 1]
+        if sum(map(count, marks)) > MANY_MARKS:
+            for artist in marks:
+                artist.set_rasterized(True)
+
+
 def show(figure):
-    """Show a figure in a notebook and close it."""
+    """Show a figure in a notebook and close it; many points or cells become a picture inside the SVG."""
+    rasterize_marks(figure)
     plt.show(figure)
     plt.close(figure)
