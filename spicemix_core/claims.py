@@ -197,16 +197,16 @@ def ledger_table(verdicts, ledger) -> str:
     str
         Markdown; the verdict has the classes ``verdict`` and, for example, ``not-reproduced``.
     """
-    lines = ["| claim | paper | measured | verdict | shown in |", "| - | - | - | - | - |"]
+    lines = ["| claim | paper | measured | verdict |", "| - | - | - | - |"]
+    unmeasured = dict.fromkeys(COLUMNS, "") | {"verdict": "not measured"}
     for name, claim in ledger.iterrows():
-        found = verdicts.loc[name] if name in verdicts.index else dict.fromkeys(COLUMNS, "") | {
-            "verdict": "not measured"}
+        found = verdicts.loc[name] if name in verdicts.index else unmeasured
         runs = f"<br>{found['single runs']}" if found["single runs"] else ""
         judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
         figure = claim.get("figure")
-        where = f"{{numref}}`{figure}`, " if isinstance(figure, str) else ""
-        cells = (f"{claim['claim']}<br>`{name}`, {claim['place']}", claim["paper"], f"{found['measured']}{runs}",
-                 judged, f"{where}{{doc}}`/chapters/{claim['chapter']}`")
+        here = f"{{numref}}`{figure}` in " if isinstance(figure, str) else ""
+        where = f"`{name}`<br>paper: {claim['place']}<br>here: {here}{{doc}}`/chapters/{claim['chapter']}`"
+        cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{found['measured']}{runs}", judged)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -75,7 +75,7 @@ def make_book(root, **chapters):
 
 def command(root, *arguments):
     return dict(args=[sys.executable, root / "book/build.py", *arguments], cwd=root, text=True,
-                env=os.environ | {"SPICEMIX_DATA": "measured", "MPLBACKEND": "agg", "PYTHONPATH": str(root)})
+                env=os.environ | {"SPICEMIX_DATA": "measured", "MPLBACKEND": "agg"})
 
 
 def build(root, *arguments):

@@ -140,7 +140,7 @@
       const all = state.sample === "all";
       data.shown = data.sample.map((_, i) => i).filter(i => all || data.sample[i] === +state.sample);
       const titles = all ? data.samples.map(name => `${data.word} ${name}`) : [""];
-      const columns = all && root.clientWidth < 500 ? Math.min(2, titles.length) : titles.length;
+      const columns = Math.min(titles.length, root.clientWidth < 500 ? 2 : 3);
       const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
         data.shown.map(i => all ? data.sample[i] : 0), titles, columns);
       panels.svg.setAttribute("aria-label", `${root.getAttribute("aria-label")}; arrow keys move from cell to cell`);
@@ -193,7 +193,7 @@
       matrix.setAttribute("aria-label", `Affinity of ${size} metagenes at ${data.setting} ${frame.at}`);
       matrix.replaceChildren(...frame.affinity.flatMap((row, i) => row.map((s, j) => {
         const box = drawn("rect", {x: (j * cell).toFixed(1), y: (i * cell).toFixed(1), width: cell.toFixed(1),
-          height: cell.toFixed(1), fill: between(RDBU, 0.5 + 0.5 * s / limit)});
+          height: cell.toFixed(1), fill: between(RDBU, 0.5 + 0.5 * Math.sign(s) * Math.sqrt(Math.abs(s) / limit))});
         const note = drawn("title");
         note.textContent = `metagenes ${i} and ${j}: ${s}`;
         box.append(note);
@@ -213,7 +213,7 @@
       element("div", {class: "halves"},
         element("div", {class: "room"}, panels.svg, legend),
         element("div", {class: "room"}, matrix,
-          element("ul", {class: "legend"}, element("li", {}, "affinity minus its mean; red: attraction")),
+          element("ul", {class: "legend"}, element("li", {}, "affinity minus its mean, red: attraction; colours by its square root")),
           ...scaleBar(RDBU, (-limit).toPrecision(2), limit.toPrecision(2)).map(item => element("ul", {class: "legend"}, item)), numbers)),
       said);
     show();
@@ -221,8 +221,8 @@
 
   const start = () => document.querySelectorAll(".explorer").forEach(root => {
     const data = JSON.parse(root.querySelector("script").textContent);
+    root.classList.add("ready");  // shown, so that its width is known
     ({map: drawMap, model: drawModel})[root.dataset.kind](root, data);
-    root.classList.add("ready");
   });
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();

@@ -27,6 +27,8 @@ KERNEL_ENV = {
     # that they lack their widget.
     "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
     "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore:IProgress not found",
+    # The package of this checkout, whose files the digests are of, whatever is installed.
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     # Nothing of the user's own settings.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": str(ROOT / "build/ipython"),
 }

@@ -1,8 +1,9 @@
 """What the home page says of the results: the ledger of all claims, and how many of them hold."""
 
+import sys
 from pathlib import Path
 
-from _tools import BOOK
+from _tools import BOOK, ROOT
 
 NOTES = {
     "quick": "These verdicts are from the *quick* profile: with so few seeds they can differ from the full book's.",
@@ -19,6 +20,8 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
     """
     if not (BOOK / "claims.yml").exists() or not list(results.glob("claims_*.json")):
         return {"tally": "", "ledger": ""}
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))  # the package of this checkout, whatever is installed
     from spicemix_core import claims  # here, because it takes seconds
 
     ledger = claims.load_ledger(BOOK / "claims.yml")
