@@ -205,7 +205,7 @@ def ledger_table(verdicts, ledger) -> str:
         judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
         figure = claim.get("figure")
         here = f"{{numref}}`{figure}` in " if isinstance(figure, str) else ""
-        where = f"`{name}`<br>paper: {claim['place']}<br>here: {here}{{doc}}`/chapters/{claim['chapter']}`"
+        where = f"`{name}`, paper: {claim['place']}<br>here: {here}{{doc}}`/chapters/{claim['chapter']}`"
         cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{found['measured']}{runs}", judged)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

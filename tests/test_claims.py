@@ -106,11 +106,11 @@ def test_the_ledger_table_has_every_claim_with_its_figure_chapter_and_verdict(tm
     verdicts = claims.read_results(tmp_path, ledger)
     rows = claims.ledger_table(verdicts, ledger).splitlines()[2:]
     assert rows == [
-        "| a \\| b<br>`x`<br>paper: Fig. 1<br>here: {numref}`fig-a` in {doc}`/chapters/c` | 1 | "
+        "| a \\| b<br>`x`, paper: Fig. 1<br>here: {numref}`fig-a` in {doc}`/chapters/c` | 1 | "
         "0.7<br>0.6 to 0.9; in range: 1 of 2 | [reproduced]{.verdict .reproduced} |",
-        "| a \\| b<br>`y`<br>paper: Fig. 1<br>here: {doc}`/chapters/c` | 1 | 0.1 | "
+        "| a \\| b<br>`y`, paper: Fig. 1<br>here: {doc}`/chapters/c` | 1 | 0.1 | "
         "[not reproduced]{.verdict .not-reproduced} |",
-        "| a \\| b<br>`z`<br>paper: Fig. 1<br>here: {doc}`/chapters/d` | 1 |  | "
+        "| a \\| b<br>`z`, paper: Fig. 1<br>here: {doc}`/chapters/d` | 1 |  | "
         "[not measured]{.verdict .not-measured} |"]
     assert claims.count_verdicts(verdicts, ledger).to_dict() == {"reproduced": 1, "not reproduced": 1,
                                                                  "not measured": 1}

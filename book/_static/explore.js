@@ -156,6 +156,7 @@
         const name = data.names[i] || `cell ${i + 1}`;
         said.textContent = `${name}, ${data.word} ${data.samples[data.sample[i]]}: ${shown.join(", ")}`;
       });
+      panels.svg.classList.toggle("narrow", root.clientWidth < 500);
       room.replaceChildren(panels.svg);
       paint();
     }

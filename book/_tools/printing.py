@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import yaml
+
 from _tools import BOOK, ROOT
 from _tools.pages import build
 
@@ -24,8 +26,9 @@ def build_print(run: Path) -> int:
     html = build(run / "book", run / "print", "singlehtml")
     if html is None:
         return 1
+    root = yaml.safe_load((BOOK / "_toc.yml").read_text())["root"]
     partial, final = BOOK / "_build/spicemix.pdf.partial", BOOK / "_build/spicemix.pdf"
-    partial.write_bytes(printed(next(html.glob("*.html")).as_uri(), programs))
+    partial.write_bytes(printed((html / f"{root}.html").as_uri(), programs))
     partial.replace(final)
     print(f"print: {final.relative_to(ROOT)}")
     return 0
