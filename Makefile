@@ -7,6 +7,8 @@ VENV    ?= .venv
 PROFILE ?= full
 # Chapters executed at a time; empty means two, or one on a machine with one core.
 JOBS    ?=
+# Parameters of `make chapter NAME=...`: seed, number of metagenes, number of runs, and others as P="KEY=VALUE ...".
+PARAMETERS = $(if $(SEED),random_state=$(SEED)) $(if $(K),n_metagenes=$(K)) $(if $(RUNS),n_runs=$(RUNS)) $(P)
 
 TORCH       := 2.13.0
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
@@ -23,7 +25,7 @@ export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba/$(SOURCES)
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help env test test-pages book lint benchmark lock clean
+.PHONY: help env test test-pages book chapter print lint benchmark lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,13 @@ test-pages: $(STAMP)  ## the tests of the built pages, in a real browser
 
 book: $(STAMP)  ## execute what changed and build book/_build/html (PROFILE=quick for a short run)
 	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
+
+chapter: $(STAMP)  ## execute one chapter, NAME=..., in a folder of its own if SEED=, K=, RUNS= or P= are given
+	$(if $(NAME),,$(error name the chapter: make chapter NAME=simulation SEED=3))
+	$(BIN)/python book/build.py --profile $(PROFILE) --chapter $(NAME) $(PARAMETERS:%=-p %)
+
+print: $(STAMP)  ## the book, and one PDF of it in book/_build/spicemix.pdf (needs Chromium)
+	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) --print
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .

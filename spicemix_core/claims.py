@@ -15,7 +15,9 @@ import pandas as pd
 import yaml
 
 FIELDS = {"id", "chapter", "place", "claim", "paper", "measure", "reproduced", "partly"}
+OPTIONAL = {"figure"}  # label of the figure of the chapter that shows it
 BOUNDS = {"at_least", "at_most"}
+VERDICTS = ("reproduced", "partly", "not reproduced", "cannot be tested", "not evaluated", "not measured")
 COLUMNS = ["claim", "paper", "measured", "single runs", "verdict", "comment"]
 
 
@@ -60,11 +62,11 @@ def load_ledger(path=None) -> pd.DataFrame:
         raise ValueError(f"{path} must be a list of claims, each a mapping of {', '.join(sorted(FIELDS))}.")
     for number, entry in enumerate(entries, 1):
         name = entry.get("id", f"number {number}")
-        if wrong := sorted(set(entry) ^ FIELDS):
+        if wrong := sorted(FIELDS - set(entry) | set(entry) - FIELDS - OPTIONAL):
             raise ValueError(f"Claim {name} in {path} lacks or does not know the field {wrong[0]}: the fields are "
                              f"{', '.join(sorted(FIELDS))}.")
-        texts = sorted(FIELDS - {"reproduced", "partly"})
-        if other := [field for field in texts if not isinstance(entry[field], str)]:
+        texts = sorted((FIELDS | OPTIONAL) - {"reproduced", "partly"})
+        if other := [field for field in texts if not isinstance(entry.get(field, ""), str)]:
             raise ValueError(f"The {other[0]} of claim {name} in {path} is not text: put it in quotation marks.")
         for level in ("reproduced", "partly"):
             if not isinstance(entry[level], dict) or not entry[level] or not set(entry[level]) <= BOUNDS:
@@ -167,6 +169,44 @@ def to_markdown(verdicts) -> str:
         runs = f"<br>({row['single runs']})" if row["single runs"] else ""
         comment = f"<br>{row['comment']}" if row["comment"] else ""
         cells = (f"{row['claim']} `{name}`", row["paper"], f"{row['measured']}{runs}", f"**{row['verdict']}**{comment}")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def count_verdicts(verdicts, ledger) -> pd.Series:
+    """How many claims of the ledger have each verdict, in the order of `VERDICTS`; "not measured" where it is missing.
+
+    ``verdicts`` is from :func:`read_results`; verdicts that no claim has are left out.
+    """
+    counts = verdicts["verdict"].reindex(ledger.index).fillna("not measured").value_counts()
+    return counts.reindex(VERDICTS, fill_value=0).loc[lambda numbers: numbers > 0].rename("claims")
+
+
+def ledger_table(verdicts, ledger) -> str:
+    """All claims of the ledger as one MyST table for a page of the book, with links to figures and chapters.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        From :func:`read_results`. A claim that is not in it is listed as "not measured".
+    ledger : DataFrame
+        From :func:`load_ledger`.
+
+    Returns
+    -------
+    str
+        Markdown; the verdict has the classes ``verdict`` and, for example, ``not-reproduced``.
+    """
+    lines = ["| claim | paper | measured | verdict |", "| - | - | - | - |"]
+    unmeasured = dict.fromkeys(COLUMNS, "") | {"verdict": "not measured"}
+    for name, claim in ledger.iterrows():
+        found = verdicts.loc[name] if name in verdicts.index else unmeasured
+        runs = f"<br>{found['single runs']}" if found["single runs"] else ""
+        judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
+        figure = claim.get("figure")
+        here = f"{{numref}}`{figure}` in " if isinstance(figure, str) else ""
+        where = f"`{name}`, paper: {claim['place']}<br>here: {here}{{doc}}`/chapters/{claim['chapter']}`"
+        cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{found['measured']}{runs}", judged)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -11,11 +11,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from scipy.spatial import cKDTree
 
 from spicemix_core.clustering import normalize_states
 
 # Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
 _BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a400", "#7f7f7f")
+PIXELS_PER_INCH = 160
+MANY_POINTS, MANY_CELLS = 4000, 400
 _LEVELS = (0.0, 0.30, -0.22)  # as they are, lighter, darker
 
 
@@ -25,7 +28,7 @@ def use_style():
     mpl.rcParams.update({
         "figure.constrained_layout.use": True,
         "figure.dpi": 100,
-        "savefig.dpi": 200,
+        "savefig.dpi": PIXELS_PER_INCH,
         "svg.hashsalt": "spicemix",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -37,7 +40,8 @@ def use_style():
     if mpl.get_backend().lower().endswith("inline"):
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg")
+        # Pages show the SVG; the PNG is for readers to download. Pictures inside the SVG have the same resolution.
+        set_matplotlib_formats("svg", "png", bbox_inches="tight", dpi=PIXELS_PER_INCH)
 
 
 def _shift_lightness(color, amount):
@@ -105,12 +109,50 @@ def draw_values(ax, coordinates, values, *, size=12.0, cmap="viridis", limits=(N
     return points
 
 
-def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0):
-    """One panel per sample, in the order of ``samples``'s categories, with equal scales."""
-    samples = pd.Categorical(samples)
+def cell_outlines(coordinates, radius, *, sides=20):
+    """Discs around the cells, cut where the neighbour's begins: list of (n, 2) arrays of corners.
+
+    An outline is the set of points within ``radius`` of a cell and nearer to it than to any other: its Voronoi cell
+    cut by a disc. It shows where a cell is, not how large it is.
+    """
+    coordinates = np.asarray(coordinates, dtype=float)
+    angles = 2 * np.pi * np.arange(sides) / sides
+    disc = radius * np.column_stack([np.cos(angles), np.sin(angles)])
+    outlines = []
+    for place, near in zip(coordinates, cKDTree(coordinates).query_ball_point(coordinates, 2 * radius), strict=True):
+        corners = disc
+        for offset in coordinates[near] - place:
+            corners = _cut(corners, offset, offset @ offset / 2)
+        outlines.append(corners + place)
+    return outlines
+
+
+def _cut(corners, normal, bound):
+    """The part of a convex polygon where ``corner @ normal <= bound`` (Sutherland and Hodgman)."""
+    beyond = corners @ normal - bound
+    kept = []
+    for here, there, now, then in zip(corners, np.roll(corners, -1, axis=0), beyond, np.roll(beyond, -1), strict=True):
+        kept += [here] if now <= 0 else []
+        kept += [here + (there - here) * now / (now - then)] if now * then < 0 else []
+    return np.array(kept)
+
+
+def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0, radius=None):
+    """One panel per sample, in the order of ``samples``'s categories, with equal scales.
+
+    Cells are points of ``size`` or, with ``radius`` in the units of the coordinates, `cell_outlines` without a frame.
+    """
+    samples, coordinates, labels = pd.Categorical(samples), np.asarray(coordinates), np.asarray(labels)
     for ax, name in zip(np.ravel(axes), samples.categories, strict=True):
         chosen = samples == name
-        draw_points(ax, np.asarray(coordinates)[chosen], np.asarray(labels)[chosen], colors, size=size)
+        if radius is None:
+            draw_points(ax, coordinates[chosen], labels[chosen], colors, size=size)
+        else:
+            ax.add_collection(mpl.collections.PolyCollection(
+                cell_outlines(coordinates[chosen], radius), facecolors=[colors[label] for label in labels[chosen]],
+                edgecolors="white", linewidths=0.4))
+            ax.autoscale_view()
+            ax.axis("off")
         ax.set_title(str(name))
         ax.set_aspect("equal")
         sns.despine(ax=ax, left=False, bottom=False, top=False, right=False)
@@ -153,7 +195,21 @@ def draw_curve(ax, curve, chosen, *, label):
     ax.set(xlabel="number of clusters", ylabel=label)
 
 
+def rasterize_marks(figure):
+    """Make many points or cells of heat maps a picture inside the figure; text, axes and lines remain vectors.
+
+    "Many" is more in the whole figure than `MANY_POINTS` and `MANY_CELLS`, beyond which they weigh less as a picture.
+    """
+    for kind, count, many in ((mpl.collections.PathCollection, lambda points: len(points.get_offsets()), MANY_POINTS),
+                              (mpl.collections.QuadMesh, lambda mesh: mesh.get_array().size, MANY_CELLS)):
+        marks = [artist for artist in figure.findobj(kind) if count(artist) > 1]
+        if sum(map(count, marks)) > many:
+            for artist in marks:
+                artist.set_rasterized(True)
+
+
 def show(figure):
-    """Show a figure in a notebook and close it."""
+    """Show a figure in a notebook and close it; many points or cells become a picture inside the SVG."""
+    rasterize_marks(figure)
     plt.show(figure)
     plt.close(figure)

@@ -5,7 +5,6 @@ file's name ends in a digest of the arguments, of the sources that the function'
 the numerical libraries: what was computed by other code or with other settings is never taken for the result.
 """
 
-import ast
 import hashlib
 import importlib.metadata
 import os
@@ -20,9 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from spicemix_core.progress import progress
+from spicemix_core.sources import sources_of
 
 _ROOT = Path(__file__).parents[1]
-_PACKAGE = Path(__file__).parent.name
 _LIBRARIES = ("numba", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -97,23 +96,6 @@ def _digest(function, arguments):
 def source_digest(module):
     """sha256 of the files of this package that ``module`` needs, and of the versions of the numerical libraries."""
     digest = hashlib.sha256(" ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES).encode())
-    for path in sorted(sources_of(module)):
+    for path in sorted(sources_of(module, _ROOT)):
         digest.update(path.relative_to(_ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def sources_of(module):
-    """Files of this package that a module imports, directly or not, its own and its packages' included: set of Path."""
-    found, todo = set(), [module]
-    while todo:
-        name = todo.pop()
-        path = _ROOT.joinpath(*name.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if path in found or not path.exists():  # a name imported from a module is no module
-            continue
-        found.add(path)
-        todo += [name.rpartition(".")[0]] if "." in name else []
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == _PACKAGE:
-                todo += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found

@@ -44,7 +44,7 @@ def search_path() -> list[Path]:
 
 def available(name: str) -> bool:
     """Whether all files of a data set are in one of the folders searched; never touches the network."""
-    return _find(name) is not None
+    return find(name) is not None
 
 
 def locate(name: str, download: bool = True) -> tuple[str, Path]:
@@ -72,7 +72,7 @@ def locate(name: str, download: bool = True) -> tuple[str, Path]:
     ValueError
         If a file is truncated or its checksum differs.
     """
-    found = _find(name)
+    found = find(name)
     if found is None:
         found = _download(name, download)
     layout, folder = found
@@ -115,7 +115,8 @@ def read_table(path: Path, shape: tuple[int | None, int | None] = (None, None), 
     return table
 
 
-def _find(name: str) -> tuple[str, Path] | None:
+def find(name: str) -> tuple[str, Path] | None:
+    """Layout and folder of the first complete copy of a data set in the folders searched; None if there is none."""
     for root in search_path():
         for layout, facts in entry(name)["layouts"].items():
             folder = root / facts["folder"]
@@ -148,7 +149,7 @@ def _download(name: str, allowed: bool) -> tuple[str, Path]:
         elif Path(got).read_bytes()[:200].lstrip().startswith(b"<"):
             os.remove(got)
             raise _not_found(name, f"{item['url']} gave a web page instead of the file")
-    found = _find(name)
+    found = find(name)
     if found is None:
         raise _not_found(name, "the download did not hold all files")
     return found

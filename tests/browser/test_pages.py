@@ -2,6 +2,8 @@
 
 import functools
 import http.server
+import importlib
+import os
 import re
 import shutil
 import threading
@@ -12,6 +14,9 @@ import pytest
 from conftest import missing
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.ui import WebDriverWait
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
@@ -39,6 +44,18 @@ return {
 JUTTING = """
 return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
     && !e.closest('pre, table, .cell_output, mjx-container, div.math')).map(e => e.outerHTML.slice(0, 120))"""
+
+
+WEIGHT = """return performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
+    .filter(r => !r.name.includes('/_downloads/')).reduce((sum, r) => sum + (r.decodedBodySize || 0), 0)"""
+# Rules of axe-core that a page can break by itself; the menus are the theme's.
+AXE = """const [root, done] = arguments, values = ['color-contrast', 'image-alt', 'label', 'select-name', 'link-name',
+    'button-name', 'aria-allowed-attr', 'aria-valid-attr-value', 'duplicate-id-aria', 'html-has-lang'];
+const told = rule => rule.nodes.map(n => [rule.id, n.target.join(' '), ...n.any.map(a => a.message)].join(': '));
+axe.run(root, {runOnly: {type: 'rule', values}})
+    .then(found => done(found.violations.flatMap(told)), error => done([String(error)]));"""
+FILLS = "return [...arguments[0].querySelectorAll('circle')].map(c => c.getAttribute('fill'))"
+MEGABYTES = 5  # of a page with its pictures, scripts and styles
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -82,7 +99,8 @@ def page(request, site, browser):
     browser.get(f"{site}/{request.param}.html")
     WebDriverWait(browser, 30).until(lambda driver: driver.execute_script("return document.readyState") == "complete")
     browser.execute_async_script(MATHS_SET)
-    return browser.execute_script(SEEN) | {"name": request.param, "log": browser.get_log("browser")}
+    return browser.execute_script(SEEN) | {"name": request.param, "log": browser.get_log("browser"),
+                                           "bytes": browser.execute_script(WEIGHT)}
 
 
 @functools.cache
@@ -139,9 +157,89 @@ def test_sidebar_has_the_titles_of_all_pages(page, site):
     assert shown == titles
 
 
+def test_page_is_light(page, browser):
+    assert 0 < page["bytes"] < MEGABYTES * 1e6
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_page_can_be_read_by_everybody(page, browser, theme):
+    axe = pytest.importorskip("axe_core_python.base") if os.environ.get("CI") != "true" else importlib.import_module(
+        "axe_core_python.base")
+    browser.execute_script("document.documentElement.dataset.theme = arguments[0];"
+                           "document.querySelectorAll('.provenance').forEach(d => { d.open = true; });", theme)
+    browser.execute_script(axe.AXE_SCRIPT)
+    assert browser.execute_async_script(AXE, "main") == []
+
+
 def test_page_fits_a_phone(page, site, browser):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                             {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
     assert browser.execute_script("return innerWidth") == 390
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     assert browser.execute_script(JUTTING) == []
+
+
+def opened(browser, site, name):
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.get(f"{site}/{name}.html")
+    return browser
+
+
+def test_search_finds_affinity(browser, site):
+    opened(browser, site, "search").get(f"{site}/search.html?q=affinity")
+    found = WebDriverWait(browser, 20).until(
+        lambda driver: driver.find_elements(By.CSS_SELECTOR, "#search-results ul.search li a"))
+    assert any("chapters/" in link.get_attribute("href") for link in found)
+
+
+def explorer(browser, site, page, kind):
+    opened(browser, site, page)
+    return WebDriverWait(browser, 20).until(
+        lambda driver: driver.find_element(By.CSS_SELECTOR, f'.explorer.ready[data-kind="{kind}"]'))
+
+
+def test_map_of_cells_responds_to_choices_pointer_and_keys(browser, site):
+    root = explorer(browser, site, "chapters/seqfish_plus", "map")
+    before = browser.execute_script(FILLS, root)
+    colour, field = (Select(one) for one in root.find_elements(By.TAG_NAME, "select"))
+    metagene = next(option.text for option in colour.options if option.text.startswith("metagene"))
+    colour.select_by_visible_text(metagene)
+    after = browser.execute_script(FILLS, root)
+    assert len(after) == len(before) > 400 and after != before
+    field.select_by_visible_text("0")
+    assert 50 < len(browser.execute_script(FILLS, root)) < len(after) / 2
+    picture, said = root.find_element(By.CSS_SELECTOR, "svg.cells"), root.find_element(By.CSS_SELECTOR, ".said")
+    picture.send_keys(Keys.ARROW_RIGHT)
+    first = said.text
+    assert metagene in first and "type" in first and "field 0" in first
+    picture.send_keys(Keys.ARROW_RIGHT)
+    assert said.text != first
+    cell = picture.find_elements(By.TAG_NAME, "circle")[0]
+    webdriver.ActionChains(browser).move_to_element(cell).perform()
+    assert "field 0" in said.text and picture.find_elements(By.CSS_SELECTOR, "circle.here")
+
+
+def test_slider_changes_the_model(browser, site):
+    root = explorer(browser, site, "chapters/simulation", "model")
+    slider, numbers = (root.find_element(By.CSS_SELECTOR, name) for name in ("input[type=range]", ".numbers"))
+    seen = set()
+    slider.send_keys(Keys.HOME)
+    for _ in range(int(slider.get_attribute("max")) + 1):
+        seen.add((root.find_element(By.TAG_NAME, "output").text, numbers.text))
+        slider.send_keys(Keys.ARROW_RIGHT)
+    assert len(seen) == int(slider.get_attribute("max")) + 1
+    assert len(root.find_elements(By.CSS_SELECTOR, ".matrix rect")) == 100
+
+
+def test_pages_open_from_a_file_without_a_server(browser, site):
+    browser.get((HTML / "chapters/seqfish_plus.html").as_uri())
+    assert browser.find_elements(By.CSS_SELECTOR, ".explorer.ready circle")
+
+
+def test_paper_has_no_controls(browser, site):
+    opened(browser, site, "chapters/seqfish_plus")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    shown = browser.execute_script("return [...document.querySelectorAll('.explorer, .provenance')]"
+                                   ".filter(e => e.getClientRects().length).length")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert shown == 0

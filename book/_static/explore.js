@@ -1,0 +1,230 @@
+/* The interactive figures of the book: see spicemix_core/interactive.py. Plain SVG and native controls, so that they
+   work from a file, by keyboard, and in both colour modes. */
+(() => {
+  "use strict";
+  const SVG = "http://www.w3.org/2000/svg";
+  const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b",
+    "#fde725"];
+  const RDBU = ["#67001f", "#d6604d", "#fddbc7", "#f7f7f7", "#d1e5f0", "#4393c3", "#053061"];
+  let counter = 0;
+
+  const element = (name, attributes = {}, ...children) => {
+    const node = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children);
+    return node;
+  };
+  const drawn = (name, attributes = {}) => {
+    const node = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
+  };
+  const between = (scale, share) => {
+    const place = Math.min(Math.max(share, 0), 1) * (scale.length - 1);
+    const i = Math.min(Math.floor(place), scale.length - 2), t = place - i;
+    const part = (color, at) => parseInt(color.slice(at, at + 2), 16);
+    return `rgb(${[1, 3, 5].map(at => Math.round(part(scale[i], at) * (1 - t) + part(scale[i + 1], at) * t)).join()})`;
+  };
+  const choice = (label, options, selected, listener) => {
+    const id = `explore-${++counter}`;
+    const list = element("select", {id});
+    options.forEach(([group, entries]) => {
+      const place = group ? list.appendChild(element("optgroup", {label: group})) : list;
+      entries.forEach(([value, text]) => place.append(element("option", {value}, text)));
+    });
+    list.value = selected;
+    list.addEventListener("change", () => listener(list.value));
+    return element("div", {class: "choice"}, element("label", {for: id}, label), list);
+  };
+
+  /* Panels of cells side by side, in one SVG. `cells` are indices; `panels` the panel of each cell. */
+  function cellPanels(xy, panels, titles, columns) {
+    const gap = 0.06, boxes = titles.map(() => [Infinity, Infinity, -Infinity, -Infinity]);
+    panels.forEach((p, i) => {
+      const b = boxes[p], x = xy[0][i], y = xy[1][i];
+      boxes[p] = [Math.min(b[0], x), Math.min(b[1], y), Math.max(b[2], x), Math.max(b[3], y)];
+    });
+    const wide = Math.max(...boxes.map(b => b[2] - b[0])), high = Math.max(...boxes.map(b => b[3] - b[1]));
+    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length > 1 ? 34 : 0;
+    const margin = 16, stepX = wide * unit * (1 + gap) + 2 * margin, stepY = high * unit + head + 2 * margin;
+    const rows = Math.ceil(titles.length / columns);
+    const area = (stepX - wide * unit * gap) * stepY * titles.length;
+    const radius = Math.min(14, Math.max(3, 0.42 * Math.sqrt(area / Math.max(panels.length, 1))));
+    const svg = drawn("svg", {viewBox: `0 0 ${(stepX * columns).toFixed(0)} ${(stepY * rows).toFixed(0)}`,
+      class: "cells", tabindex: "0", role: "application"});
+    const origin = p => [(p % columns) * stepX + margin, Math.floor(p / columns) * stepY + head + margin];
+    titles.forEach((title, p) => {
+      if (titles.length < 2) return;
+      const [x, y] = origin(p), text = drawn("text", {x: x + (boxes[p][2] - boxes[p][0]) * unit / 2, y: y - margin - 8,
+        "text-anchor": "middle"});
+      text.textContent = title;
+      svg.append(text);
+    });
+    const circles = panels.map((p, i) => {
+      const [x, y] = origin(p), b = boxes[p];
+      const circle = drawn("circle", {cx: (x + (xy[0][i] - b[0]) * unit).toFixed(1),
+        cy: (y + (b[3] - xy[1][i]) * unit).toFixed(1), r: radius.toFixed(1)});  // y upwards, as in the pictures
+      circle.index = i;
+      return circle;
+    });
+    svg.append(...circles);
+    return {svg, circles};
+  }
+
+  /* Point at a cell, or walk from cell to cell with the arrow keys; `tell` gets the number of the cell. */
+  function pointing({svg, circles}, tell) {
+    let at = -1;
+    const go = i => {
+      circles[at]?.classList.remove("here");
+      at = i;
+      circles[at].classList.add("here");
+      svg.append(circles[at]);  // on top of the others
+      tell(at);
+    };
+    const center = i => [+circles[i].getAttribute("cx"), +circles[i].getAttribute("cy")];
+    svg.addEventListener("pointerover", event => event.target.index !== undefined && go(event.target.index));
+    svg.addEventListener("click", event => event.target.index !== undefined && go(event.target.index));
+    svg.addEventListener("keydown", event => {
+      const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[event.key];
+      if (!way) return;
+      event.preventDefault();
+      if (at < 0) return go(0);
+      const [x, y] = center(at);
+      let best = -1, least = Infinity;
+      circles.forEach((_, i) => {
+        const [u, v] = center(i), along = (u - x) * way[0] + (v - y) * way[1];
+        const aside = Math.abs((u - x) * way[1]) + Math.abs((v - y) * way[0]);
+        if (along > 0.5 && along + 2 * aside < least) { best = i; least = along + 2 * aside; }
+      });
+      if (best >= 0) go(best);
+    });
+  }
+
+  const swatches = (names, colors, counts) => names.map((name, i) => {
+    const dot = element("span", {class: "dot"});
+    dot.style.background = colors[i];
+    return element("li", {}, dot, counts ? `${name} (${counts[i]})` : name);
+  });
+  const scaleBar = (scale, low, high) => {
+    const bar = element("span", {class: "scale"});
+    bar.style.background = `linear-gradient(to right, ${scale.join()})`;
+    return [element("li", {}, String(low), bar, String(high))];
+  };
+
+  function drawMap(root, data) {
+    const state = {by: "l0", sample: "all"};
+    const legend = element("ul", {class: "legend"}), room = element("div", {class: "room"});
+    const said = element("p", {class: "said", "aria-live": "polite"});
+    const value = (sheet, i) => (sheet.low + (sheet.high - sheet.low) * sheet.steps[i] / 255).toPrecision(2);
+    const start = "Point at a cell, or move from cell to cell with the arrow keys.";
+    const sheetOf = by => (by[0] === "l" ? data.labels : data.values)[+by.slice(1)];
+
+    function paint() {
+      const sheet = sheetOf(state.by), circles = [...room.querySelectorAll("circle")];
+      circles.forEach(c => {
+        const i = data.shown[c.index];
+        c.setAttribute("fill", sheet.codes ? sheet.colors[sheet.codes[i]] : between(VIRIDIS, sheet.steps[i] / 255));
+      });
+      if (sheet.codes) {
+        const counts = sheet.of.map(() => 0);
+        data.shown.forEach(i => counts[sheet.codes[i]]++);
+        const there = sheet.of.map((_, k) => k).filter(k => counts[k]);
+        legend.replaceChildren(...swatches(there.map(k => sheet.of[k]), there.map(k => sheet.colors[k]),
+          there.map(k => counts[k])));
+      } else {
+        legend.replaceChildren(...scaleBar(VIRIDIS, sheet.low, `${sheet.high} and more`));
+      }
+      said.textContent = start;
+    }
+    function lay() {
+      const all = state.sample === "all";
+      data.shown = data.sample.map((_, i) => i).filter(i => all || data.sample[i] === +state.sample);
+      const titles = all ? data.samples.map(name => `${data.word} ${name}`) : [""];
+      const columns = Math.min(titles.length, root.clientWidth < 500 ? 2 : 3);
+      const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
+        data.shown.map(i => all ? data.sample[i] : 0), titles, columns);
+      panels.svg.setAttribute("aria-label", `${root.getAttribute("aria-label")}; arrow keys move from cell to cell`);
+      pointing(panels, k => {
+        const i = data.shown[k], sheet = sheetOf(state.by);
+        const shown = data.labels.map(one => `${one.name} ${one.of[one.codes[i]]}`);
+        if (!sheet.codes) shown.push(`${sheet.name} ${value(sheet, i)}`);
+        else {
+          const most = data.values.map((one, v) => [one.steps[i] / 255 * (one.high - one.low) + one.low, v])
+            .sort((a, b) => b[0] - a[0]).slice(0, 3);
+          shown.push(...most.map(([_, v]) => `${data.values[v].name} ${value(data.values[v], i)}`));
+        }
+        const name = data.names[i] || `cell ${i + 1}`;
+        said.textContent = `${name}, ${data.word} ${data.samples[data.sample[i]]}: ${shown.join(", ")}`;
+      });
+      panels.svg.classList.toggle("narrow", root.clientWidth < 500);
+      room.replaceChildren(panels.svg);
+      paint();
+    }
+    const byLabel = data.labels.map((sheet, i) => [`l${i}`, sheet.name]);
+    const byValue = data.values.map((sheet, i) => [`v${i}`, sheet.name]);
+    const groups = [["labels", byLabel], ...(byValue.length ? [["numbers", byValue]] : [])];
+    const bar = element("div", {class: "choices"},
+      choice("Colour by", groups, state.by, by => { state.by = by; paint(); }));
+    if (data.samples.length > 1) {
+      bar.append(choice(data.word[0].toUpperCase() + data.word.slice(1),
+        [["", [["all", "all"], ...data.samples.map((name, i) => [String(i), name])]]], "all",
+        sample => { state.sample = sample; lay(); }));
+    }
+    root.append(bar, room, legend, said);
+    lay();
+  }
+
+  function drawModel(root, data) {
+    const id = `explore-${++counter}`, last = data.frames.length - 1;
+    const slider = element("input", {type: "range", id, min: 0, max: last, step: 1, value: Math.round(last / 2)});
+    const at = element("output", {for: id}), legend = element("ul", {class: "legend"});
+    const said = element("p", {class: "said", "aria-live": "polite"}), numbers = element("dl", {class: "numbers"});
+    const panels = cellPanels(data.xy, data.xy[0].map(() => 0), [""], 1);
+    const matrix = drawn("svg", {class: "matrix", role: "img"});
+    const limit = Math.max(...data.frames.flatMap(frame => frame.affinity.flat().map(Math.abs)), 1e-9);
+    let frame = null;
+
+    function show() {
+      frame = data.frames[+slider.value];
+      at.textContent = frame.at;
+      slider.setAttribute("aria-valuetext", frame.at);
+      panels.circles.forEach((c, i) => c.setAttribute("fill", frame.colors[frame.codes[i]]));
+      const size = frame.affinity.length, cell = 400 / size;
+      matrix.setAttribute("viewBox", "0 0 400 400");
+      matrix.setAttribute("aria-label", `Affinity of ${size} metagenes at ${data.setting} ${frame.at}`);
+      matrix.replaceChildren(...frame.affinity.flatMap((row, i) => row.map((s, j) => {
+        const box = drawn("rect", {x: (j * cell).toFixed(1), y: (i * cell).toFixed(1), width: cell.toFixed(1),
+          height: cell.toFixed(1), fill: between(RDBU, 0.5 + 0.5 * Math.sign(s) * Math.sqrt(Math.abs(s) / limit))});
+        const note = drawn("title");
+        note.textContent = `metagenes ${i} and ${j}: ${s}`;
+        box.append(note);
+        return box;
+      })));
+      numbers.replaceChildren(...Object.entries(frame.numbers).flatMap(([name, text]) =>
+        [element("dt", {}, name), element("dd", {}, text)]));
+      legend.replaceChildren(...swatches(frame.of, frame.colors));
+      said.textContent = `${data.setting} ${frame.at}`;
+    }
+    panels.svg.setAttribute("aria-label", "Cells in space, coloured by cluster; arrow keys move from cell to cell");
+    pointing(panels, i => { said.textContent = `cell ${i + 1}: ${frame.of[frame.codes[i]]}`; });
+    slider.addEventListener("input", show);
+    root.append(
+      element("div", {class: "choices"},
+        element("div", {class: "choice wide"}, element("label", {for: id}, `${data.setting}: `, at), slider)),
+      element("div", {class: "halves"},
+        element("div", {class: "room"}, panels.svg, legend),
+        element("div", {class: "room"}, matrix,
+          element("ul", {class: "legend"}, element("li", {}, "affinity minus its mean, red: attraction; colours by its square root")),
+          ...scaleBar(RDBU, (-limit).toPrecision(2), limit.toPrecision(2)).map(item => element("ul", {class: "legend"}, item)), numbers)),
+      said);
+    show();
+  }
+
+  const start = () => document.querySelectorAll(".explorer").forEach(root => {
+    const data = JSON.parse(root.querySelector("script").textContent);
+    root.classList.add("ready");  // shown, so that its width is known
+    ({map: drawMap, model: drawModel})[root.dataset.kind](root, data);
+  });
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

@@ -1,0 +1,49 @@
+"""The chapters of the book: which there are, and what parameters they take."""
+
+import jupytext
+import nbformat
+import papermill
+import yaml
+
+from _tools import BOOK
+
+REQUIRED = {"profile", "random_state"}  # parameters that every chapter has
+
+
+def listed_pages(toc: dict) -> list[str]:
+    """Names of all pages in a table of contents, in reading order, the root first."""
+    below = [entry for key in ("parts", "chapters", "sections") for entry in toc.get(key, [])]
+    own = [toc[key] for key in ("root", "file") if key in toc]
+    return own + [name for entry in below for name in listed_pages(entry)]
+
+
+def read_chapters() -> dict[str, nbformat.NotebookNode]:
+    """The chapters with code, by name; a chapter without any is an ordinary page and left to jupyter-book."""
+    chapters = {}
+    for page in listed_pages(yaml.safe_load((BOOK / "_toc.yml").read_text())):
+        source = BOOK / f"{page}.md"
+        if not source.is_file():
+            raise ValueError(f"book/_toc.yml lists {page}, but there is no book/{page}.md: write it or unlist it.")
+        if source.parent == BOOK / "chapters":
+            notebook = jupytext.read(source, fmt="md:myst")
+            if any(cell.cell_type == "code" for cell in notebook.cells):
+                notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+                chapters[source.stem] = notebook
+    return chapters
+
+
+def check_parameters(name: str, notebook: nbformat.NotebookNode, given: dict) -> None:
+    """Refuse what papermill only warns of: no cell tagged parameters, or a parameter that is not in it."""
+    known = set(papermill.inspect_notebook(notebook))
+    if not known >= REQUIRED:
+        raise ValueError(f"Chapter {name} must set {' and '.join(sorted(REQUIRED))} in a cell tagged parameters.")
+    if unknown := sorted(set(given) - known):
+        raise ValueError(f"Chapter {name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+
+
+def code_of(notebook: nbformat.NotebookNode) -> str:
+    """All code of a chapter as one Python program, the kernel's own commands (``%``, ``!``) translated."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return "\n".join(map(TransformerManager().transform_cell, cells))

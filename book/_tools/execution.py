@@ -1,0 +1,171 @@
+"""Executing chapters: papermill in worker processes, results that are the same bytes from run to run."""
+
+import datetime
+import json
+import multiprocessing.connection
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from _tools import ROOT
+from _tools.chapters import code_of
+from _tools.inputs import data_files, file_digest, inputs_digest, used_data_sets
+
+KERNEL_ENV = {
+    # One thread per kernel: chapters run side by side, and sums then come out alike whatever --jobs says.
+    **dict.fromkeys((f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")), "1"),
+    # Nothing that differs from run to run: no hash order, no date in figures, no bars of progress, no complaint
+    # that they lack their widget.
+    "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
+    "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore:IProgress not found",
+    # The package of this checkout, whose files the digests are of, whatever is installed.
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    # Nothing of the user's own settings.
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": str(ROOT / "build/ipython"),
+}
+ENVIRONMENT = "executed-environment"  # tag of the cell that the runner adds at the end
+ENVIRONMENT_CODE = """\
+# Added by book/build.py: what this notebook was executed with.
+import importlib.metadata
+import platform
+import sys
+
+print(f"Python {platform.python_version()}")
+print(f"{platform.system()} {platform.machine()}")
+_loaded = {name.partition(".")[0] for name in sys.modules}
+_packages = importlib.metadata.packages_distributions()
+for _name in sorted({name for key in _loaded for name in _packages.get(key, [])},
+                    key=str.lower):
+    print(_name, importlib.metadata.version(_name))"""
+
+
+def prepare(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The chapter with a last cell that prints the versions of all that it has loaded."""
+    cell = nbformat.v4.new_code_cell(ENVIRONMENT_CODE, metadata={"tags": ["remove-cell", ENVIRONMENT]})
+    return nbformat.from_dict({**notebook, "cells": [*notebook.cells, cell]})
+
+
+def tidy(notebook: nbformat.NotebookNode, name: str, digest: str) -> dict[str, float]:
+    """Make the same run give the same bytes: no times, no random cell names; hide the cells of parameters.
+
+    Returns the seconds that each cell took, by its new name.
+    """
+    seconds = {}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"{name}-{number:03d}"
+        if cell.cell_type == "code":
+            seconds[cell["id"]] = round(cell.metadata.get("papermill", {}).get("duration") or 0.0, 3)
+            cell["outputs"] = joined(cell["outputs"])
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if {"parameters", "injected-parameters"} & set(tags := cell.metadata.get("tags", [])):
+            cell.metadata["tags"] = [*tags, "remove-cell"]
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["inputs_sha256"] = digest
+    return seconds
+
+
+def joined(outputs: list) -> list:
+    """Pieces of the same stream as one output: how a kernel cuts what is printed into pieces is a matter of time."""
+    kept = []
+    for output in outputs:
+        if kept and output.output_type == "stream" and output.get("name") == kept[-1].get("name"):
+            kept[-1]["text"] += output["text"]
+        else:
+            kept.append(output)
+    return kept
+
+
+def commit() -> str:
+    """The commit of the sources, marked where they were changed since; "" outside a git checkout."""
+    try:
+        told = subprocess.run(["git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=, changed since"],
+                              cwd=ROOT, capture_output=True, text=True)
+    except FileNotFoundError:  # no git
+        return ""
+    return told.stdout.strip()
+
+
+def prepare_worker() -> None:
+    """Set up a worker process; neither it nor its kernel outlives a runner that was interrupted or killed."""
+    def leave_with_runner():
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    os.environ.update(KERNEL_ENV)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=leave_with_runner, daemon=True).start()
+
+
+def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest: str,
+            folder: Path) -> tuple[str, float]:
+    """Execute one chapter into ``folder/NAME.ipynb``; return the error, or "", and the seconds it took.
+
+    What differs from run to run goes into ``folder/NAME.run.json`` beside it: times, commit, data found.
+    """
+    start, partial, error = time.perf_counter(), folder / f"{name}.partial.ipynb", ""
+    try:
+        executed = papermill.execute_notebook(
+            prepare(notebook), partial, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
+            extra_arguments=["--IPKernelApp.log_level=50"])  # no word on TCP or on being asked to leave
+        cells = tidy(executed, name, digest)
+        defaults = {key: value["default"] for key, value in papermill.inspect_notebook(notebook).items()}
+        record = {"commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+                  "seconds": round(time.perf_counter() - start, 1), "cells": cells,
+                  "parameters": defaults | {key: repr(value) for key, value in parameters.items()},
+                  "data": {data_set: {path.name: file_digest(path) for path in data_files(data_set)}
+                           for data_set in used_data_sets(code_of(notebook))}}
+        nbformat.write(executed, partial)
+        write_text(folder / f"{name}.run.json", json.dumps(record, indent=1) + "\n")
+        partial.replace(folder / f"{name}.ipynb")
+    except papermill.PapermillExecutionError as failure:
+        error = re.sub(r"\x1b\[[0-9;]*m", "", f"{failure}\nThe outputs so far are in {partial.relative_to(ROOT)}.")
+    return error, time.perf_counter() - start
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that takes its name only when it is complete."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def executed_digest(folder: Path, name: str) -> str:
+    """The digest of the inputs that a chapter was last executed with; "" if it was not."""
+    done = folder / f"{name}.ipynb"
+    if not (done.is_file() and (folder / f"{name}.run.json").is_file()):
+        return ""
+    return nbformat.read(done, as_version=4).metadata["inputs_sha256"]
+
+
+def execute_changed(names: list[str], chapters: dict, run: Path, parameters: dict, jobs: int) -> int:
+    """Execute the named chapters whose inputs changed, a line of progress for each; return how many failed."""
+    folder = run / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    pool, running, failed = ProcessPoolExecutor(jobs, initializer=prepare_worker), {}, 0
+    for name in names:
+        digest = inputs_digest(name, chapters[name], parameters)
+        if executed_digest(folder, name) == digest:
+            print(f"{name:20} unchanged", flush=True)
+        else:
+            running[pool.submit(execute, name, chapters[name], parameters, digest, folder)] = name
+    for future in as_completed(running):
+        try:
+            error, seconds = future.result()
+        except Exception as failure:  # its kernel or worker died, which says nothing of the other chapters
+            error, seconds = f"{type(failure).__name__}: {failure}", float("nan")
+        print(f"{running[future]:20} {'FAILED' if error else 'executed'} {seconds:10.1f} s", flush=True)
+        if error:
+            failed += 1
+            print(error, file=sys.stderr, flush=True)
+    pool.shutdown()
+    return failed

@@ -1,0 +1,40 @@
+"""What the home page says of the results: the ledger of all claims, and how many of them hold."""
+
+import sys
+from pathlib import Path
+
+from _tools import BOOK, ROOT
+
+NOTES = {
+    "quick": "These verdicts are from the *quick* profile: with so few seeds they can differ from the full book's.",
+    "full": "These verdicts are from the full book.",
+}
+UNMEASURED = ("Claims about data sets whose files were not found are *not evaluated*: their chapters ran on simulated "
+              "tissue.")
+
+
+def substitutions(results: Path, profile: str) -> dict[str, str]:
+    """Markdown for the substitutions ``{{ tally }}`` and ``{{ ledger }}``, from the claims that chapters have judged.
+
+    Empty text for a book without a ledger or without results.
+    """
+    if not (BOOK / "claims.yml").exists() or not list(results.glob("claims_*.json")):
+        return {"tally": "", "ledger": ""}
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))  # the package of this checkout, whatever is installed
+    from spicemix_core import claims  # here, because it takes seconds
+
+    ledger = claims.load_ledger(BOOK / "claims.yml")
+    verdicts = claims.read_results(results, ledger)
+    counts = claims.count_verdicts(verdicts, ledger)
+    notes = [NOTES[profile], *([UNMEASURED] if "not evaluated" in counts else [])]
+    return {"tally": f"{tally(counts)}\n\n{' '.join(notes)}", "ledger": claims.ledger_table(verdicts, ledger)}
+
+
+def tally(counts) -> str:
+    """The numbers of verdicts as a bar and as a sentence; ``counts`` is a Series by verdict."""
+    parts = "".join(f'<span class="{verdict.replace(" ", "-")}" style="flex: {number}">{number}</span>'
+                    for verdict, number in counts.items())
+    told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    return (f'<div class="tally" aria-hidden="true">{parts}</div>\n\n'
+            f"Of {counts.sum()} claims: {told}.")

@@ -1,0 +1,95 @@
+"""What the result of a chapter depends on: its source, the modules it imports, its claims, its data."""
+
+import ast
+import hashlib
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from _tools import BOOK, ROOT
+from _tools.chapters import code_of
+
+
+def _load(path: str):
+    """A module of the package by its path, because the package itself takes seconds to import."""
+    spec = importlib.util.spec_from_file_location(f"_tools.{Path(path).stem}", ROOT / "spicemix_core" / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+sources, registry = _load("sources.py"), _load("datasets/registry.py")
+
+
+def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) -> str:
+    """sha256 of all that the result of a chapter depends on.
+
+    That is its text, its parameters, the modules of the package that it imports, directly or not, its own entries in
+    ``book/claims.yml``, the data sets that it or these modules name (with the registry and what else is in ``data/``),
+    how chapters are executed, the lock of the environment and the version of Python. Other files of this kind,
+    ``book/*.yml``, count for every chapter.
+    """
+    code, ledger = code_of(notebook), BOOK / "claims.yml"
+    claims = yaml.safe_load(ledger.read_text(encoding="utf-8")) if ledger.exists() else []
+    files = {BOOK / f"chapters/{name}.md", BOOK / "_tools/execution.py", ROOT / "requirements.lock",
+             *(path for path in BOOK.glob("[!_]*.yml") if path != ledger), *sources.sources_of_code(code, ROOT)}
+    if used := used_data_sets(code):
+        files |= {path for path in (ROOT / "data").rglob("*") if path.is_file() and path.suffix != ".md"}
+        files |= {path for data_set in used for path in data_files(data_set)}
+    told = {"parameters": parameters, "python": sys.version_info[:2],
+            "claims": [claim for claim in claims if claim.get("chapter") == name],
+            "files": [[_name(path), file_digest(path)] for path in sorted(files)]}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _name(path: Path) -> str:
+    """Where a file is in the repository; for data, wherever they lie, the folder of the data set and the file."""
+    return "/".join(path.relative_to(ROOT).parts if path.is_relative_to(ROOT) else path.parts[-2:])
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def used_data_sets(code: str) -> list[str]:
+    """Names in the registry that stand in some code, or in the modules that it imports, as text or in a loader's name.
+
+    A loader is a function ``load..._NAME``. Loaders' own modules do not count, for they are imported all together.
+    """
+    programs = [code, *(path.read_bytes() for path in sorted(sources.sources_of_code(code, ROOT))
+                        if path.parent.name != "datasets")]
+    words = set().union(*map(_words, programs))
+    loaders = [word for word in words if word.startswith("load")]
+    return [name for name in registry.read_registry() if name in words
+            or any(word.endswith((f"_{name}", f"_{name.removesuffix('s')}")) for word in loaders)]
+
+
+def _words(code) -> set[str]:
+    """All names and all pieces of text in a program."""
+    words = set()
+    for node in ast.walk(ast.parse(code)):
+        for field in ("id", "attr", "name", "value"):
+            word = getattr(node, field, None)
+            words |= {word} if isinstance(word, str) else set()
+    return words
+
+
+def data_files(data_set: str) -> dict[Path, dict]:
+    """Files of a data set that are there, with what the registry says of each; empty if there is no complete copy."""
+    if (found := registry.find(data_set)) is None:
+        return {}
+    layout, folder = found
+    return {folder / file: facts for file, facts in registry.entry(data_set)["layouts"][layout]["files"].items()}
+
+
+def check_data(data_sets: list[str]) -> None:
+    """Refuse a file that is truncated or not the one that was published, before anything runs on it."""
+    for name in data_sets:
+        for path, facts in data_files(name).items():
+            registry.check_file(path, facts)

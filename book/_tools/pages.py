@@ -1,0 +1,84 @@
+"""From executed chapters to pages: the lay-out of a book for jupyter-book, its build, and its place."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from _tools import BOOK, ROOT, home, provenance
+
+QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
+NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py")
+ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
+                  r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
+
+
+def lay_out(chapters: dict, run: Path, profile: str) -> Path:
+    """Lay out in ``run/book`` what jupyter-book reads: the book's own pages, and the executed chapters."""
+    stage = run / "book"
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(BOOK, stage, ignore=shutil.ignore_patterns(*NOT_PAGES))
+    for name in chapters:
+        tables = provenance.export(run, name, stage / "downloads" / name)
+        (stage / f"chapters/{name}.md").unlink()
+        nbformat.write(provenance.page(run, name, tables), stage / f"chapters/{name}.ipynb")
+    if (citation := ROOT / "CITATION.cff").exists():
+        shutil.copy(citation, stage / "downloads")
+    config = yaml.safe_load((stage / "_config.yml").read_text())
+    if profile == "quick":
+        config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_NOTE
+    config["parse"]["myst_substitutions"] = home.substitutions(run / "results", profile)
+    (stage / "_config.yml").write_text(yaml.safe_dump(config))
+    return stage
+
+
+def build_pages(chapters: dict, run: Path, profile: str) -> int:
+    """Build ``book/_build/html``; return 0, or 1 on failure, which leaves the pages that were there."""
+    html = build(lay_out(chapters, run, profile), run / "pages", "html")
+    if html is None:
+        return 1
+    keep_used_icons(html)
+    publish(html, BOOK / "_build/html")
+    print(f"pages: {(BOOK / '_build/html').relative_to(ROOT)}/index.html ({profile} profile)")
+    return 0
+
+
+def build(stage: Path, pages: Path, builder: str) -> Path | None:
+    """Run jupyter-book, every warning an error: the folder of the pages, or None after saying what is wrong."""
+    shutil.rmtree(pages, ignore_errors=True)
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [program, "build", stage, "--path-output", pages, "-W", "-n", "--keep-going", "--quiet",
+               "--builder", builder]
+    run = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if run.returncode:
+        print(run.stdout, file=sys.stderr)
+        return None
+    return pages / "_build" / builder
+
+
+def keep_used_icons(html: Path) -> None:
+    """Leave in the theme's icons (1.5 MB, on every page) those that a page or a script names."""
+    script = html / "_static/scripts/fontawesome.js"
+    texts = [path for path in html.rglob("*") if path.suffix in (".html", ".js") and path != script]
+    used = set(re.findall(r"\bfa-([a-z0-9-]+)", " ".join(path.read_text(encoding="utf-8") for path in texts)))
+
+    def kept(match):
+        return match[0] if used & {match[1], match[2], *re.findall(r'"([^"]+)"', match[3])} else ""
+
+    script.write_text(ICON.sub(kept, script.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def publish(built: Path, final: Path) -> None:
+    """Put a complete folder in the place of another, which is there until the moment of the change."""
+    fresh, old = final.with_name(f"{final.name}.partial"), final.with_name(f"{final.name}.old")
+    for folder in (fresh, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(built, fresh)
+    if final.exists():
+        final.rename(old)
+    fresh.rename(final)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,133 @@
+"""What a page says of its own making: a line under every figure, files to download, the executed environment."""
+
+import base64
+import csv
+import io
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from _tools import ROOT
+from _tools.execution import ENVIRONMENT, write_text
+
+SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
+CLAIM_COLUMNS = ("id", "claim", "paper", "value", "runs", "verdict", "comment")
+
+
+def version() -> str:
+    """Version of the package, from ``pyproject.toml``."""
+    path = ROOT / "pyproject.toml"
+    return tomllib.loads(path.read_text())["project"]["version"] if path.exists() else ""
+
+
+def figures(notebook: nbformat.NotebookNode) -> dict[int, tuple[str, dict[str, bytes]]]:
+    """The figures of an executed notebook: number of the cell -> name and content by suffix."""
+    found = {}
+    for number, cell in enumerate(notebook.cells):
+        images = [output.data for output in cell.get("outputs", []) if set(SUFFIXES) & set(output.get("data", {}))]
+        if images:  # a cell has one figure, its last
+            name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name", cell["id"])
+            found[number] = name, {suffix: _content(images[-1][kind], suffix) for kind, suffix in SUFFIXES.items()
+                                   if kind in images[-1]}
+    return found
+
+
+def _content(image: str, suffix: str) -> bytes:
+    return base64.b64decode(image) if suffix == "png" else image.encode()
+
+
+def export(run: Path, name: str, into: Path) -> list[str]:
+    """Copy what a reader may want of an executed chapter to a folder, and return the names of its tables.
+
+    That is the notebook ``NAME.ipynb``, each figure as SVG and PNG, the tables ``results/NAME_*.csv`` that the
+    chapter wrote and its claims as ``claims_NAME.csv``.
+    """
+    into.mkdir(parents=True)
+    source = run / f"notebooks/{name}.ipynb"
+    shutil.copy(source, into)
+    for figure, contents in figures(nbformat.read(source, as_version=4)).values():
+        for suffix, content in contents.items():
+            (into / f"{figure}.{suffix}").write_bytes(content)
+    for table in sorted((run / "results").glob(f"{name}_*.csv")):
+        shutil.copy(table, into)
+    if (claims := run / f"results/claims_{name}.json").exists():
+        write_text(into / f"claims_{name}.csv", claims_table(json.loads(claims.read_text(encoding="utf-8"))))
+    return sorted(path.name for path in into.glob("*.csv"))
+
+
+def claims_table(records: list[dict]) -> str:
+    """The verdicts of a chapter as CSV; the single runs in one column, "nan" for a run without the number."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(CLAIM_COLUMNS)
+    for record in records:
+        runs = " ".join("nan" if run is None else repr(run) for run in record["runs"])
+        table.writerow([{**record, "runs": runs}[column] for column in CLAIM_COLUMNS])
+    return text.getvalue()
+
+
+def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
+    """The executed chapter as its page shows it, with provenance; its files lie in ``downloads/NAME``."""
+    notebook = nbformat.read(run / f"notebooks/{name}.ipynb", as_version=4)
+    record = json.loads((run / f"notebooks/{name}.run.json").read_text())
+    drawn, cells = figures(notebook), []
+    for number, cell in enumerate(notebook.cells):
+        if ENVIRONMENT in cell.metadata.get("tags", []):
+            environment = "".join(output.get("text", "") for output in cell.outputs).splitlines()
+            continue
+        for output in cell.get("outputs", []):
+            if set(SUFFIXES) <= set(output.get("data", {})):
+                del output.data["image/png"]  # the page shows the SVG; the PNG is a download
+        cells.append(cell)
+        if number in drawn:
+            cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell["id"], name, *drawn[number])))
+    cells.append(_markdown(f"{name}-files", page_end(record, name, tables, environment)))
+    return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def _markdown(name: str, text: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_markdown_cell(text, id=name)
+
+
+def figure_line(record: dict, cell: str, chapter: str, figure: str, contents: dict[str, bytes]) -> str:
+    """The folded line under a figure."""
+    files = " and ".join(f"{{download}}`{suffix.upper()} </downloads/{chapter}/{figure}.{suffix}>`"
+                         for suffix in contents)
+    return (":::{dropdown} How this figure was made\n:class-container: provenance\n:chevron: down-up\n\n"
+            f"{made_with(record)}. This cell took {record['cells'][cell]:.1f} s, the chapter {record['seconds']:.0f} s."
+            f" Download: {files}.\n:::")
+
+
+def made_with(record: dict) -> str:
+    """Package and commit, data and checksums, parameters: one sentence without its full stop."""
+    source = f"commit `{record['commit']}`" if record["commit"] else "no git checkout"
+    data = [f"{name} ({_checksums(files)})" if files else f"{name} (not found)"
+            for name, files in record["data"].items()]
+    parameters = ", ".join(f"`{key} = {value}`" for key, value in record["parameters"].items())
+    return (f"Made by `spicemix_core` {version()} ({source}) from "
+            f"{', '.join(data) if data else 'data simulated on this page'}, with {parameters}")
+
+
+def _checksums(files: dict[str, str]) -> str:
+    shown = ", ".join(f"{file} `{digest[:8]}…`" for file, digest in list(files.items())[:3])
+    return f"SHA-256 of {shown}" + (f" and {len(files) - 3} more files" if len(files) > 3 else "")
+
+
+def page_end(record: dict, name: str, tables: list[str], environment: list[str]) -> str:
+    """The last section of a page: files to download, and the environment that it was executed in."""
+    files = [f"{{download}}`the executed notebook </downloads/{name}/{name}.ipynb>`",
+             *(f"{{download}}`{table} </downloads/{name}/{table}>`" for table in tables)]
+    system, versions = environment[:2], [line.split() for line in environment[2:]]
+    rows = "\n".join(f"| {package} | {number} |" for package, number in versions)
+    return (f"## Files and environment\n\nExecuted on {record['date']} in {record['seconds']:.0f} s. "
+            f"{made_with(record)}. Figures can be downloaded below each of them; {{doc}}`/reexecute` says how to run "
+            f"this page with other parameters.\n\n{_bullets(files)}\n\n"
+            f":::{{dropdown}} Environment: {', '.join(system)}, {len(versions)} packages\n"
+            f":class-container: provenance\n:chevron: down-up\n\n| package | version |\n| - | - |\n{rows}\n:::")
+
+
+def _bullets(items: list[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
