@@ -13,15 +13,17 @@ from spicemix_core.simplex import nonnegative_least_squares
 
 NMF_ROUNDS = 5  # T_0; the paper: more can lead to a local minimum before space is considered
 KMEANS_RESTARTS = 10
+KMEANS_CELLS = 20_000  # of more cells, so many are drawn: its centroids are a start, and ten passes over all are not cheap
 
 
 def initial_metagenes(samples, n_metagenes, rng):
     """Metagenes (G, K) from k-means centroids of the cells' profiles, expression divided by its total (line 1).
 
     Deviation from the paper's code: that clusters the expression itself, where cells of one type that differ in size
-    lie far apart. Cells without a positive total keep their expression as it is.
+    lie far apart. Cells without a positive total keep their expression as it is. Of more than ``KMEANS_CELLS`` cells a
+    random subset is clustered.
     """
-    profiles = [_profiles(y) for y in samples.expressions]
+    profiles = [_profiles(y) for y in samples.draw(KMEANS_CELLS, rng)]
     stacked = sp.vstack(profiles, format="csr") if any(map(sp.issparse, profiles)) else np.concatenate(profiles)
     kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, random_state=int(rng.integers(2**31)))
     centroids = np.clip(kmeans.fit(stacked).cluster_centers_, 0.0, None)

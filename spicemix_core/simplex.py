@@ -181,23 +181,24 @@ def _solve_in_blocks(Q, C, Z, on_simplex):
     return Z
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
 def _project(v):
     """Project ``v`` onto the simplex in place: Newton's method on the threshold, finite and free of sorting.
 
     The threshold t solves sum(max(v - t, 0)) = 1; each step is exact on the current support, which only shrinks. The
-    largest entry is moved to zero first, so that wide spreads lose no digits.
+    largest entry is moved to zero first, so that wide spreads lose no digits. Sums may be reordered, and are written
+    without a branch, so that a processor takes several entries at a time.
     Source: C. Michelot, J. Optim. Theory Appl. 50, 195-200 (1986).
     """
     v -= v.max()
     threshold = -1.0
-    count = v.size + 1
+    count = v.size + 1.0
     while True:
-        total, support = 0.0, 0
-        for x in v:
-            if x > threshold:
-                total += x
-                support += 1
+        total, support = 0.0, 0.0
+        for i in range(v.size):
+            above = 1.0 if v[i] > threshold else 0.0
+            total += above * v[i]
+            support += above
         if support >= count:
             break
         count = support
