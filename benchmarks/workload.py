@@ -31,7 +31,8 @@ def _piece(rng, n_cells, metagenes, counts, sparse, dtype):
     centres = rng.random((N_TYPES, 2))
     types = ((positions[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     types = np.where(rng.random(n_cells) < 0.7, types, rng.integers(N_TYPES, size=n_cells))
-    blocks = [_cells(rng, chunk, metagenes, counts, sparse, dtype) for chunk in np.array_split(types, -(-n_cells // 5000))]
+    chunks = np.array_split(types, -(-n_cells // 5000))
+    blocks = [_cells(rng, chunk, metagenes, counts, sparse, dtype) for chunk in chunks]
     expression = sp.vstack(blocks, format="csr") if sparse else np.concatenate(blocks)
     return expression, delaunay_graph(positions)
 

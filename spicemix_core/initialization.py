@@ -13,7 +13,7 @@ from spicemix_core.simplex import nonnegative_least_squares
 
 NMF_ROUNDS = 5  # T_0; the paper: more can lead to a local minimum before space is considered
 KMEANS_RESTARTS = 10
-KMEANS_CELLS = 20_000  # of more cells, so many are drawn: its centroids are a start, and ten passes over all are not cheap
+KMEANS_CELLS = 20_000  # of more cells so many are drawn: the centroids are only a start
 
 
 def initial_metagenes(samples, n_metagenes, rng):

@@ -35,7 +35,7 @@ from spicemix_core.parallel import over_blocks
 from spicemix_core.simplex import _active_set, _entering, _solve_free, _step_to_bound, _work_space
 
 MAX_SWEEPS = 100
-SWEEP_TOL = 1e-2  # a cell is visited again when a neighbour's proportion has moved more
+SWEEP_TOL = 1e-3  # a cell is visited again when a neighbour's proportion has moved more
 MAX_ALTERNATIONS = 100
 CELL_TOL = 1e-6  # alternations end when the size moves less, relatively
 _BLOCK = 512
@@ -240,9 +240,11 @@ def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, s
     colors = color_classes(graph) if colors is None else colors
     waiting = np.ones(len(sizes), dtype=bool)
     arguments = gram, linear, affinity, graph.indptr, graph.indices, float(state_penalty), proportions, sizes, waiting
-    for n_sweeps in range(1, MAX_SWEEPS + 1):
+    n_sweeps = 0
+    while waiting.any() and n_sweeps < MAX_SWEEPS:
+        n_sweeps += 1
         for cells in colors:
             over_blocks(lambda start, stop, cells=cells: _visit(cells[start:stop], *arguments), len(cells), _BLOCK)
-        if not affinity.any() or not waiting.any():
+        if not affinity.any():
             break
     return proportions, sizes, n_sweeps

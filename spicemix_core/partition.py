@@ -13,9 +13,9 @@ The textbook sum :math:`\sum_k e^{-\eta_k} / \prod_{j \ne k} (\eta_j - \eta_k)` 
 has no negative term, so nothing cancels and ties need no care. Moments of the density are the same series with
 repeated nodes, since :math:`\partial h_{n+1}(a) / \partial a_k = h_n(a, a_k)`.
 
-The recursion along the nodes cannot be split, so the series of ``_LANES`` cells of similar spread advance together, which
-a processor does several at a time; a cell whose series has ended gets no further term, so that its result does not depend
-on its companions.
+The recursion along the nodes cannot be split, so the series of ``_LANES`` cells of similar spread advance together,
+which a processor does several at a time; a cell whose series has ended gets no further term, so that its result does
+not depend on its companions.
 
 Deviation from the paper's code: that truncates a Taylor series in the log domain, and its successor clips the
 textbook sum at 1e-15; this module does neither.

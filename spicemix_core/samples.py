@@ -58,8 +58,8 @@ class Samples:
 
     def times_metagenes(self, metagenes):
         """Scaled Y M of all cells, (N, K)."""
-        parts = [products.times_metagenes(y, c * metagenes) for y, c in zip(self.expressions, self.scaling, strict=True)]
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        scaled = zip(self.expressions, self.scaling, strict=True)
+        return np.concatenate([products.times_metagenes(y, c * metagenes) for y, c in scaled])
 
     def times_states(self, states):
         """Scaled Y'X summed over samples, (G, K)."""
@@ -155,8 +155,8 @@ def _check_expression(y, where):
     bad = np.flatnonzero(~np.isfinite(summary[:, 0]))
     if bad.size:
         count = sum((~np.isfinite(y[i].data if sp.issparse(y) else y[i])).sum() for i in bad)
-        raise ValueError(f"{where}: expression has {count} NaN or infinite values, the first in cell {bad[0]}; remove or "
-                         "impute them")
+        raise ValueError(f"{where}: expression has {count} NaN or infinite values, the first in cell {bad[0]}; remove "
+                         "or impute them")
     empty = np.flatnonzero((summary[:, 2:] == 0).all(axis=1))
     if empty.size == len(summary):
         raise ValueError(f"{where}: every cell is zero; drop the sample or check its layer")

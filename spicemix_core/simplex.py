@@ -18,11 +18,11 @@ _RELEASE = 1e-11  # multipliers above minus this, relative to the scale of the g
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _solve_free(Q, free, n_free, system, n_sides):
-    """Solve ``Q x = c`` on the coordinates ``free[:n_free]`` for the ``n_sides`` right sides that stand in the columns of
-    ``system`` from ``n_free`` on; the solutions take their place.
+    """Solve ``Q x = c`` on the coordinates ``free[:n_free]``, without bounds.
 
+    The ``n_sides`` right sides c stand in the columns of ``system`` from ``n_free`` on; the solutions take their place.
     Elimination without pivoting (Q is positive semi-definite) along rows, which a processor does several entries at a
-    time. A pivot that rounding has made too small (linearly dependent metagenes) is lifted, which picks one of the ties.
+    time. A pivot that rounding has made too small (linearly dependent metagenes) is lifted: it picks one of the ties.
     """
     top = 0.0
     for i in range(n_free):
