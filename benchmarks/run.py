@@ -41,7 +41,10 @@ def load(name):
         if kind == "sparse":
             return simulate_tissue(n_cells, n_genes, counts=n_genes / 5, sparse=True, dtype=np.float32)
         return simulate_tissue(n_cells, n_genes)
-    adata = simulate_cortex(4, random_state=0) if name == "simulated" else getattr(datasets, LOADERS[name])(download=False)
+    if name == "simulated":
+        adata = simulate_cortex(4, random_state=0)
+    else:
+        adata = getattr(datasets, LOADERS[name])(download=False)
     return read_samples(adata, "sample", "spatial_connectivities", None)[:2]
 
 
@@ -89,7 +92,7 @@ def in_own_process(name, options):
 def table(options):
     yield (f"# Whole fits\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), {options.threads} "
            f"threads, Python {platform.python_version()}; K = {options.n_metagenes}, tol = {options.tol:g}, at most "
-           f"{options.iterations} iterations; medians of {options.repeats}. Processor seconds are those of all threads.\n")
+           f"{options.iterations} iterations; medians of {options.repeats}. Processor seconds: of all threads.\n")
     yield ("| data set | cells x genes | iterations | converged | total s | processor s | set-up s | states ms "
            "| metagenes ms | affinity ms | peak MiB | MiB before the fit | largest step |\n" + 13 * "|-" + "|")
     for name in options.names or DEFAULT:

@@ -115,8 +115,8 @@ def in_own_process(checkout, n_cells, n_genes, threads, options):
 
 def table(rows, options):
     yield (f"# Iteration against products\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), "
-           f"Python {platform.python_version()}; dense float64, medians over {options.iterations - 2} iterations with S "
-           "kept and the 2 with S estimated. Times in ms; ratio = iteration / (Y M and Y'X), of time passed and of "
+           f"Python {platform.python_version()}; dense float64, medians over {options.iterations - 2} iterations with "
+           "S kept and the 2 with S estimated. Times in ms; ratio = iteration / (Y M and Y'X), of time passed and of "
            "processor time.\n")
     columns = ["version", "threads", "cells", "genes", "K", "products", "iteration", "states", "metagenes", "sweeps",
                "**ratio, S kept**", "processor", "iteration, S estimated", "ratio", "processor", "peak GiB"]
@@ -152,8 +152,8 @@ def main():
                 for version, checkout in versions.items():
                     measured = in_own_process(checkout, n_cells, n_genes, threads, options)
                     rows += [row | {"version": version, "threads": threads} for row in measured]
-                    print(f"{version} {threads} {n_cells} {n_genes}: " + ", ".join(
-                        f"K={r['metagenes']} {r['kept_ratio']:.1f} ({r['kept_cpu_ratio']:.1f})" for r in measured), file=sys.stderr, flush=True)
+                    ratios = [f"K={r['metagenes']} {r['kept_ratio']:.1f} ({r['kept_cpu_ratio']:.1f})" for r in measured]
+                    print(f"{version} {threads} {n_cells} {n_genes}:", *ratios, file=sys.stderr, flush=True)
     text = "\n".join(table(rows, options))
     print(text)
     if options.output:

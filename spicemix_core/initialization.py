@@ -36,7 +36,9 @@ def _profiles(expression):
     totals = np.asarray(expression.sum(axis=1)).ravel()
     safe = np.where(totals > 0.0, totals, 1.0)
     if sp.issparse(expression):
-        return sp.csr_array(sp.diags_array(1.0 / safe) @ expression)
+        profiles = sp.csr_array(sp.diags_array(1.0 / safe) @ expression)
+        profiles.indices, profiles.indptr = profiles.indices.astype(np.int32), profiles.indptr.astype(np.int32)
+        return profiles  # k-means takes no other indices
     return expression / safe[:, None]
 
 

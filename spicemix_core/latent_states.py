@@ -80,10 +80,10 @@ def _best_size(A, b, state_penalty, z):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _alternate(b, field, state_penalty, z, s, free, n_free, system, target):
-    """Alternate size and proportions of a cell while the same proportions are positive. Returns s, with z in place.
+    """Alternate size and proportions of a cell while the same proportions are positive, with z in place.
 
-    Columns ``n_free`` on of ``system`` hold p, q and v of the module's docstring. Returns 0 where no size is left, and
-    -1, with ``target`` outside the simplex, where the present size already asks for another set of proportions.
+    Columns ``n_free`` on of ``system`` hold p, q and v of the module's docstring. Returns s (0 where no size is left)
+    and whether its best proportions are in z; if not, they are in ``target``, and one of them is negative.
     """
     total = system[:n_free, n_free : n_free + 3]
     sum_p, sum_q, sum_v = total[:, 0].sum(), total[:, 1].sum(), total[:, 2].sum()
@@ -95,27 +95,25 @@ def _alternate(b, field, state_penalty, z, s, free, n_free, system, target):
         k = free[i]
         b0, b1, b2 = b0 + b[k] * z0, b1 + b[k] * z1, b2 + b[k] * z2
         f0, f1, f2 = f0 + field[k] * z0, f1 + field[k] * z1, f2 + field[k] * z2
-    size = s
-    for alternation in range(MAX_ALTERNATIONS):
-        t = 1.0 / size
+    for _ in range(MAX_ALTERNATIONS):
+        t = 1.0 / s
         feasible = True
         for i in range(n_free):
             target[i] = total[i, 2] + t * (total[i, 0] - t * total[i, 1])
             feasible = feasible and target[i] >= 0.0
         if not feasible:
-            return -1.0 if alternation == 0 else s
+            return s, False
         for i in range(n_free):
             z[free[i]] = target[i]
-        moved = abs(size - s) / size
-        s = size
-        if alternation > 0 and moved < CELL_TOL:
-            return s
         z_b, z_field = b0 + t * (b1 - t * b2), f0 + t * (f1 - t * f2)
         multiplier = (t * (sum_p - t * sum_q) - 1.0) / sum_v
         size = (z_b - state_penalty) / (t * (z_b - t * z_field) - multiplier)  # the divisor is z'Az
         if not size > 0.0:
-            return 0.0
-    return s
+            return 0.0, True
+        if abs(size - s) < CELL_TOL * s:
+            break
+        s = size
+    return s, True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -140,12 +138,10 @@ def _cell_in_field(A, b, field, state_penalty, z, free, system, target, gradient
             k = free[i]
             system[i, n_free], system[i, n_free + 1], system[i, n_free + 2] = b[k], field[k], 1.0
         _solve_free(A, free, n_free, system, 3)
-        size = _alternate(b, field, state_penalty, z, s, free, n_free, system, target)
-        if size < 0.0:
+        s, feasible = _alternate(b, field, state_penalty, z, s, free, n_free, system, target)
+        if not feasible:
             n_free = _step_to_bound(z, free, n_free, target)
-            continue
-        s = size
-        if s == 0.0:
+        if not feasible or s == 0.0:
             continue
         scale = 0.0
         for k in range(K):
