@@ -21,7 +21,7 @@ import scipy.linalg
 from spicemix_core.partition import log_simplex_integral, simplex_moments
 
 MAX_NEWTON_STEPS = 100
-_CHUNK = 8192  # cells whose second moments are held at one time
+SUBSET = 8192  # cells of the warm-up, and of the Hessian
 
 
 def affinity_objective(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
@@ -46,12 +46,9 @@ def _hessian(affinity, neighbor_sums, n_directed_edges, penalty):
     """Second derivatives of f, (P, P): sums over cells of Cov(z)[a, c] nu[b] nu[d], symmetrised over both pairs."""
     K = len(affinity)
     rows, columns = np.triu_indices(K)
-    packed = np.zeros((rows.size, rows.size))
-    for start in range(0, len(neighbor_sums), _CHUNK):
-        nu = neighbor_sums[start : start + _CHUNK]
-        _, mean, second = simplex_moments(nu @ affinity, order=2)
-        covariance = second[:, rows, columns] - mean[:, rows] * mean[:, columns]
-        packed += covariance.T @ (nu[:, rows] * nu[:, columns])
+    _, mean, second = simplex_moments(neighbor_sums @ affinity, order=2)
+    covariance = second[:, rows, columns] - mean[:, rows] * mean[:, columns]
+    packed = covariance.T @ (neighbor_sums[:, rows] * neighbor_sums[:, columns])
     pair = np.empty((K, K), dtype=int)
     pair[rows, columns] = pair[columns, rows] = np.arange(rows.size)
     a, b, c, d = rows[:, None], columns[:, None], rows[None, :], columns[None, :]
@@ -70,8 +67,9 @@ def _hessian(affinity, neighbor_sums, n_directed_edges, penalty):
 def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, penalty, tol=1e-12):
     r"""Minimise the convex affinity objective over symmetric matrices, by Newton's method with backtracking.
 
-    The Hessian costs several times a gradient and hardly changes near the optimum: it is made anew only when a step
-    with the old one has reduced the Newton decrement less than tenfold.
+    With more than twice ``SUBSET`` cells, the minimum over evenly spaced ``SUBSET`` of them is the start, and their
+    Hessian stands for that of all: it decides how many steps are taken, not where they end. Value and gradient are
+    always those of all cells.
 
     Parameters
     ----------
@@ -92,13 +90,27 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
     -------
     array, shape (K, K)
     """
+    all_cells = proportions, neighbor_sums, n_directed_edges, penalty
+    spacing = len(proportions) // SUBSET
+    if spacing < 2:
+        return _newton(affinity, all_cells, all_cells, tol)
+    subset = proportions[::spacing], neighbor_sums[::spacing], n_directed_edges / spacing, penalty
+    return _newton(_newton(affinity, subset, subset, 1e-6), all_cells, subset, tol)
+
+
+def _newton(affinity, arguments, curvature, tol):
+    """Newton's method on f of ``arguments`` with the Hessian of ``curvature``, both as :func:`affinity_objective` takes
+    them.
+
+    The Hessian costs several times a gradient and hardly changes near the optimum: it is made anew only when a step
+    with the old one has reduced the Newton decrement less than tenfold.
+    """
     rows, columns = np.triu_indices(len(affinity))
-    arguments = proportions, neighbor_sums, n_directed_edges, penalty
     objective, gradient = _value_and_gradient(affinity, *arguments)
     factor, previous = None, np.inf
     for _ in range(MAX_NEWTON_STEPS):
         if factor is None:
-            factor = scipy.linalg.cho_factor(_hessian(affinity, *arguments[1:]))
+            factor = scipy.linalg.cho_factor(_hessian(affinity, *curvature[1:]))
         step = -scipy.linalg.cho_solve(factor, gradient)
         decrement = -gradient @ step
         if 0.5 * decrement <= tol:

@@ -13,6 +13,7 @@ from spicemix_core.simplex import nonnegative_least_squares
 
 NMF_ROUNDS = 5  # T_0; the paper: more can lead to a local minimum before space is considered
 KMEANS_RESTARTS = 10
+KMEANS_CELLS = 20_000  # of more cells so many are drawn: the centroids are only a start
 N_DIRECTIONS = 50
 POWER_ITERATIONS = 8
 
@@ -27,14 +28,19 @@ def initial_metagenes(samples, n_metagenes, rng):
 
     Deviation from the paper's code: that clusters the expression itself, where cells of one type that differ in size
     lie far apart. On profiles without weights, most centroids end on single cells of few counts where data are real.
-    A cell without a positive total has no profile and no weight.
+    A cell without a positive total has no profile and no weight. Of more than ``KMEANS_CELLS`` cells a random subset
+    finds the centroids, and all cells then take the nearest.
     """
     directions = _leading_directions(samples, rng)
     totals = samples.times_metagenes(np.ones((samples.n_genes, 1)))
     sizes = np.maximum(totals, 0.0)
     coordinates = samples.times_metagenes(directions) / np.where(sizes > 0.0, sizes, 1.0)
     kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, random_state=int(rng.integers(2**31)))
-    labels = kmeans.fit(coordinates, sample_weight=sizes.ravel() ** 2).labels_
+    drawn = slice(None)
+    if samples.n_cells > KMEANS_CELLS:
+        drawn = rng.choice(samples.n_cells, KMEANS_CELLS, replace=False)
+    kmeans.fit(coordinates[drawn], sample_weight=sizes[drawn, 0] ** 2)
+    labels = kmeans.predict(coordinates)
     pure_states = sizes * (labels[:, None] == np.arange(n_metagenes))
     centroids = np.clip(samples.times_states(pure_states), 0.0, None)
     totals = centroids.sum(axis=0)

@@ -19,7 +19,7 @@ from spicemix_core.simplex import _project
 MAX_SWEEPS = 1000
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sweep(metagenes, gram, cross):
     """Minimise exactly over one metagene (a row here) after the other, in place."""
     K, G = metagenes.shape
@@ -40,8 +40,8 @@ def _sweep(metagenes, gram, cross):
 
 def duality_gap(metagenes, gram, cross):
     """How much :math:`\\tfrac12\\|Y - X M^\\top\\|^2` can still fall, at most (Frank-Wolfe gap)."""
-    gradient = metagenes @ gram - cross
-    return float((gradient * metagenes).sum() - gradient.min(axis=0).sum())
+    gradient = gram @ metagenes.T - cross.T
+    return float((gradient * metagenes.T).sum() - gradient.min(axis=1).sum())
 
 
 def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
@@ -67,9 +67,8 @@ def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
     rows, target = np.ascontiguousarray(metagenes.T), np.ascontiguousarray(cross.T)
     for _ in range(MAX_SWEEPS):
         _sweep(rows, gram, target)
-        current = rows.T
-        residual = squared_residual(current, gram, cross, sum_of_squares)
-        if duality_gap(current, gram, cross) <= 0.5 * tol * residual:
+        residual = squared_residual(rows.T, gram, target.T, sum_of_squares)
+        if duality_gap(rows.T, gram, target.T) <= 0.5 * tol * residual:
             break
     return np.ascontiguousarray(rows.T)
 

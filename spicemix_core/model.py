@@ -18,6 +18,7 @@ from spicemix_core.annotated import read_samples, write_results
 from spicemix_core.initialization import initialize
 from spicemix_core.latent_states import update_latent_states
 from spicemix_core.metagenes import update_metagenes, update_noise
+from spicemix_core.parallel import one_blas_thread
 from spicemix_core.progress import progress
 from spicemix_core.samples import check_samples
 
@@ -138,7 +139,11 @@ class SpiceMix(BaseEstimator):
         Parameters and errors as :func:`spicemix_core.samples.check_samples`.
         """
         self._check_parameters()
-        samples = check_samples(expressions, graphs if self.spatial else None, self.n_metagenes)
+        with one_blas_thread():
+            samples = check_samples(expressions, graphs if self.spatial else None, self.n_metagenes)
+            return self._fit(samples)
+
+    def _fit(self, samples):
         rng = np.random.default_rng(self.random_state)
         metagenes, proportions, sizes, noise = initialize(samples, self.n_metagenes, rng)
         no_affinity = np.zeros((self.n_metagenes, self.n_metagenes))
@@ -155,7 +160,7 @@ class SpiceMix(BaseEstimator):
                 break
         if not self.converged_:
             warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
-                          ConvergenceWarning, stacklevel=2)
+                          ConvergenceWarning, stacklevel=3)
         return self._store(samples, state, rows)
 
     def _iterate(self, samples, state, *, estimate_affinity=True):
@@ -167,12 +172,14 @@ class SpiceMix(BaseEstimator):
         proportions, sizes, n_sweeps = update_latent_states(
             state.metagenes.T @ state.metagenes / variance, samples.times_metagenes(state.metagenes) / variance,
             state.affinity, samples.graph, state.proportions, state.sizes, state_penalty=self.state_penalty,
+            colors=samples.colors,
         )
         state = replace(state, proportions=proportions, sizes=sizes)
-        neighbor_sums = samples.graph @ proportions
+        neighbor_sums = samples.neighbor_sums(proportions)
         clock.append(time.perf_counter())
 
-        gram, cross = state.states.T @ state.states, samples.times_states(state.states)
+        states = state.states
+        gram, cross = states.T @ states, samples.times_states(states)
         metagenes = update_metagenes(state.metagenes, gram, cross, **sums)
         noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
         state = replace(state, metagenes=metagenes, noise=noise)

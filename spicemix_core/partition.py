@@ -13,6 +13,10 @@ The textbook sum :math:`\sum_k e^{-\eta_k} / \prod_{j \ne k} (\eta_j - \eta_k)` 
 has no negative term, so nothing cancels and ties need no care. Moments of the density are the same series with
 repeated nodes, since :math:`\partial h_{n+1}(a) / \partial a_k = h_n(a, a_k)`.
 
+The recursion along the nodes cannot be split, so the series of ``_LANES`` cells of similar spread advance together,
+which a processor does several at a time; a cell whose series has ended gets no further term, so that its result does
+not depend on its companions.
+
 Deviation from the paper's code: that truncates a Taylor series in the log domain, and its successor clips the
 textbook sum at 1e-15; this module does neither.
 """
@@ -22,79 +26,114 @@ import math
 import numpy as np
 from numba import njit
 
+from spicemix_core.parallel import over_blocks
+
 _BIG = 1e200
+_LANES = 64
 
 
-@njit(cache=True)
-def _simplex_series(eta, order, mean, second):
-    """Return ``log I(eta)``; fill ``mean`` (K,) when ``order >= 1``, ``second`` (K, K) when ``order == 2``.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _series(eta, order, log_integral, mean, second):
+    """Fill ``log_integral``; ``mean`` (., K) when ``order >= 1``; ``second`` (., K, K) when ``order == 2``.
 
-    With r = max(a), the term of degree n is at most r / (n + 1) times the one before: beyond n = r the remainder is
-    bounded by a geometric series, which gives the stopping rule.
+    ``eta`` has at most ``_LANES`` rows. With r = max(a), the term of degree n is at most r / (n + 1) times the one
+    before: beyond n = r the remainder is bounded by a geometric series, which gives the stopping rule.
     """
-    K = eta.size
-    top = eta.max()
-    r = top - eta.min()
-    a = (top - eta) / r if r > 0.0 else np.zeros(K)
-    partial = np.zeros(K)  # h_n(a_1..a_k), divided by r^n
-    once = np.zeros(K)  # h_n(a, a_k)
-    twice = np.zeros((K, K))  # h_n(a, a_k, a_l)
-    mean[:] = 0.0
-    second[:] = 0.0
-    total = 0.0
-    weight = 1.0  # r^n (K - 1)! / (n + K - 1)!
-    log_scale = -math.lgamma(K)
+    n_cells, K = eta.shape
+    a = np.zeros((K, _LANES))
+    top, r = np.zeros(_LANES), np.zeros(_LANES)
+    for i in range(n_cells):
+        top[i] = eta[i].max()
+        r[i] = top[i] - eta[i].min()
+        for k in range(K):
+            a[k, i] = (top[i] - eta[i, k]) / r[i] if r[i] > 0.0 else 0.0
+    partial = np.zeros((K, _LANES))  # h_n(a_1..a_k), divided by r^n
+    n_pairs = K * (K + 1) // 2 if order == 2 else 0
+    once, first = np.zeros((K, _LANES)), np.zeros((K, _LANES))  # h_n(a, a_k), and its weighted sum
+    twice, products = np.zeros((n_pairs, _LANES)), np.zeros((n_pairs, _LANES))  # h_n(a, a_k, a_l)
+    h, total, log_scale = np.empty(_LANES), np.zeros(_LANES), np.zeros(_LANES)
+    weight = np.ones(_LANES)  # r^n (K - 1)! / (n + K - 1)!, and zero once the series has ended
+    w = np.empty(_LANES)
     n = 0
     while True:
-        h = 1.0 if n == 0 else 0.0
+        h[:] = 1.0 if n == 0 else 0.0
         for k in range(K):
-            h += a[k] * partial[k]
-            partial[k] = h
-        term = weight * h
-        total += term
+            for i in range(_LANES):
+                h[i] += a[k, i] * partial[k, i]
+                partial[k, i] = h[i]
         if order >= 1:
-            w1 = weight / (n + K)
+            for i in range(_LANES):
+                w[i] = weight[i] / (n + K)
             for k in range(K):
-                once[k] = h + a[k] * once[k]
-                mean[k] += w1 * once[k]
+                for i in range(_LANES):
+                    once[k, i] = h[i] + a[k, i] * once[k, i]
+                    first[k, i] += w[i] * once[k, i]
         if order == 2:
-            w2 = weight / ((n + K) * (n + K + 1.0))
+            for i in range(_LANES):
+                w[i] /= n + K + 1.0
+            pair = 0
             for k in range(K):
                 for l in range(k, K):
-                    twice[k, l] = once[k] + a[l] * twice[k, l]
-                    second[k, l] += w2 * twice[k, l]
-        ratio = r / (n + 1.0)
-        if ratio < 0.9 and term * ratio <= 1e-17 * (1.0 - ratio) * total:
+                    for i in range(_LANES):
+                        twice[pair, i] = once[k, i] + a[l, i] * twice[pair, i]
+                        products[pair, i] += w[i] * twice[pair, i]
+                    pair += 1
+        running, largest = 0, 0.0
+        for i in range(_LANES):
+            term = weight[i] * h[i]
+            total[i] += term
+            ratio = r[i] / (n + 1.0)
+            ended = ratio < 0.9 and term * ratio <= 1e-17 * (1.0 - ratio) * total[i]
+            weight[i] = 0.0 if ended else weight[i] * r[i] / (n + K)
+            running += 0 if ended else 1
+            largest = max(largest, total[i])
+        if running == 0:
             break
-        if total > _BIG:
-            total /= _BIG
-            mean /= _BIG
-            second /= _BIG
-            weight /= _BIG
-            log_scale += math.log(_BIG)
-        weight *= r / (n + K)
+        if largest > _BIG:
+            for i in range(_LANES):
+                scale = 1.0 / _BIG if total[i] > _BIG else 1.0
+                total[i] *= scale
+                weight[i] *= scale
+                first[:, i] *= scale
+                products[:, i] *= scale
+                log_scale[i] -= math.log(scale)
         n += 1
-    if order >= 1:
-        mean /= total
-    if order == 2:
-        second /= total
-        for k in range(K):
-            second[k, k] *= 2.0
-            for l in range(k):
-                second[k, l] = second[l, k]
-    return math.log(total) + log_scale - top
+    for i in range(n_cells):
+        log_integral[i] = math.log(total[i]) + log_scale[i] - math.lgamma(K) - top[i]
+        if order >= 1:
+            mean[i] = first[:, i] / total[i]
+        pair = 0
+        for k in range(K if order == 2 else 0):
+            for l in range(k, K):
+                second[i, k, l] = second[i, l, k] = products[pair, i] / total[i] * (2.0 if k == l else 1.0)
+                pair += 1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
+def _in_lanes(eta, order, log_integral, mean, second):
+    spread = np.empty(len(eta))
+    for i in range(len(eta)):
+        spread[i] = eta[i].max() - eta[i].min()
+    ordered = np.argsort(spread)  # similar spreads need similar numbers of terms
+    K = eta.shape[1]
+    logs, means, seconds = np.empty(_LANES), np.empty((_LANES, K)), np.empty((_LANES if order == 2 else 1, K, K))
+    for start in range(0, len(eta), _LANES):
+        cells = ordered[start : start + _LANES]
+        _series(eta[cells], order, logs, means, seconds)
+        for lane, i in enumerate(cells):
+            log_integral[i] = logs[lane]
+            if order >= 1:
+                mean[i] = means[lane]
+            if order == 2:
+                second[i] = seconds[lane]
+
+
 def _batch(eta, order):
-    N, K = eta.shape
-    log_integral = np.empty(N)
-    mean = np.zeros((N if order >= 1 else 1, K))
-    second = np.zeros((N if order == 2 else 1, K, K))
-    for i in range(N):
-        log_integral[i] = _simplex_series(
-            eta[i], order, mean[i if order >= 1 else 0], second[i if order == 2 else 0]
-        )
+    n_cells, K = eta.shape
+    log_integral = np.empty(n_cells)
+    mean = np.empty((n_cells if order >= 1 else 0, K))
+    second = np.empty((n_cells if order == 2 else 0, K, K))
+    over_blocks(lambda a, b: _in_lanes(eta[a:b], order, log_integral[a:b], mean[a:b], second[a:b]), n_cells)
     return log_integral, mean, second
 
 

@@ -1,7 +1,8 @@
 """The input of a fit: expression and neighbour graph of each sample, checked once, and the sums the fit needs.
 
-Expression is never copied or made dense: each sample's scaling K / (mean total per cell), which makes the mean
-total of a cell K (book ``eq-scaling``), is applied to the products with the K columns of metagenes and states.
+Expression, in single or double precision, is never copied or made dense: each sample's scaling K / (mean total per
+cell), which makes the mean total of a cell K (book ``eq-scaling``), is applied to the products with the K columns of
+metagenes and states.
 """
 
 import warnings
@@ -11,6 +12,8 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
+from spicemix_core import products
+from spicemix_core.coloring import color_classes
 from spicemix_core.graphs import check_graph
 
 
@@ -43,27 +46,34 @@ class Samples:
         return self.n_cells * self.n_genes
 
     @cached_property
+    def colors(self):
+        """Cells of the graph by colour, see :func:`spicemix_core.coloring.color_classes`."""
+        return color_classes(self.graph)
+
+    @cached_property
     def sum_of_squares(self):
         """Squared Frobenius norm of all scaled expression."""
-        return float(sum(c**2 * _square_norm(y) for y, c in zip(self.expressions, self.scaling, strict=True)))
+        norms = (products.row_summary(y)[:, 1].sum() for y in self.expressions)
+        return float(sum(c**2 * norm for c, norm in zip(self.scaling, norms, strict=True)))
 
     def times_metagenes(self, metagenes):
         """Scaled Y M of all cells, (N, K)."""
-        return np.concatenate([c * (y @ metagenes) for y, c in zip(self.expressions, self.scaling, strict=True)])
+        scaled = zip(self.expressions, self.scaling, strict=True)
+        return np.concatenate([products.times_metagenes(y, c * metagenes) for y, c in scaled])
 
     def times_states(self, states):
         """Scaled Y'X summed over samples, (G, K)."""
         parts = self.split(states)
-        return sum(c * (y.T @ x) for y, c, x in zip(self.expressions, self.scaling, parts, strict=True))
+        return sum(c * products.times_states(y, x)
+                   for y, c, x in zip(self.expressions, self.scaling, parts, strict=True))
+
+    def neighbor_sums(self, proportions):
+        r""":math:`\nu_i = \sum_{j \in N(i)} z_j`, (N, K)."""
+        return products.times_metagenes(self.graph, proportions)
 
     def split(self, rows):
         """The rows of each sample, as a list."""
         return np.split(rows, self.offsets[1:-1])
-
-
-def _square_norm(y):
-    values = y.data if sp.issparse(y) else y.ravel()
-    return float(values @ values)
 
 
 def check_samples(expressions, graphs, n_metagenes):
@@ -72,7 +82,8 @@ def check_samples(expressions, graphs, n_metagenes):
     Parameters
     ----------
     expressions : list of arrays or CSR matrices, each (N_i, G)
-        Normalised expression, finite; negative values are allowed with a warning.
+        Normalised expression, finite; negative values are allowed with a warning. Single precision is kept and summed
+        in double precision; other types are converted to double.
     graphs : list of sparse matrices (N_i, N_i) or None, or None
         Neighbour graphs: symmetric, no self-loops. ``None`` for a sample without space.
     n_metagenes : int
@@ -93,9 +104,10 @@ def check_samples(expressions, graphs, n_metagenes):
     if len(graphs) != len(expressions):
         raise ValueError(f"there are {len(expressions)} expression arrays but {len(graphs)} graphs; pass one graph "
                          "per sample, or None for a sample without space")
-    expressions = [_check_expression(y, f"sample {i}") for i, y in enumerate(expressions)]
+    expressions = [_as_rows(y, f"sample {i}") for i, y in enumerate(expressions)]
+    summaries = [_check_expression(y, f"sample {i}") for i, y in enumerate(expressions)]
     _check_sizes(expressions, n_metagenes)
-    if any(_minimum(y) < 0 for y in expressions):
+    if any(summary[:, 2].min() < 0 for summary in summaries):
         warnings.warn("expression has negative values; they are kept as they are, but make sure that it is normalised "
                       "expression and not centred", stacklevel=3)
     cells = [y.shape[0] for y in expressions]
@@ -104,7 +116,7 @@ def check_samples(expressions, graphs, n_metagenes):
         for i, (g, n) in enumerate(zip(graphs, cells, strict=True))
     ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
-    totals = np.array([y.sum() / y.shape[0] for y in expressions])
+    totals = np.array([summary[:, 0].mean() for summary in summaries])
     if (totals <= 0).any():
         i = int(np.argmax(totals <= 0))
         raise ValueError(f"sample {i} has a mean total expression of {totals[i]:.3g} per cell; it must be positive, so "
@@ -112,24 +124,37 @@ def check_samples(expressions, graphs, n_metagenes):
     return Samples(expressions, n_metagenes / totals, graph)
 
 
-def _check_expression(y, where):
-    y = sp.csr_array(y, dtype=float) if sp.issparse(y) else np.ascontiguousarray(y, dtype=float)
+def _as_rows(y, where):
+    """CSR without duplicate entries, or a C-ordered array; in the precision it has, if it is a floating-point one."""
+    y = y if sp.issparse(y) else np.asarray(y)
+    precision = np.float32 if y.dtype == np.float32 else float
+    if sp.issparse(y):
+        y = sp.csr_array(y, dtype=precision)
+        if not y.has_canonical_format:
+            y = y.copy()
+            y.sum_duplicates()
+    else:
+        y = np.ascontiguousarray(y, dtype=precision)
     if y.ndim != 2 or 0 in y.shape:
         raise ValueError(f"{where}: expression must be a non-empty cells x genes matrix, not of shape {y.shape}")
-    finite = np.isfinite(y.data if sp.issparse(y) else y)
-    if not finite.all():
-        rows = y.tocoo().row[~finite] if sp.issparse(y) else np.nonzero(~finite)[0]
-        raise ValueError(f"{where}: expression has {(~finite).sum()} NaN or infinite values, the first in cell "
-                         f"{rows[0]}; remove or impute them")
-    largest = abs(y).max(axis=1)
-    largest = largest.toarray() if sp.issparse(largest) else largest
-    if not largest.any():
+    return y
+
+
+def _check_expression(y, where):
+    """The rows' sums and extremes (:func:`spicemix_core.products.row_summary`) of expression that a model can use."""
+    summary = products.row_summary(y)
+    bad = np.flatnonzero(~np.isfinite(summary[:, 0]))
+    if bad.size:
+        count = sum((~np.isfinite(y[i].data if sp.issparse(y) else y[i])).sum() for i in bad)
+        raise ValueError(f"{where}: expression has {count} NaN or infinite values, the first in cell {bad[0]}; remove "
+                         "or impute them")
+    empty = np.flatnonzero((summary[:, 2:] == 0).all(axis=1))
+    if empty.size == len(summary):
         raise ValueError(f"{where}: every cell is zero; drop the sample or check its layer")
-    if not largest.all():
-        empty = np.flatnonzero(largest == 0)
+    if empty.size:
         raise ValueError(f"{where}: {empty.size} cells have no expression at all, the first is cell {empty[0]}; filter "
                          "empty cells out")
-    return y
+    return summary
 
 
 def _check_sizes(expressions, n_metagenes):
@@ -143,6 +168,3 @@ def _check_sizes(expressions, n_metagenes):
             raise ValueError(f"there are {count} {name} but n_metagenes={n_metagenes}; lower n_metagenes to at most "
                              f"{count}")
 
-
-def _minimum(y):
-    return y.data.min(initial=0.0) if sp.issparse(y) else y.min()

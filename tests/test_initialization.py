@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import subspace_angles
 
+from spicemix_core import initialization
 from spicemix_core.initialization import _leading_directions, initial_metagenes
 from spicemix_core.samples import check_samples
 
@@ -47,6 +48,15 @@ def test_several_samples_sparse_or_dense_give_the_same_start():
     dense = initial_metagenes(check_samples(parts, None, 4), 4, np.random.default_rng(5))
     sparse = initial_metagenes(check_samples([sp.csr_array(y) for y in parts], None, 4), 4, np.random.default_rng(5))
     np.testing.assert_allclose(dense, sparse, atol=1e-12)
+
+
+def test_of_many_cells_those_drawn_find_the_centroids(monkeypatch):
+    expression, metagenes, _ = pure_cells(np.random.default_rng(9), n_cells=400)
+    monkeypatch.setattr(initialization, "KMEANS_CELLS", 100)
+    samples = check_samples([expression[:300], expression[300:]], None, 4)
+    found = initial_metagenes(samples, 4, np.random.default_rng(0))
+    assert errors(found, metagenes).max() < 0.1
+    np.testing.assert_array_equal(found, initial_metagenes(samples, 4, np.random.default_rng(0)))
 
 
 def test_directions_span_the_leading_singular_vectors():

@@ -1,0 +1,37 @@
+"""Colours for the cells of a graph such that neighbours differ: cells of one colour can be updated at the same time."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def _greedy(indptr, indices):
+    colors = np.full(indptr.size - 1, -1, np.int32)
+    taken_by = np.full(indptr.size, -1, np.int64)  # the last cell with a neighbour of this colour
+    for i in range(colors.size):
+        for e in range(indptr[i], indptr[i + 1]):
+            if colors[indices[e]] >= 0:
+                taken_by[colors[indices[e]]] = i
+        color = 0
+        while taken_by[color] == i:
+            color += 1
+        colors[i] = color
+    return colors
+
+
+def color_classes(graph):
+    """Cells of each colour of a greedy colouring in the order of the cells: deterministic, at most max degree + 1.
+
+    Parameters
+    ----------
+    graph : sparse CSR array, shape (N, N)
+        Symmetric adjacency without self-loops.
+
+    Returns
+    -------
+    list of int arrays
+        They partition ``range(N)``, each in ascending order; no two cells of one array are neighbours.
+    """
+    colors = _greedy(graph.indptr, graph.indices)
+    order = np.argsort(colors, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(colors))[:-1]) if colors.size else []
