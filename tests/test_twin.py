@@ -63,7 +63,8 @@ def test_expression_is_the_log_normalised_counts(drawn, name):
     expected = log_normalize(adata.layers["counts"], 1e4, adata.obs["total_counts"].to_numpy())
     np.testing.assert_allclose(adata.X.toarray(), expected.toarray())
     counted = np.asarray(adata.layers["counts"].sum(axis=1)).ravel() / adata.obs["total_counts"]
-    assert counted.max() <= 1 and counted.mean() == pytest.approx(twin.load_twin(path_of(name)).share_measured, abs=0.02)
+    share = twin.load_twin(path_of(name)).share_measured
+    assert counted.max() <= 1 and counted.mean() == pytest.approx(share, abs=0.02)
 
 
 @pytest.mark.parametrize("name", NAMES)
