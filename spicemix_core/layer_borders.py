@@ -6,7 +6,7 @@ shares. The cut of highest likelihood,
 .. math:: \max \sum_{s=1}^{S} \sum_c n_{sc} \log \frac{n_{sc}}{n_s},
 
 with :math:`n_{sc}` the cells of class c in segment s, is found exactly by dynamic programming over the N (N + 1) / 2
-possible segments (Bellman 1961). A few cells of a wrong class do not move a border; a border is a plane across the depth.
+possible segments (Bellman 1961). A few cells of a wrong class do not move a border, which is a plane across the depth.
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ def layer_borders(depth, classes, n_segments) -> np.ndarray:
     """
     depth, classes = np.asarray(depth, dtype=float), pd.Series(np.asarray(classes))
     if len(depth) != len(classes) or not np.isfinite(depth).all() or classes.isna().any():
-        raise ValueError(f"There are {len(depth)} depths, {np.isfinite(depth).sum()} finite, and {classes.notna().sum()} "
-                         "classes: pass one finite depth and one class per cell.")
+        raise ValueError(f"There are {len(depth)} depths, {np.isfinite(depth).sum()} finite, and "
+                         f"{classes.notna().sum()} classes: pass one finite depth and one class per cell.")
     if not 1 <= n_segments <= len(depth):
         raise ValueError(f"n_segments is {n_segments} for {len(depth)} cells: choose from 1 to the number of cells.")
     order = np.argsort(depth, kind="stable")
