@@ -36,7 +36,7 @@ class LayerFit:
 
 def moved_between(new, old, types) -> np.ndarray:
     """Cells whose new and old type are two different ones of ``types``."""
-    new, old = np.asarray(new), np.asarray(old)
+    new, old, types = np.asarray(new), np.asarray(old), list(types)
     return np.isin(new, types) & np.isin(old, types) & (new != old)
 
 
@@ -52,7 +52,7 @@ def layer_fit(new, old, layers, layer_of) -> LayerFit:
         Layer of each type considered; other types take no part.
     """
     new, old, layers = np.asarray(new), np.asarray(old), np.asarray(layers)
-    moved = moved_between(new, old, list(layer_of))
+    moved = moved_between(new, old, layer_of)
     homes = [np.array([layer_of.get(name, "") for name in types]) for types in (new, old)]
     moved &= homes[0] != homes[1]
     into, out_of = (int((moved & (layers == home)).sum()) for home in homes)
@@ -72,7 +72,7 @@ def marker_support(scores, new, old) -> tuple[int, int]:
         Cells whose types are not both columns of ``scores``, or are the same, take no part.
     """
     new, old = np.asarray(new), np.asarray(old)
-    rows = np.flatnonzero(moved_between(new, old, list(scores.columns)))
+    rows = np.flatnonzero(moved_between(new, old, scores.columns))
     values, column = scores.to_numpy(), scores.columns.get_indexer
     gain = values[rows, column(new[rows])] - values[rows, column(old[rows])]
     return int((gain > 0).sum()), len(rows)

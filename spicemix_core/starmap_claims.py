@@ -11,6 +11,7 @@ from spicemix_core.layers import compare_information, layer_specificity
 from spicemix_core.typed_cells import TypedCells
 
 PAPER_SIZE = {"cells": 930, "genes": 1020}
+ON_LAYERS = ("layers", "upper-corrected", "reassigned-layer", "el4-metagene", "hmrf-layers")
 NO_METAGENE = "no metagene of these cells, or no spatial affinity"
 
 
@@ -49,7 +50,8 @@ def measure_against_hmrf(cells, section, hmrf, *, n_bootstrap=1000, random_state
     return {"hmrf-smooth": smooth, "hmrf-layers": share}
 
 
-def measurements(spicemix, nmf, section, expression, hmrf, *, random_state=0) -> dict[str, Measurement]:
+def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstrap=1000,
+                 random_state=0) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
@@ -57,23 +59,29 @@ def measurements(spicemix, nmf, section, expression, hmrf, *, random_state=0) ->
     spicemix, nmf : (TypedCells, metagenes (G, K), list of (TypedCells, metagenes))
         The consensus with its reference run's metagenes, and the single runs, of each method; run i of both has the
         same seed.
-    section : Section
+    section, slanted : Section
+        The second with other layers of the same cells: what they would change is said in the comments.
     expression : DataFrame, cells x genes
         Log-normalised, all genes modelled.
     hmrf : dict of float to (N,) array of int
         Labels by beta, without beta = 0.
+    n_bootstrap : int
+        Resamples for the consensus of SpiceMix; a fifth of them for each run and for NMF.
     random_state : int
         Seeds the bootstraps.
     """
     (cells, metagenes, runs), (nmf_cells, nmf_metagenes, nmf_runs) = spicemix, nmf
-    few = {"n_bootstrap": 200, "random_state": random_state}
+    few = {"n_bootstrap": max(1, n_bootstrap // 5), "random_state": random_state}
 
-    def numbers(which, **options):
-        return measure(which, section, **options) | measure_against_hmrf(which, section, hmrf, **options)
+    def numbers(which, where, **options):
+        return measure(which, where, **options) | measure_against_hmrf(which, where, hmrf, **options)
 
-    value, nmf_value = numbers(cells, random_state=random_state), numbers(nmf_cells, **few)
-    spread = pd.DataFrame([numbers(run, **few) for run, _ in runs])
+    value = numbers(cells, section, n_bootstrap=n_bootstrap, random_state=random_state)
+    nmf_value, other_layers = numbers(nmf_cells, section, **few), numbers(cells, slanted, **few)
+    spread = pd.DataFrame([numbers(run, section, **few) for run, _ in runs])
     comments = _comments(cells, nmf_cells, section, value, nmf_value, hmrf)
+    for key in ON_LAYERS:
+        comments[key] = _joined(comments.get(key, ""), f"slanted borders: {other_layers[key]:.3g}")
     found = {key: _measurement(value[key], spread[key].tolist(), comments.get(key, "")) for key in value}
     new = sf.new_types(cells, nmf_cells)
     pairs = list(zip(runs, nmf_runs, strict=True))
@@ -82,10 +90,11 @@ def measurements(spicemix, nmf, section, expression, hmrf, *, random_state=0) ->
     found["nmf-diffuse"] = Measurement(
         sf.coherence_gain(cells, metagenes, nmf_cells, nmf_metagenes, section.graph),
         [sf.coherence_gain(*run, *other, section.graph) for run, other in pairs])
-    return {f"starmap-{key}": each for key, each in (found | _of_the_data(section, expression, random_state)).items()}
+    found |= _of_the_data(section, slanted, expression, random_state)
+    return {f"starmap-{key}": each for key, each in found.items()}
 
 
-def _of_the_data(section, expression, random_state):
+def _of_the_data(section, slanted, expression, random_state):
     """Claims on the data and the classes of Wang et al., in which no model has a part."""
     size = {"cells": len(expression), "genes": expression.shape[1]}
     astro_1, astro_2 = (section.clusters == f"Astro-{i}" for i in (1, 2))
@@ -94,18 +103,21 @@ def _of_the_data(section, expression, random_state):
     conditions, higher = sf.astro_gene_conditions(genes, means), sf.neuron_genes_higher(genes)
     inside = section.layers != ""
     in_l5 = {i: (section.layers == "L5")[group & inside].mean() for i, group in ((1, astro_1), (2, astro_2))}
+    in_slanted_l5 = (slanted.layers == "L5")[astro_1 & (slanted.layers != "")].mean()
     specificity = layer_specificity(section.clusters[inside], section.layers[inside], random_state=random_state)
     upper, outside = sf.upper_in_deep_layers(section), sf.el5_outside(section)
     where = pd.Series(section.layers[outside]).replace("", "none").value_counts()
     return {
         "data": Measurement(float(sum(size[name] == number for name, number in PAPER_SIZE.items())),
                             comment=", ".join(f"{number:,} {name}" for name, number in size.items())),
-        "upper-deep": Measurement(float(upper.sum()), comment=_counts(section.types[upper])),
-        "el5-outside": Measurement(float(outside.sum()), comment=", ".join(f"{n} in {k}" for k, n in where.items())),
+        "upper-deep": Measurement(float(upper.sum()), comment=_joined(
+            _counts(section.types[upper]), f"slanted borders: {sf.upper_in_deep_layers(slanted).sum()}")),
+        "el5-outside": Measurement(float(outside.sum()), comment=_joined(
+            ", ".join(f"{n} in {k}" for k, n in where.items()), f"slanted borders: {sf.el5_outside(slanted).sum()}")),
         "astro-1-local": Measurement(
             float(in_l5[1]), comment=f"Astro-2: {in_l5[2]:.2f}; effective number of layers "
             f"{specificity.loc['Astro-1', 'effective_positions']:.1f} and "
-            f"{specificity.loc['Astro-2', 'effective_positions']:.1f}"),
+            f"{specificity.loc['Astro-2', 'effective_positions']:.1f}; slanted borders: {in_slanted_l5:.2f}"),
         "astro-genes": Measurement(float(sum(conditions.values())), comment=_holding(conditions)),
         "neuron-genes": Measurement(float(len(higher)), comment="higher: " + (", ".join(higher) or "none")),
     }
@@ -128,6 +140,12 @@ def _comments(cells, nmf_cells, section, value, nmf_value, hmrf):
         if 0 < layered.sum() < len(own):
             comments["self-affinity"] += (
                 f"; against all other metagenes with themselves: {separation(-own, layered, ~layered):.2f}")
+    both = (cells.classes == "excitatory") & section.excitatory
+    if both.sum() >= 2:
+        informed = {beta: sf.layer_information(cells, labels, section, n_bootstrap=1) for beta, labels in hmrf.items()}
+        best = max(informed, key=lambda beta: informed[beta].second)
+        comments["hmrf-layers"] = (f"adjusted mutual information: SpiceMix {informed[best].first:.2f}, HMRF "
+                                   f"{informed[best].second:.2f} at beta = {best:g}")
     shares = {beta: sf.scattered_share(labels, section) for beta, labels in hmrf.items()}
     best = max(shares, key=shares.get)
     comments["hmrf-smooth"] = (f"SpiceMix {sf.scattered_share(cells.names, section):.2f}, HMRF {shares[best]:.2f} at "
@@ -141,6 +159,10 @@ def _measurement(value, runs, comment):
 
 def _holding(conditions):
     return "holds: " + (", ".join(name for name, holds in conditions.items() if holds) or "none")
+
+
+def _joined(*texts):
+    return "; ".join(text for text in texts if text)
 
 
 def _counts(names):

@@ -121,6 +121,13 @@ def draw_bands(ax, coordinates, bands, *, limits=None, title=None):
         ax.set_title(title, pad=16, loc="left")
 
 
+def draw_slanted_borders(ax, coordinates, layers):
+    """Borders of :func:`spicemix_core.layer_borders.layer_borders` as dotted lines."""
+    y = np.array([coordinates[:, 1].min(), coordinates[:, 1].max()])
+    for border in layers.borders:
+        ax.plot(border + layers.slope * y, y, color="black", linestyle=":", linewidth=1.4, zorder=3)
+
+
 def draw_comparison(ax, coordinates, groups, styles, bands, *, limits=None, title=None):
     """One panel of :func:`comparisons`: its cells by label over all other cells in light grey, with the legend."""
     shown = np.any(list(groups.values()), axis=0)
@@ -165,12 +172,15 @@ def draw_volcano(ax, table, named, *, label, level=0.05):
     ax.scatter(table["difference"], height, s=7, c=GREY, linewidths=0)
     ax.axhline(-np.log10(level), color="black", linestyle=":", linewidth=0.8)
     ax.axvline(0.0, color="black", linestyle=":", linewidth=0.8)
-    for gene, color in named.items():
-        point = (table.at[gene, "difference"], height[gene])
+    gap, lowest = 0.055 * height.max(), {}  # labels of each side keep this distance
+    for gene in sorted(named, key=height.get):
+        point, color = (table.at[gene, "difference"], height[gene]), named[gene]
+        left = bool(point[0] < 0)
+        lowest[left] = max(point[1], lowest.get(left, -np.inf) + gap)
         ax.scatter(*point, s=28, c=color, zorder=3)
-        left = point[0] < 0
-        ax.annotate(gene, point, xytext=(-5 if left else 5, 2), textcoords="offset points", fontsize="small",
-                    ha="right" if left else "left", color=color, fontstyle="italic")
+        ax.annotate(gene, point, xytext=(point[0], lowest[left]), fontsize="small", va="center", color=color,
+                    ha="right" if left else "left", fontstyle="italic", textcoords=mpl.transforms.offset_copy(
+                        ax.transData, ax.figure, x=-6 if left else 6, units="points"))
     ax.set(xlabel=label, ylabel="-log10 corrected p")
 
 
