@@ -172,15 +172,15 @@ def draw_volcano(ax, table, named, *, label, level=0.05):
     ax.scatter(table["difference"], height, s=7, c=GREY, linewidths=0)
     ax.axhline(-np.log10(level), color="black", linestyle=":", linewidth=0.8)
     ax.axvline(0.0, color="black", linestyle=":", linewidth=0.8)
-    gap, lowest = 0.055 * height.max(), {}  # labels of each side keep this distance
+    gap, width, placed = 0.055 * height.max(), 0.09 * np.ptp(table["difference"]), []
     for gene in sorted(named, key=height.get):
-        point, color = (table.at[gene, "difference"], height[gene]), named[gene]
-        left = bool(point[0] < 0)
-        lowest[left] = max(point[1], lowest.get(left, -np.inf) + gap)
-        ax.scatter(*point, s=28, c=color, zorder=3)
-        ax.annotate(gene, point, xytext=(point[0], lowest[left]), fontsize="small", va="center", color=color,
-                    ha="right" if left else "left", fontstyle="italic", textcoords=mpl.transforms.offset_copy(
-                        ax.transData, ax.figure, x=-6 if left else 6, units="points"))
+        x, y = table.at[gene, "difference"], height[gene]
+        level_of_text = max([y, *(other_y + gap for other_x, other_y in placed if abs(other_x - x) < width)])
+        placed.append((x, level_of_text))
+        ax.scatter(x, y, s=28, c=named[gene], zorder=3)
+        ax.annotate(gene, (x, y), xytext=(x, level_of_text), fontsize="small", va="center", color=named[gene],
+                    ha="right" if x < 0 else "left", fontstyle="italic", textcoords=mpl.transforms.offset_copy(
+                        ax.transData, ax.figure, x=-6 if x < 0 else 6, units="points"))
     ax.set(xlabel=label, ylabel="-log10 corrected p")
 
 
