@@ -39,12 +39,11 @@ def differential_expression(expression, first, second) -> pd.DataFrame:
                          "compare two separate groups of at least two cells.")
     a, b = expression[first].to_numpy(dtype=float), expression[second].to_numpy(dtype=float)
     test = mannwhitneyu(a, b, axis=0, method="asymptotic")
-    constant = np.ptp(np.concatenate([a, b]), axis=0) == 0  # no ranks to compare: SciPy returns NaN
-    p_value = np.where(constant, 1.0, test.pvalue)
     return pd.DataFrame({
         "mean_first": a.mean(axis=0), "mean_second": b.mean(axis=0), "difference": a.mean(axis=0) - b.mean(axis=0),
         "share_first": (a > 0).mean(axis=0), "share_second": (b > 0).mean(axis=0),
-        "auc": test.statistic / (len(a) * len(b)), "p_value": p_value, "p_adjusted": false_discovery_control(p_value),
+        "auc": test.statistic / (len(a) * len(b)), "p_value": test.pvalue,
+        "p_adjusted": false_discovery_control(test.pvalue),
     }, index=expression.columns)
 
 

@@ -56,9 +56,8 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
 
     Parameters
     ----------
-    spicemix, nmf : (TypedCells, metagenes (G, K), list of (TypedCells, metagenes))
-        The consensus with its reference run's metagenes, and the single runs, of each method; run i of both has the
-        same seed.
+    spicemix, nmf : (TypedCells, list of TypedCells)
+        The consensus and the single runs of each method; run i of both has the same seed.
     section, slanted : Section
         The second with other layers of the same cells: what they would change is said in the comments.
     expression : DataFrame, cells x genes
@@ -70,7 +69,7 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
     random_state : int
         Seeds the bootstraps.
     """
-    (cells, metagenes, runs), (nmf_cells, nmf_metagenes, nmf_runs) = spicemix, nmf
+    (cells, runs), (nmf_cells, nmf_runs) = spicemix, nmf
     few = {"n_bootstrap": max(1, n_bootstrap // 5), "random_state": random_state}
 
     def numbers(which, where, **options):
@@ -78,7 +77,7 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
 
     value = numbers(cells, section, n_bootstrap=n_bootstrap, random_state=random_state)
     nmf_value, other_layers = numbers(nmf_cells, section, **few), numbers(cells, slanted, **few)
-    spread = pd.DataFrame([numbers(run, section, **few) for run, _ in runs])
+    spread = pd.DataFrame([numbers(run, section, **few) for run in runs])
     comments = _comments(cells, nmf_cells, section, value, nmf_value, hmrf)
     for key in ON_LAYERS:
         comments[key] = _joined(comments.get(key, ""), f"slanted borders: {other_layers[key]:.3g}")
@@ -86,10 +85,9 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
     new = sf.new_types(cells, nmf_cells)
     pairs = list(zip(runs, nmf_runs, strict=True))
     found["new-types"] = Measurement(float(sum(new.values())), [
-        float(sum(sf.new_types(run, other).values())) for (run, _), (other, _) in pairs], _holding(new))
-    found["nmf-diffuse"] = Measurement(
-        sf.coherence_gain(cells, metagenes, nmf_cells, nmf_metagenes, section.graph),
-        [sf.coherence_gain(*run, *other, section.graph) for run, other in pairs])
+        float(sum(sf.new_types(*pair).values())) for pair in pairs], _holding(new))
+    found["nmf-diffuse"] = Measurement(sf.coherence_gain(cells, nmf_cells, section.graph),
+                                       [sf.coherence_gain(*pair, section.graph) for pair in pairs])
     found |= _of_the_data(section, slanted, expression, random_state)
     return {f"starmap-{key}": each for key, each in found.items()}
 

@@ -41,7 +41,7 @@ class Roles:
 
 
 PAPER_ROLES = Roles(("eL2/3", "eL4"), "eL5", "Astro", ("Astro-1", "Astro-2"), LAYER_OF_TYPE)
-STAND_IN_ROLES = Roles(("eL1", "eL2"), "eL3", "Glial-2", ("Glial-1", "Glial-2"),
+STAND_IN_ROLES = Roles(("eL4", "eL3"), "eL1", "Glial-2", ("Glial-1", "Glial-2"),
                        {"eL1": "L1", "eL2": "L2", "eL3": "L3", "eL4": "L4"})
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from spicemix_core.agreement import match_metagenes
 from spicemix_core.annotation import MarkerSets
 from spicemix_core.effects import separation
 from spicemix_core.layers import compare_information
@@ -181,11 +180,10 @@ def pvalb_conditions(cells, section) -> dict:
     return {"identifies PVALB": separation(z, own, ~own) >= PVALB_AREA, "sparse": bool((z >= SPARSE).mean() <= 0.1)}
 
 
-def coherence_gain(cells, metagenes, nmf_cells, nmf_metagenes, graph) -> float:
-    """Mean Moran's I of the proportions minus that of the matched NMF metagenes; constant ones are left out."""
-    match = match_metagenes(metagenes, nmf_metagenes).permutation
-    own, other = morans_i(cells.proportions, graph), morans_i(nmf_cells.proportions[:, match], graph)
-    return float(np.nanmean(own - other))
+def coherence_gain(cells, nmf_cells, graph) -> float:
+    """Mean Moran's I of the proportions of all metagenes minus that of NMF's; constant ones are left out."""
+    own, other = (np.nanmean(morans_i(each.proportions, graph)) for each in (cells, nmf_cells))
+    return float(own - other)
 
 
 def layer_metagenes(cells) -> np.ndarray:

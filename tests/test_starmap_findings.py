@@ -169,15 +169,13 @@ def test_moderate_attractions_are_neither_strong_nor_none(paper):
         assert sf.moderate_attractions(replace(cells, affinity=affinity), "Astro") <= 5 / 11
 
 
-def test_coherence_gain_is_that_of_the_matched_metagenes(paper):
+def test_coherence_is_lost_by_scattering_the_cells_and_not_by_the_order_of_the_metagenes(paper):
     cells, section, _ = paper
-    metagenes = np.random.default_rng(0).random((40, len(NAMES)))
-    order = np.random.default_rng(1).permutation(len(NAMES))
-    permuted = replace(cells, proportions=cells.proportions[:, order])
-    gain = sf.coherence_gain(cells, metagenes, permuted, metagenes[:, order], section.graph)
-    assert gain == pytest.approx(0, abs=1e-12)
-    scattered = replace(permuted, proportions=np.random.default_rng(2).permutation(permuted.proportions))
-    assert sf.coherence_gain(cells, metagenes, scattered, metagenes[:, order], section.graph) > 0.05
+    permuted = replace(cells, proportions=cells.proportions[:, ::-1])
+    assert sf.coherence_gain(cells, permuted, section.graph) == pytest.approx(0, abs=1e-12)
+    scattered = replace(cells, proportions=np.random.default_rng(2).permutation(cells.proportions))
+    assert sf.coherence_gain(cells, scattered, section.graph) > 0.05
+    assert sf.coherence_gain(scattered, cells, section.graph) < -0.05
 
 
 def test_clusters_of_the_panel_get_the_names_of_their_markers():
@@ -198,11 +196,11 @@ def test_clusters_of_the_panel_get_the_names_of_their_markers():
 def test_every_claim_of_the_ledger_is_measured_and_holds_where_it_was_planted(paper, tmp_path):
     cells, section, _ = paper
     nmf = without(replace(cells, affinity=np.zeros_like(cells.affinity)), "SST", "Astro/Oligo")
-    metagenes = np.random.default_rng(0).random((40, len(NAMES)))
     slabs = np.array([["L2/3", "L4", "L5", "L6", ""].index(layer) for layer in section.layers])
+    with_sst = np.where(section.clusters == "SST", 9, slabs)
     found = starmap_claims.measurements(
-        (cells, metagenes, [(cells, metagenes)] * 2), (nmf, metagenes, [(nmf, metagenes)] * 2), section, section,
-        expression_of(section), {2.0: np.zeros_like(slabs), 4.0: slabs}, n_bootstrap=50)
+        (cells, [cells] * 2), (nmf, [nmf] * 2), section, section, expression_of(section),
+        {2.0: np.zeros_like(slabs), 4.0: slabs, 6.0: with_sst}, n_bootstrap=50)
     table = claims.evaluate("starmap", found, folder=tmp_path)
     holds = ["oligo-types", "layers", "upper-corrected", "reassigned-layer", "astro-1-local", "astro-1-el5",
              "astro-genes", "neuron-genes", "hmrf-smooth", "el4-metagene", "pvalb-metagene", "self-affinity",
@@ -211,6 +209,8 @@ def test_every_claim_of_the_ledger_is_measured_and_holds_where_it_was_planted(pa
     assert (verdicts == "reproduced").all(), verdicts
     assert found["starmap-data"].value == 0 and table.loc["starmap-data", "verdict"] == "not reproduced"
     assert found["starmap-hmrf-layers"].value == 0  # the slabs are the layers themselves
+    shares = [sf.scattered_share(labels, section) for labels in (cells.names, slabs, with_sst)]
+    assert shares[1] < shares[2] and found["starmap-hmrf-smooth"].value == pytest.approx(shares[0] - shares[2])
     assert found["starmap-new-types"].value == 2 and found["starmap-nmf-diffuse"].value == pytest.approx(0)
     assert "NMF" in found["starmap-layers"].comment and "beta = 4" in found["starmap-hmrf-layers"].comment
 
@@ -223,6 +223,9 @@ def test_comparisons_hold_each_cell_once_and_the_figures_draw_them(paper):
         assert np.sum(list(groups.values()), axis=0).max() == 1
     assert panels["upper"]["eL4 - eL2/3*"].sum() == 8 and panels["glia"]["eL5 - Astro-1*"].sum() == 6
     assert panels["upper"]["other - eL2/3* or eL4*, deeper"].sum() == 4
+    elsewhere = np.where(section.layers == "L5", "", section.layers)
+    none = figures.comparisons(cells.types, section.types, elsewhere, figures.PAPER_ROLES)["upper"]
+    assert none["other - eL2/3* or eL4*, deeper"].sum() == 0
     styles = figures.comparison_styles(figures.PAPER_ROLES, {})
     assert set(styles) == {label for groups in panels.values() for label in groups}
     bands = {"L6": (0.0, 1.0), "L5": (1.0, 2.0)}
@@ -232,7 +235,7 @@ def test_comparisons_hold_each_cell_once_and_the_figures_draw_them(paper):
     assert axes[0].get_legend().get_texts()[3].get_text() == "eL4 - eL2/3* (8)"
     points = figures.draw_metagene_strip(axes[1], coordinates, np.zeros(len(coordinates)), bands, title="m")
     assert points.get_array().max() == 0
-    table = pd.DataFrame({"difference": [1.0, 1.0, -1.0], "p_adjusted": [0.01, 0.01, 0.0]}, index=["a", "b", "c"])
+    table = pd.DataFrame({"difference": [1.0, 1.0, -1.0], "p_adjusted": [1e-100, 1e-100, 0.0]}, index=["a", "b", "c"])
     figures.draw_volcano(axes[2], table, {"a": "red", "b": "red", "c": "blue"}, label="d")
     places = {text.get_text(): text.xyann[1] for text in axes[2].texts}
     assert places["b"] - places["a"] > 5  # labels of equal points do not lie on one another; p = 0 stays finite
