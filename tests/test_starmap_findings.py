@@ -11,7 +11,8 @@ from models import neighbor_graph
 from spicemix_core import claims, starmap_claims
 from spicemix_core import starmap_figures as figures
 from spicemix_core import starmap_findings as sf
-from spicemix_core.annotation import FEW, LAYER_DEPTHS, all_markers, name_clusters
+from spicemix_core.annotation import FEW, LAYER_DEPTHS, all_markers, expression_frame, name_clusters
+from spicemix_core.datasets import load_starmap
 from spicemix_core.differential_expression import differential_expression
 from spicemix_core.typed_cells import TypedCells
 
@@ -191,6 +192,19 @@ def test_clusters_of_the_panel_get_the_names_of_their_markers():
     depth = np.array([LAYER_DEPTHS.get(kind, 0.5) for kind in kinds])[labels]
     naming = name_clusters(expression, labels, depth, markers=sf.STARMAP_MARKERS, withheld=sf.WITHHELD)
     assert naming["name"].to_dict() == dict(enumerate(kinds))
+
+
+def test_markers_of_a_major_type_peak_in_a_class_of_that_type(real_data, monkeypatch):
+    monkeypatch.setenv("SPICEMIX_DATA", str(real_data))
+    adata = load_starmap(download=False)
+    means = expression_frame(adata, adata.var_names).groupby(adata.obs["cell_type"].to_numpy(dtype=str)).mean()
+    inhibitory = ("VIP", "SST", "PVALB", "Reln")
+    for major, genes in sf.STARMAP_MARKERS.major.items():
+        for gene in genes:
+            peak = means[gene].idxmax()
+            kind = ("Excitatory" if peak[:2] == "eL" or peak == "HPC" else "Inhibitory" if peak in inhibitory
+                    else {"Smc": "SMC", "Astro-2": "Astro"}.get(peak, peak))
+            assert kind == major, f"{gene} of {major} is highest in {peak}"
 
 
 def test_every_claim_of_the_ledger_is_measured_and_holds_where_it_was_planted(paper, tmp_path):
