@@ -129,6 +129,9 @@ def _comments(cells, nmf_cells, section, value, nmf_value, hmrf):
     _, fit = sf.upper_reassigned(cells, section)
     comments["reassigned-layer"] = (f"{fit.into} of {fit.into + fit.out_of}, sign test p = {fit.p_value:.2g}; "
                                     + comments.get("reassigned-layer", "NMF moved none"))
+    becomes = pd.Series(cells.names[section.clusters == "Astro-1"]).value_counts()
+    comments["astro-1-el5"] = f"most often {becomes.index[0]}, {becomes.iloc[0]} of {becomes.sum()}; " + comments.get(
+        "astro-1-el5", "NMF: none")
     conditions = sf.pvalb_conditions(cells, section)
     comments["pvalb-metagene"] = f"{_holding(conditions)}; {comments['pvalb-metagene']}"
     comments["el6-pair"] = _holding(sf.el6_conditions(cells))
