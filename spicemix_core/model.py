@@ -70,7 +70,7 @@ class SpiceMix(BaseEstimator):
         faster on a processor.
     solver : {"active-set", "gurobi"}
         Solver of a cell's quadratic programs. ``"gurobi"``, as in the paper's code, needs gurobipy (its free licence is
-        enough), is hundreds of times slower, and is there to check the other.
+        enough), is about a hundred times slower, and is there to check the other.
 
     Attributes
     ----------
