@@ -69,8 +69,10 @@ print: $(STAMP)  ## the book, and one PDF of it in book/_build/spicemix.pdf (nee
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .
 
-benchmark: $(STAMP)  ## time the core
-	$(BIN)/python benchmarks/run.py
+benchmark: $(STAMP)  ## time the core; tables go to benchmarks/results
+	$(BIN)/python benchmarks/run.py --output benchmarks/results/fits.md
+	$(BIN)/python benchmarks/scaling.py --output benchmarks/results/scaling.md
+	$(BIN)/python benchmarks/solvers.py --output benchmarks/results/solvers.md
 
 lock:  ## write requirements.lock anew (needs uv; keeps the present pins that still fit)
 	echo 'torch==$(TORCH)+cpu' | uv pip compile pyproject.toml requirements.in --all-extras --universal -p 3.11 \

@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
             export(run, name, run / "downloads" / name)
             print(f"{name}: {(run / 'downloads' / name).relative_to(ROOT)}")
         return 0
-    return build_pages(chapters, run, options.profile) or (build_print(run) if options.print else 0)
+    return build_pages(chapters, run, options.profile, given) or (build_print(run) if options.print else 0)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,13 @@ def _value_and_gradient(affinity, proportions, neighbor_sums, n_directed_edges, 
     fields = neighbor_sums @ affinity
     log_integral, mean = simplex_moments(fields)
     value = ((proportions * fields).sum() + log_integral.sum()) / n_directed_edges
-    gradient = (proportions - mean).T @ neighbor_sums / n_directed_edges
-    gradient = gradient + gradient.T + 2.0 * penalty * affinity
+    excess = (proportions - mean).T @ neighbor_sums / n_directed_edges
+    return add_penalty(value, excess, affinity, penalty)
+
+
+def add_penalty(value, excess, affinity, penalty):
+    """f and its gradient in the upper triangle, from their parts without the penalty; ``excess`` is df/dS."""
+    gradient = excess + excess.T + 2.0 * penalty * affinity
     gradient[np.diag_indices_from(gradient)] *= 0.5
     return value + 0.5 * penalty * (affinity**2).sum(), gradient[np.triu_indices(len(affinity))]
 
@@ -90,27 +95,27 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
     -------
     array, shape (K, K)
     """
-    all_cells = proportions, neighbor_sums, n_directed_edges, penalty
-    spacing = len(proportions) // SUBSET
-    if spacing < 2:
-        return _newton(affinity, all_cells, all_cells, tol)
+    spacing = max(1, len(proportions) // SUBSET)
     subset = proportions[::spacing], neighbor_sums[::spacing], n_directed_edges / spacing, penalty
-    return _newton(_newton(affinity, subset, subset, 1e-6), all_cells, subset, tol)
+    if spacing > 1:
+        affinity = newton(affinity, lambda S: _value_and_gradient(S, *subset), subset, tol=1e-6)
+    all_cells = proportions, neighbor_sums, n_directed_edges, penalty
+    return newton(affinity, lambda S: _value_and_gradient(S, *all_cells), subset, tol=tol)
 
 
-def _newton(affinity, arguments, curvature, tol):
-    """Newton's method on f of ``arguments`` with the Hessian of ``curvature``, both as :func:`affinity_objective` takes
-    them.
+def newton(affinity, value_and_gradient, subset, *, tol):
+    """Newton's method on f, given by ``value_and_gradient(S)``, with the Hessian of the cells of ``subset``.
 
     The Hessian costs several times a gradient and hardly changes near the optimum: it is made anew only when a step
-    with the old one has reduced the Newton decrement less than tenfold.
+    with the old one has reduced the Newton decrement less than tenfold. ``subset`` holds the arguments of
+    :func:`affinity_objective` after the first.
     """
     rows, columns = np.triu_indices(len(affinity))
-    objective, gradient = _value_and_gradient(affinity, *arguments)
+    objective, gradient = value_and_gradient(affinity)
     factor, previous = None, np.inf
     for _ in range(MAX_NEWTON_STEPS):
         if factor is None:
-            factor = scipy.linalg.cho_factor(_hessian(affinity, *curvature[1:]))
+            factor = scipy.linalg.cho_factor(_hessian(affinity, *subset[1:]))
         step = -scipy.linalg.cho_solve(factor, gradient)
         decrement = -gradient @ step
         if 0.5 * decrement <= tol:
@@ -120,7 +125,7 @@ def _newton(affinity, arguments, curvature, tol):
         size, value = 1.0, np.inf
         while value > objective - 0.1 * size * decrement and size > 1e-8:
             candidate = affinity + size * direction
-            value, candidate_gradient = _value_and_gradient(candidate, *arguments)
+            value, candidate_gradient = value_and_gradient(candidate)
             size *= 0.5
         if value > objective:  # rounding, not the step, now decides: this is the optimum
             break

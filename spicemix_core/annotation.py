@@ -16,6 +16,8 @@ Genes that are evidence for a claim of the paper are withheld (``withheld``), so
 the genes that gave the cluster its name.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -23,6 +25,15 @@ from scipy import sparse
 CLEAR = 2.0  # standard errors
 MIN_CELLS = 5  # about 1 % of the cells of seqFISH+
 FEW = "Few cells"
+
+
+@dataclass(frozen=True)
+class MarkerSets:
+    """Markers of the major types, and of the subtypes of some of them: type to genes, major type to type to genes."""
+
+    major: dict
+    subtypes: dict
+
 
 # Tasic et al. (2018) for neurons, with the classical layer markers; Zeisel et al. (2015) for all others.
 MAJOR_MARKERS = {
@@ -50,9 +61,11 @@ SUBTYPE_MARKERS = {
         "SST": ("Sst", "Lhx6", "Sox6", "Satb1", "Grin3a", "Chodl", "Elfn1"),
     },
 }
+CORTEX_MARKERS = MarkerSets(MAJOR_MARKERS, SUBTYPE_MARKERS)
 # Mean depth of a type's layer, 0 at the pia and 1 at the white matter.
-LAYER_DEPTHS = {"eL2/3": 0.1, "eL4": 0.35, "eL5a": 0.5, "eL5b": 0.65, "eL6": 0.9}
-TYPE_ORDER = (*LAYER_DEPTHS, "Excitatory", "VIP", "SST", "Inhibitory", "Astro", "OPC", "Oligo", "SMC", "Endo", "Micro")
+LAYER_DEPTHS = {"eL2/3": 0.1, "eL4": 0.35, "eL5a": 0.5, "eL5": 0.6, "eL5b": 0.65, "eL6": 0.9}
+TYPE_ORDER = (*LAYER_DEPTHS, "HPC", "Excitatory", "VIP", "SST", "PVALB", "Reln", "Inhibitory", "Astro", "OPC", "Oligo",
+              "SMC", "Endo", "Micro")
 
 
 def expression_frame(adata, genes) -> pd.DataFrame:
@@ -62,9 +75,9 @@ def expression_frame(adata, genes) -> pd.DataFrame:
     return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)
 
 
-def all_markers(withheld=()) -> list[str]:
+def all_markers(withheld=(), markers=CORTEX_MARKERS) -> list[str]:
     """Every gene that the rule uses, without those withheld."""
-    sets = [*MAJOR_MARKERS.values(), *(genes for types in SUBTYPE_MARKERS.values() for genes in types.values())]
+    sets = [*markers.major.values(), *(genes for types in markers.subtypes.values() for genes in types.values())]
     return [gene for gene in dict.fromkeys(gene for genes in sets for gene in genes) if gene not in withheld]
 
 
@@ -96,7 +109,8 @@ def cell_scores(expression, labels, markers, *, min_cells=MIN_CELLS) -> pd.DataF
     return pd.DataFrame({name: scores[genes].mean(axis=1) for name, genes in known.items()})
 
 
-def name_clusters(expression, labels, depth, *, withheld=(), min_cells=MIN_CELLS) -> pd.DataFrame:
+def name_clusters(expression, labels, depth, *, markers=CORTEX_MARKERS, withheld=(),
+                  min_cells=MIN_CELLS) -> pd.DataFrame:
     """Name each cluster by the rule at the head of this module.
 
     Parameters
@@ -107,6 +121,8 @@ def name_clusters(expression, labels, depth, *, withheld=(), min_cells=MIN_CELLS
         Cluster of each cell.
     depth : (N,) array_like
         Depth of each cell, 0 at the pia to 1 at the white matter.
+    markers : MarkerSets
+        For another panel of genes, or another tissue.
     withheld : sequence of str
         Genes that must not be used.
     min_cells : int
@@ -125,16 +141,16 @@ def name_clusters(expression, labels, depth, *, withheld=(), min_cells=MIN_CELLS
     """
     expression = expression.drop(columns=list(withheld), errors="ignore")
     labels, depth = (pd.Series(np.asarray(values), expression.index) for values in (labels, depth))
-    table = _rank(cell_scores(expression, labels, MAJOR_MARKERS, min_cells=min_cells), labels)
+    table = _rank(cell_scores(expression, labels, markers.major, min_cells=min_cells), labels)
     unclear = table["lead"] < CLEAR
     pairs = table.loc[unclear, ["type", "runner_up"]].to_numpy()
     table.loc[unclear, "type"] = ["/".join(sorted(pair)) for pair in pairs]
     table = table.assign(major=table["type"], depth=depth.groupby(labels).mean(), decided_by="markers")
-    for major, markers in SUBTYPE_MARKERS.items():
+    for major, sets in markers.subtypes.items():
         clusters = table.index[(table["major"] == major) & (table["cells"] >= min_cells)]
         if len(clusters) > 1:
             inside = labels.isin(clusters)
-            ranks = _rank(cell_scores(expression[inside], labels[inside], markers), labels[inside])
+            ranks = _rank(cell_scores(expression[inside], labels[inside], sets), labels[inside])
             ranks["decided_by"] = "markers"
             for cluster in ranks.index[ranks["lead"] < CLEAR]:
                 _decide_by_depth(ranks, cluster, table.at[cluster, "depth"])

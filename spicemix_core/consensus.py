@@ -38,6 +38,8 @@ class Consensus:
         Tree and Calinski-Harabasz curve behind ``labels``.
     runs : list of SpiceMix
         The fitted models, in the order of their seeds.
+    own_labels : list of arrays of int, each (N,)
+        Every run's own clustering of its states, cut at its own highest Calinski-Harabasz index.
     reference : int
         The kept run whose own clustering agrees best with the consensus; use its metagenes and affinity.
     run_summary : DataFrame
@@ -53,6 +55,7 @@ class Consensus:
     confidence: np.ndarray
     clustering: Clustering
     runs: list
+    own_labels: list
     reference: int
     run_summary: pd.DataFrame
     metagene_stability: np.ndarray
@@ -172,7 +175,7 @@ def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, 
     index = np.array([c.calinski_harabasz.max() for c in alone])
     kept = np.sort(np.argsort(-index, kind="stable")[: max(2, (len(runs) + 1) // 2)])
     clustering = cluster([states[i] for i in kept], n_clusters)
-    own = [cut_tree(c.linkage, clustering.n_clusters) for c in alone]
+    own = [cut_tree(c.linkage, clustering.n_clusters) for c in alone]  # at the number of the consensus
     votes = np.array([match_labels(labels, clustering.labels).loc[labels] == clustering.labels for labels in own])
     agreement = np.array([adjusted_rand_index(labels, clustering.labels) for labels in own])
     reference = int(kept[np.argmax(agreement[kept])])
@@ -187,8 +190,8 @@ def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, 
         "kept": np.isin(np.arange(len(runs)), kept),
         "ari_with_consensus": agreement,
     })
-    return Consensus(clustering.labels, votes.mean(axis=0), clustering, runs, reference, summary, metagene_stability,
-                     affinity_stability)
+    return Consensus(clustering.labels, votes.mean(axis=0), clustering, runs, [c.labels for c in alone], reference,
+                     summary, metagene_stability, affinity_stability)
 
 
 def _stability(runs, reference):

@@ -11,10 +11,8 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from spicemix_core.cell_type_affinity import affinity_permutation_test, cell_type_affinity
-from spicemix_core.clustering import cluster_states
-from spicemix_core.consensus import NORMALIZATION
 from spicemix_core.effects import MeanDifference, mean_difference, separation
-from spicemix_core.typed_cells import metagene_of, states_in_order
+from spicemix_core.typed_cells import metagene_of
 
 OLIGODENDROCYTES = ("Oligo", "OPC/Oligo")
 DEEP = ("eL5a", "eL5b", "eL6")
@@ -48,12 +46,6 @@ class Tissue:
     graph: object
     clusters: np.ndarray
     classes: np.ndarray
-
-
-def own_runs(consensus, samples) -> list:
-    """Each run of a `Consensus` with its own clusters of the cells, whose samples are ``samples``: (labels, run)."""
-    return [(cluster_states(states_in_order(run, samples), normalization=NORMALIZATION).labels, run)
-            for run in consensus.runs]
 
 
 def oligodendrocyte_metagene(cells) -> int | None:

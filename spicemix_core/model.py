@@ -13,10 +13,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from spicemix_core.affinity import affinity_objective, update_affinity
+from spicemix_core import affinity, latent_states
 from spicemix_core.annotated import read_samples, write_results
 from spicemix_core.initialization import initialize
-from spicemix_core.latent_states import update_latent_states
 from spicemix_core.metagenes import update_metagenes, update_noise
 from spicemix_core.parallel import one_blas_thread
 from spicemix_core.progress import progress
@@ -65,6 +64,13 @@ class SpiceMix(BaseEstimator):
         metagene, largest change of S relative to its largest entry (or 1), relative change of the noise.
     random_state : int, numpy Generator or None
         Seeds k-means, the only random step.
+    device : str or None
+        ``"cuda"`` or ``"cpu"`` runs all iterations in PyTorch on that device, with the same mathematics and up to
+        rounding the same result (initialisation stays on the processor); ``None`` runs the compiled code, which is the
+        faster on a processor.
+    solver : {"active-set", "gurobi"}
+        Solver of a cell's quadratic programs. ``"gurobi"``, as in the paper's code, needs gurobipy (its free licence is
+        enough), is about a hundred times slower, and is there to check the other.
 
     Attributes
     ----------
@@ -96,7 +102,7 @@ class SpiceMix(BaseEstimator):
     """
 
     def __init__(self, n_metagenes=20, *, affinity_penalty=1e-4, affinity_iterations=2, state_penalty=1.0, spatial=True,
-                 max_iter=200, tol=1e-3, random_state=None):
+                 max_iter=200, tol=1e-3, random_state=None, device=None, solver="active-set"):
         self.n_metagenes = n_metagenes
         self.affinity_penalty = affinity_penalty
         self.affinity_iterations = affinity_iterations
@@ -105,6 +111,8 @@ class SpiceMix(BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
+        self.device = device
+        self.solver = solver
 
     def fit(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None):
         """Fit to an AnnData object and write the results into it.
@@ -148,6 +156,8 @@ class SpiceMix(BaseEstimator):
         metagenes, proportions, sizes, noise = initialize(samples, self.n_metagenes, rng)
         no_affinity = np.zeros((self.n_metagenes, self.n_metagenes))
         state = State(metagenes, no_affinity, noise, proportions, sizes)
+        if self.device is not None:
+            samples, state = self._steps()[0].place(samples, state, self.device)
         rows, self.converged_ = [], False
         last = self.max_iter if self.affinity_iterations is None else self.affinity_iterations
         for iteration in progress(range(self.max_iter), "SpiceMix"):
@@ -163,13 +173,29 @@ class SpiceMix(BaseEstimator):
                           ConvergenceWarning, stacklevel=3)
         return self._store(samples, state, rows)
 
+    def _steps(self):
+        """The modules with the steps of states and affinity, those that visit every cell."""
+        if self.solver == "gurobi":
+            from spicemix_core import gurobi_solver
+
+            return gurobi_solver, affinity
+        if self.device is not None:
+            try:
+                from spicemix_core import torch_backend
+            except ModuleNotFoundError as error:
+                raise ModuleNotFoundError(f"device={self.device!r} needs PyTorch: pip install torch, or leave out the "
+                                          "device") from error
+            return torch_backend, torch_backend
+        return latent_states, affinity
+
     def _iterate(self, samples, state, *, estimate_affinity=True):
         """Lines 10 and 11 of Algorithm 1: the states given the parameters, then the parameters given the states."""
+        of_states, of_affinity = self._steps()
         sums = {"sum_of_squares": samples.sum_of_squares}
         clock = [time.perf_counter()]
 
         variance = state.noise**2
-        proportions, sizes, n_sweeps = update_latent_states(
+        proportions, sizes, n_sweeps = of_states.update_latent_states(
             state.metagenes.T @ state.metagenes / variance, samples.times_metagenes(state.metagenes) / variance,
             state.affinity, samples.graph, state.proportions, state.sizes, state_penalty=self.state_penalty,
             colors=samples.colors,
@@ -179,7 +205,7 @@ class SpiceMix(BaseEstimator):
         clock.append(time.perf_counter())
 
         states = state.states
-        gram, cross = states.T @ states, samples.times_states(states)
+        gram, cross = samples.gram(states), samples.times_states(states)
         metagenes = update_metagenes(state.metagenes, gram, cross, **sums)
         noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
         state = replace(state, metagenes=metagenes, noise=noise)
@@ -187,31 +213,30 @@ class SpiceMix(BaseEstimator):
         clock.append(time.perf_counter())
 
         if estimate_affinity and samples.n_directed_edges:
-            affinity = update_affinity(state.affinity, proportions, neighbor_sums, samples.n_directed_edges,
-                                       penalty=self.affinity_penalty)
-            state = replace(state, affinity=affinity)
+            state = replace(state, affinity=of_affinity.update_affinity(
+                state.affinity, proportions, neighbor_sums, samples.n_directed_edges, penalty=self.affinity_penalty))
         clock.append(time.perf_counter())
         seconds = dict(zip(("seconds_states", "seconds_metagenes", "seconds_affinity"), np.diff(clock), strict=True))
-        row = self._objective(samples, state, neighbor_sums)
+        row = self._objective(samples, state, neighbor_sums, of_affinity.affinity_objective)
         return state, row | {"energy": energy, "n_sweeps": n_sweeps} | seconds
 
     def _energy(self, samples, state, neighbor_sums):
         """-log P(Y, X | Theta) without its partition function (book ``eq-likelihood``): each edge counts once."""
-        pairs = 0.5 * (neighbor_sums * (state.proportions @ state.affinity)).sum()
-        return self._emission(samples, state) + self.state_penalty * state.sizes.sum() + pairs
+        pairs = 0.5 * (samples.pair_sums(state.proportions, neighbor_sums) * state.affinity).sum()
+        return self._emission(samples, state) + self.state_penalty * float(state.sizes.sum()) + pairs
 
     @staticmethod
     def _emission(samples, state):
         """-log P(Y | X, Theta) at the noise that fits best, when the residual is n sigma_y^2."""
         return 0.5 * samples.n_entries * (1.0 + np.log(2.0 * np.pi * state.noise**2))
 
-    def _objective(self, samples, state, neighbor_sums):
+    def _objective(self, samples, state, neighbor_sums, affinity_objective):
         """Q and its parts (book ``eq-objective``)."""
         edges = max(samples.n_directed_edges, 1)
         spatial = edges * affinity_objective(
             state.affinity, state.proportions, neighbor_sums, edges, self.affinity_penalty
         )
-        emission, prior = self._emission(samples, state), self.state_penalty * state.sizes.sum()
+        emission, prior = self._emission(samples, state), self.state_penalty * float(state.sizes.sum())
         return {"Q": -emission - prior - spatial, "Q_emission": -emission, "Q_prior": -prior, "Q_spatial": -spatial,
                 "noise": state.noise}
 
@@ -230,6 +255,13 @@ class SpiceMix(BaseEstimator):
             if not isinstance(value, numbers.Real) or not np.isfinite(value) or value < 0 or (positive and value == 0):
                 raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
 
+        if self.solver not in ("active-set", "gurobi"):
+            raise ValueError(f"solver must be 'active-set' or 'gurobi', not {self.solver!r}")
+        if self.solver == "gurobi" and self.device is not None:
+            raise ValueError(f"solver='gurobi' works without a device; leave out device={self.device!r}")
+        if self.device is not None:
+            self._steps()[0].check_device(self.device)
+
     def _store(self, samples, state, rows):
         self.metagenes_ = state.metagenes
         self.affinity_ = state.affinity
@@ -245,7 +277,7 @@ class SpiceMix(BaseEstimator):
 def _changes(before, after):
     """How far each block moved in one iteration, as named in the class's documentation of ``tol``."""
     return {
-        "change_states": 0.5 * np.abs(after.proportions - before.proportions).sum(axis=1).mean(),
+        "change_states": 0.5 * float(abs(after.proportions - before.proportions).sum(1).mean()),
         "change_metagenes": 0.5 * np.abs(after.metagenes - before.metagenes).sum(axis=0).mean(),
         "change_affinity": np.abs(after.affinity - before.affinity).max() / max(1.0, np.abs(after.affinity).max()),
         "change_noise": abs(after.noise - before.noise) / after.noise,

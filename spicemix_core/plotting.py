@@ -137,15 +137,22 @@ def _cut(corners, normal, bound):
     return np.array(kept)
 
 
-def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0, radius=None):
+def _median_distance(samples):
+    """Median over all cells of the distance to the nearest other of the same sample."""
+    return np.median(np.concatenate([cKDTree(points).query(points, 2)[0][:, 1] for points in samples]))
+
+
+def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0, outlines=False):
     """One panel per sample, in the order of ``samples``'s categories, with equal scales.
 
-    Cells are points of ``size`` or, with ``radius`` in the units of the coordinates, `cell_outlines` without a frame.
+    Cells are points of ``size`` or, with ``outlines``, `cell_outlines` without a frame; their radius is the median
+    distance to the nearest cell of the sample.
     """
     samples, coordinates, labels = pd.Categorical(samples), np.asarray(coordinates), np.asarray(labels)
+    radius = _median_distance([coordinates[samples == name] for name in samples.categories]) if outlines else None
     for ax, name in zip(np.ravel(axes), samples.categories, strict=True):
         chosen = samples == name
-        if radius is None:
+        if not outlines:
             draw_points(ax, coordinates[chosen], labels[chosen], colors, size=size)
         else:
             ax.add_collection(mpl.collections.PolyCollection(

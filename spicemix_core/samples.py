@@ -67,6 +67,16 @@ class Samples:
         return sum(c * products.times_states(y, x)
                    for y, c, x in zip(self.expressions, self.scaling, parts, strict=True))
 
+    @staticmethod
+    def gram(states):
+        """X'X, (K, K)."""
+        return states.T @ states
+
+    @staticmethod
+    def pair_sums(proportions, neighbor_sums):
+        r""":math:`\sum_i z_i \nu_i^\top`, (K, K): the sum of :math:`z_i^\top S \nu_i` is its product with S."""
+        return proportions.T @ neighbor_sums
+
     def neighbor_sums(self, proportions):
         r""":math:`\nu_i = \sum_{j \in N(i)} z_j`, (N, K)."""
         return products.times_metagenes(self.graph, proportions)

@@ -131,7 +131,7 @@ def fit_methods(adata, seed, settings):
         fits.append(Fit(f"{name} consensus", NORMALIZATION, consensus.labels, seconds, consensus.model))
         if spatial:
             states = [np.concatenate(run.latent_states_) for run in consensus.runs]
-            fits += other_combinations(states, consensus.run_summary["n_clusters"], seconds)
+            fits += other_combinations(states, consensus.own_labels, seconds)
     genes = normalize_states(adata.X, "zscore")
     giotto = normalize_states(genes.T, "zscore").T
     fits.append(_best_hmrf("HMRF", "zscore", genes, None, adata, seed, settings))
@@ -139,7 +139,7 @@ def fit_methods(adata, seed, settings):
     return fits
 
 
-def other_combinations(states, n_clusters, seconds=0.0):
+def other_combinations(states, own_labels, seconds=0.0):
     """Two ways to combine runs that were tried beside that of `spicemix_core.consensus`: list of `Fit` without model.
 
     ``SpiceMix, all runs`` is the consensus without its choice of runs: the normalised states of all of them, side by
@@ -149,17 +149,15 @@ def other_combinations(states, n_clusters, seconds=0.0):
     ----------
     states : list of arrays, each (N, K)
         The states of each run, cells in one order.
-    n_clusters : sequence of int
-        Where each run's own tree is cut, by its highest Calinski-Harabasz index.
+    own_labels : list of arrays, each (N,)
+        Each run's own clustering.
     seconds : float
         Of the consensus that the runs are from; added to those of the combination.
     """
     start = time.perf_counter()
     joined = cluster_side_by_side(states).labels
     after = time.perf_counter()
-    own = [cluster_states(x, normalization=NORMALIZATION, n_clusters=int(number)).labels
-           for x, number in zip(states, n_clusters, strict=True)]
-    voted = cluster_co_association(own)
+    voted = cluster_co_association(own_labels)
     return [Fit("SpiceMix, all runs", NORMALIZATION, joined, seconds + after - start),
             Fit("SpiceMix, co-association", NORMALIZATION, voted, seconds + time.perf_counter() - after)]
 

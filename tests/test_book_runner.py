@@ -294,6 +294,23 @@ def test_claims_of_a_chapter_become_a_table(runner):
                      "verdict": "partly", "comment": ""}]
 
 
+@pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
+def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, verdict, warned):
+    root, _ = runner
+    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "claim": "x", "paper": "1", "measure": "n",
+             "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
+    (root / "book/claims.yml").write_text(json.dumps([claim]))
+    home, results = sys.modules["_tools.home"], root / "results"
+    results.mkdir()
+    assert set(home.substitutions(results, "full").values()) == {""}
+    record = {"id": "a", "chapter": "seqfish_plus", "claim": "x", "paper": "1", "value": 2.0, "runs": [],
+              "verdict": verdict, "comment": ""}
+    (results / "claims_seqfish_plus.json").write_text(json.dumps([record]))
+    said = home.substitutions(results, "full")
+    assert f"Of 1 claims: 1 {verdict}." in said["tally"] and "`a`, paper: Fig. 1" in said["ledger"]
+    assert ("not measurements" in said["not_measured"]) == warned == ("*not evaluated*" in said["tally"])
+
+
 def test_streams_are_joined_however_the_kernel_cut_them(runner):
     execution = sys.modules["_tools.execution"]
     pieces = [execution.nbformat.v4.new_output("stream", name=name, text=text)

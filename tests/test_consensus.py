@@ -9,7 +9,9 @@ from scipy import sparse
 
 from spicemix_core import SpiceMix
 from spicemix_core.agreement import adjusted_rand_index
-from spicemix_core.consensus import cluster_side_by_side, combine_runs, fit_consensus
+from spicemix_core.clustering import cluster_states
+from spicemix_core.consensus import NORMALIZATION, cluster_side_by_side, combine_runs, fit_consensus
+from spicemix_core.typed_cells import states_in_order
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
 N_TYPES, OPTIONS = 6, {"n_metagenes": 6, "n_runs": 3, "sample_key": "sample", "random_state": 0, "max_iter": 30}
@@ -190,6 +192,14 @@ def test_one_run_side_by_side_is_its_own_clustering():
     states, _ = planted(np.random.default_rng(10), spread=1.0)
     joined = cluster_side_by_side(states[:1], normalization="zscore")
     np.testing.assert_array_equal(joined.labels, cluster_states(states[0]).labels)
+
+
+def test_every_run_has_its_own_clustering_of_the_cells_in_their_order(fitted):
+    adata, result = fitted
+    states = [states_in_order(run, adata.obs["sample"]) for run in result.runs]
+    for labels, own, number in zip(result.own_labels, states, result.run_summary["n_clusters"], strict=True):
+        np.testing.assert_array_equal(labels, cluster_states(own, normalization=NORMALIZATION).labels)
+        assert labels.max() + 1 == number
 
 
 def test_writes_labels_confidence_and_the_reference_run(fitted):

@@ -1,6 +1,5 @@
 """The findings in seqFISH+ as numbers, on cells built to have them or not; and the figures of cell types."""
 
-from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +10,6 @@ from models import neighbor_graph
 from spicemix_core import cell_type_figures as figures
 from spicemix_core import claims, seqfish_plus_claims
 from spicemix_core import findings as fd
-from spicemix_core.agreement import adjusted_rand_index
 from spicemix_core.annotation import FEW
 from spicemix_core.typed_cells import (
     TypedCells,
@@ -132,20 +130,6 @@ def test_rank_of_the_deep_metagene_that_attracts_oligodendrocytes_most(paper):
     assert np.isnan(ranked(np.zeros_like(affinity))["rank"])
     for lacking in (without(cells, "Oligo"), without(cells, "eL5b", "eL6")):
         assert np.isnan([fd.deepest_attraction(lacking)[key] for key in ("rank", "by_chance")]).all()
-
-
-def test_each_run_has_its_own_clusters_in_the_order_of_the_cells():
-    truth, samples = np.tile(np.arange(5), 12), np.repeat(["b", "a", "b"], 20)
-    rng = np.random.default_rng(0)
-
-    def run(columns):
-        states = np.eye(5)[truth][:, columns] + 0.01 * rng.random((60, 5))
-        return SimpleNamespace(latent_states_=tuple(states[samples == name] for name in ("b", "a")))
-
-    consensus = SimpleNamespace(runs=[run([0, 1, 2, 3, 4]), run([3, 1, 0, 2, 4])])
-    found = fd.own_runs(consensus, samples)
-    assert [model for _, model in found] == consensus.runs
-    assert all(adjusted_rand_index(labels, truth) == 1 for labels, _ in found)
 
 
 def test_contacts_are_in_excess_where_they_were_planted():

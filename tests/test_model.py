@@ -253,6 +253,8 @@ def test_sparse_expression_is_checked_too(samples):
     (dict(affinity_penalty="x"), "affinity_penalty"),
     (dict(max_iter=0), "max_iter"),
     (dict(affinity_iterations=-1), "affinity_iterations"),
+    (dict(solver="barrier"), "solver must be"),
+    (dict(solver="gurobi", device="cpu"), "works without a device"),
 ])
 def test_bad_parameters_are_refused(samples, options, message):
     with pytest.raises(ValueError, match=message):

@@ -70,11 +70,22 @@ def test_large_heat_maps_become_a_picture_and_their_colour_bar_alone_does_not_co
 
 def test_samples_are_drawn_with_equal_scales_as_points_or_outlines():
     points, samples, labels = np.random.default_rng(0).random((20, 2)), ["a"] * 12 + ["b"] * 8, ["x", "y"] * 10
-    for radius, kind in ((None, mpl.collections.PathCollection), (0.1, mpl.collections.PolyCollection)):
+    for outlines, kind in ((False, mpl.collections.PathCollection), (True, mpl.collections.PolyCollection)):
         figure, axes = plt.subplots(1, 2)
-        pl.draw_samples(axes, points, samples, labels, {"x": "red", "y": "blue"}, radius=radius)
-        drawn = [sum(len(artist.get_paths()) if radius else len(artist.get_offsets()) for artist in ax.findobj(kind))
+        pl.draw_samples(axes, points, samples, labels, {"x": "red", "y": "blue"}, outlines=outlines)
+        drawn = [sum(len(artist.get_paths()) if outlines else len(artist.get_offsets()) for artist in ax.findobj(kind))
                  for ax in axes]
         assert drawn == [12, 8]
         assert [ax.get_title() for ax in axes] == ["a", "b"] and all(ax.get_aspect() == 1 for ax in axes)
         plt.close(figure)
+
+
+def test_outlines_do_not_depend_on_the_unit_of_the_coordinates():
+    points, drawn = np.random.default_rng(0).random((30, 2)), []
+    for unit in (1.0, 1000.0):
+        figure, ax = plt.subplots()
+        pl.draw_samples([ax], unit * points, ["a"] * 30, ["x"] * 30, {"x": "red"}, outlines=True)
+        (cells,) = ax.findobj(mpl.collections.PolyCollection)
+        drawn.append(np.concatenate([path.vertices for path in cells.get_paths()]) / unit)
+        plt.close(figure)
+    np.testing.assert_allclose(*drawn)

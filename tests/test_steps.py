@@ -98,6 +98,18 @@ def test_a_cell_that_the_data_do_not_support_follows_the_field_alone():
     assert sizes[7] == 0.0 and proportions[7, np.argmin(field)] == 1.0
 
 
+def test_a_cell_without_size_gets_one_where_the_field_and_the_data_agree():
+    """Where the mixture does not pay, the corner that the field prefers may."""
+    gram = np.diag([1.0, 1.0])
+    graph = sp.csr_array(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    affinity = np.array([[2.0, 0.0], [0.0, -2.0]])  # against metagene 0, for metagene 1
+    problem = dict(gram=gram, linear=np.array([[0.0, 1.5], [0.0, 1.5]]), affinity=affinity, graph=graph,
+                   proportions=np.array([[0.9, 0.1], [0.0, 1.0]]), sizes=np.array([0.0, 0.5]), state_penalty=1.0)
+    proportions, sizes, _ = update_latent_states(**problem)
+    np.testing.assert_allclose(proportions, [[0.0, 1.0], [0.0, 1.0]])
+    np.testing.assert_allclose(sizes, 0.5)
+
+
 def test_colors_decide_only_the_order_of_the_visits():
     problem = random_state_problem(5, strength=0.0)
     order = [np.array([i]) for i in reversed(range(len(problem["sizes"])))]

@@ -11,15 +11,17 @@ NOTES = {
 }
 UNMEASURED = ("Claims about data sets whose files were not found are *not evaluated*: their chapters ran on simulated "
               "tissue.")
+SIMULATED = "**These are not measurements:** the data were not found, and what is shown is simulated tissue."
 
 
 def substitutions(results: Path, profile: str) -> dict[str, str]:
-    """Markdown for the substitutions ``{{ tally }}`` and ``{{ ledger }}``, from the claims that chapters have judged.
+    """Markdown for ``{{ tally }}``, ``{{ ledger }}`` and ``{{ not_measured }}``, from the claims that were judged.
 
-    Empty text for a book without a ledger or without results.
+    The last one is a warning for the figure of the seqFISH+ chapter, empty where that ran on the measured data. All are
+    empty for a book without a ledger or without results.
     """
     if not (BOOK / "claims.yml").exists() or not list(results.glob("claims_*.json")):
-        return {"tally": "", "ledger": ""}
+        return {"tally": "", "ledger": "", "not_measured": ""}
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))  # the package of this checkout, whatever is installed
     from spicemix_core import claims  # here, because it takes seconds
@@ -28,7 +30,10 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
     verdicts = claims.read_results(results, ledger)
     counts = claims.count_verdicts(verdicts, ledger)
     notes = [NOTES[profile], *([UNMEASURED] if "not evaluated" in counts else [])]
-    return {"tally": f"{tally(counts)}\n\n{' '.join(notes)}", "ledger": claims.ledger_table(verdicts, ledger)}
+    simulated = (verdicts.loc[ledger.loc[verdicts.index, "chapter"] == "seqfish_plus", "verdict"]
+                 == "not evaluated").any()
+    return {"not_measured": SIMULATED if simulated else "", "tally": f"{tally(counts)}\n\n{' '.join(notes)}",
+            "ledger": claims.ledger_table(verdicts, ledger)}
 
 
 def tally(counts) -> str:

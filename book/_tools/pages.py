@@ -1,5 +1,6 @@
 """From executed chapters to pages: the lay-out of a book for jupyter-book, its build, and its place."""
 
+import html
 import re
 import shutil
 import subprocess
@@ -12,12 +13,13 @@ import yaml
 from _tools import BOOK, ROOT, home, provenance
 
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
+OTHER_NOTE = "Executed with other parameters than the book: {}."
 NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py")
 ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
                   r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
 
 
-def lay_out(chapters: dict, run: Path, profile: str) -> Path:
+def lay_out(chapters: dict, run: Path, profile: str, given: dict) -> Path:
     """Lay out in ``run/book`` what jupyter-book reads: the book's own pages, and the executed chapters."""
     stage = run / "book"
     shutil.rmtree(stage, ignore_errors=True)
@@ -29,20 +31,21 @@ def lay_out(chapters: dict, run: Path, profile: str) -> Path:
     if (citation := ROOT / "CITATION.cff").exists():
         shutil.copy(citation, stage / "downloads")
     config = yaml.safe_load((stage / "_config.yml").read_text())
-    if profile == "quick":
-        config["sphinx"]["config"]["html_theme_options"]["announcement"] = QUICK_NOTE
+    others = html.escape(", ".join(f"{key} = {value}" for key, value in given.items()))
+    notes = [*([QUICK_NOTE] if profile == "quick" else []), *([OTHER_NOTE.format(others)] if given else [])]
+    config["sphinx"]["config"]["html_theme_options"]["announcement"] = " ".join(notes)
     config["parse"]["myst_substitutions"] = home.substitutions(run / "results", profile)
     (stage / "_config.yml").write_text(yaml.safe_dump(config))
     return stage
 
 
-def build_pages(chapters: dict, run: Path, profile: str) -> int:
+def build_pages(chapters: dict, run: Path, profile: str, given: dict) -> int:
     """Build ``book/_build/html``; return 0, or 1 on failure, which leaves the pages that were there."""
-    html = build(lay_out(chapters, run, profile), run / "pages", "html")
-    if html is None:
+    built = build(lay_out(chapters, run, profile, given), run / "pages", "html")
+    if built is None:
         return 1
-    keep_used_icons(html)
-    publish(html, BOOK / "_build/html")
+    keep_used_icons(built)
+    publish(built, BOOK / "_build/html")
     print(f"pages: {(BOOK / '_build/html').relative_to(ROOT)}/index.html ({profile} profile)")
     return 0
 
@@ -60,10 +63,10 @@ def build(stage: Path, pages: Path, builder: str) -> Path | None:
     return pages / "_build" / builder
 
 
-def keep_used_icons(html: Path) -> None:
+def keep_used_icons(built: Path) -> None:
     """Leave in the theme's icons (1.5 MB, on every page) those that a page or a script names."""
-    script = html / "_static/scripts/fontawesome.js"
-    texts = [path for path in html.rglob("*") if path.suffix in (".html", ".js") and path != script]
+    script = built / "_static/scripts/fontawesome.js"
+    texts = [path for path in built.rglob("*") if path.suffix in (".html", ".js") and path != script]
     used = set(re.findall(r"\bfa-([a-z0-9-]+)", " ".join(path.read_text(encoding="utf-8") for path in texts)))
 
     def kept(match):

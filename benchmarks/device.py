@@ -1,0 +1,92 @@
+"""Iterations on a device of PyTorch: seconds by step, and the share of the memory bandwidth that the products reach.
+
+    python benchmarks/device.py [--device cuda] [--cells 1000000] [--genes 1000] [--n-metagenes 20] [--iterations 12]
+                                [--sparse] [--output FILE]
+
+Simulated tissue in single precision. The bandwidth of the device is measured by copying the data (one read and one
+write); each of the two products reads the data once. The first two iterations estimate the affinity.
+"""
+
+import argparse
+import statistics
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from scaling import start_of_fit
+from workload import simulate_tissue
+
+from spicemix_core import SpiceMix, torch_backend
+from spicemix_core.parallel import one_blas_thread
+from spicemix_core.samples import check_samples
+
+
+def seconds(function, device):
+    """Median seconds of five calls after one, waiting for the device."""
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def table(options):
+    device = torch.device(options.device)
+    counts = options.genes / (5 if options.sparse else 1)
+    expressions, graphs = simulate_tissue(options.cells, options.genes, counts=counts, sparse=options.sparse,
+                                          dtype=np.float32)
+    samples = check_samples(expressions, graphs, options.n_metagenes)
+    state = start_of_fit(samples, expressions, options.n_metagenes)
+    data, state = torch_backend.place(samples, state, options.device)
+    parts = [y.values() if options.sparse else y for y in data.expressions]
+    size = sum(part.nbytes for part in parts)
+    bandwidth = 2 * size / seconds(lambda: [part.clone() for part in parts], device)
+    first = seconds(lambda: data.times_metagenes(state.metagenes), device)
+    second = seconds(lambda: data.times_states(state.states), device)
+    rows, model = [], SpiceMix(options.n_metagenes, device=options.device)
+    with one_blas_thread() if device.type == "cpu" else torch.cuda.device(device):
+        for iteration in range(options.iterations):
+            start = time.perf_counter()
+            state, row = model._iterate(data, state, estimate_affinity=iteration < 2)
+            rows.append(row | {"seconds": time.perf_counter() - start})
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
+    yield (f"# Iterations in PyTorch\n\n{date.today()}, {name}, PyTorch {torch.__version__}; {options.cells:,} cells x "
+           f"{options.genes:,} genes, {'CSR' if options.sparse else 'dense'}, single precision, {size / 2**30:.2f} "
+           f"GiB, K = {options.n_metagenes}.\n")
+    yield "| what | seconds | GB/s of data | share of a copy's bandwidth |\n" + 4 * "|-" + "|"
+    for what, passed in (("Y M", first), ("Y'X", second)):
+        yield f"| {what} | {passed:.4f} | {size / passed / 1e9:.1f} | {size / passed / bandwidth:.0%} |"
+    for what, some in (("S estimated", rows[:2]), ("S kept", rows[2:])):
+        for key in ("seconds", "seconds_states", "seconds_metagenes", "seconds_affinity"):
+            yield f"| {what}, {key.removeprefix('seconds_')} | {statistics.median(r[key] for r in some):.4f} | | |"
+    if device.type == "cuda":
+        yield f"\nPeak memory on the device: {torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--cells", type=int, default=1_000_000)
+    parser.add_argument("--genes", type=int, default=1000)
+    parser.add_argument("--n-metagenes", type=int, default=20)
+    parser.add_argument("--iterations", type=int, default=12)
+    parser.add_argument("--sparse", action="store_true")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    torch_backend.check_device(options.device)
+    lines = []
+    for line in table(options):
+        print(line, flush=True)
+        lines.append(line)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
