@@ -3,17 +3,19 @@
 import hashlib
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from spicemix_core import recovery
+from spicemix_core import twin_recovery
 from spicemix_core.annotation import all_markers
 from spicemix_core.datasets import load_seqfish_plus, load_starmap, registry, twin, twin_fitting
 from spicemix_core.datasets.fallback import TWINS
 from spicemix_core.preprocessing import log_normalize
+from spicemix_core.recovery import affinity_of_states
 
 NAMES = tuple(TWINS)
 
@@ -247,25 +249,32 @@ def test_no_measured_position_is_in_the_twin(real_data, drawn, name, load):
 # --- recovery --------------------------------------------------------------------------------------------------------
 
 
+def as_model(adata, order=slice(None), **changed):
+    """The truth of a twin as a fitted model, metagenes in another order."""
+    states = adata.obsm["true_latent_states"]
+    affinity = affinity_of_states(states, adata.obsp["spatial_connectivities"], 1e-3)
+    values = {"latent_states_": [states[:, order]], "metagenes_": adata.varm["true_metagenes"][:, order],
+              "affinity_": affinity[order][:, order], "affinity_penalty": 1e-3}
+    return SimpleNamespace(**(values | changed))
+
+
 def test_the_truth_itself_scores_best(drawn):
     adata = drawn["starmap"]
-    truth = adata.obs["true_type"], adata.obsm["true_latent_states"], adata.varm["true_metagenes"]
-    affinity = recovery.affinity_of_states(truth[1], adata.obsp["spatial_connectivities"], 1e-3)
-    best = recovery.score_twin(adata, *truth, affinity, 1e-3)
-    assert best["ari"] == 1 and best["metagenes_found"] == 20 and best["clusters"] == best["types"]
+    best = twin_recovery.score_twin(adata, adata.obs["true_type"], as_model(adata))
+    assert best["ARI"] == 1 and best["metagenes found"] == 20 and best["clusters"] == best["types"]
     assert min(best[key] for key in ("states", "metagenes", "affinity")) > 0.999999
-    rng = np.random.default_rng(0)
-    order = rng.permutation(20)
-    renamed = recovery.score_twin(adata, truth[0], truth[1][:, order], truth[2][:, order],
-                                  affinity[np.ix_(order, order)], 1e-3)
+    order = np.random.default_rng(0).permutation(20)
+    renamed = twin_recovery.score_twin(adata, adata.obs["true_type"].cat.codes, as_model(adata, order))
     assert renamed == pytest.approx(best)
 
 
 def test_noise_lowers_the_score_and_nmf_has_no_affinity(drawn):
     adata = drawn["starmap"]
-    rng, states = np.random.default_rng(0), adata.obsm["true_latent_states"]
-    noisy = states.copy()
-    noisy[:, :5] = rng.permutation(noisy[:, :5])
-    scores = recovery.score_twin(adata, rng.integers(5, size=adata.n_obs), noisy, adata.varm["true_metagenes"],
-                                 np.zeros((20, 20)), 1e-3)
-    assert abs(scores["ari"]) < 0.02 and scores["metagenes_found"] <= 15 and "affinity" not in scores
+    rng, states = np.random.default_rng(0), adata.obsm["true_latent_states"].copy()
+    states[:, :5] = rng.permutation(states[:, :5])
+    worse = as_model(adata, latent_states_=[states], affinity_=np.zeros((20, 20)))
+    labels = rng.integers(5, size=adata.n_obs)
+    scores = twin_recovery.score_twin(adata, labels, worse)
+    assert abs(scores["ARI"]) < 0.02 and scores["metagenes found"] <= 15 and np.isnan(scores["affinity"])
+    table = twin_recovery.twin_table(adata, {"NMF": SimpleNamespace(labels=labels, model=worse)})
+    assert table.loc["NMF", "metagenes found"] == scores["metagenes found"]

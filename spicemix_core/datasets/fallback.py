@@ -46,6 +46,19 @@ def load_or_simulate_starmap(*, download: bool = True, random_state=0) -> anndat
         return adata
 
 
+def unmeasured_warning(adata) -> str:
+    """What a page must say first of a twin, as MyST; empty for measured data."""
+    told = adata.uns["source"]
+    if told["measured"]:
+        return ""
+    return (":::{warning}\n**These are not measurements.** The data files were not found, so this page was made from a "
+            "*synthetic twin*: cells drawn from a model that was once fitted to the real data, as many, with the same "
+            "genes, of similar types in similar places. What comes out again is what that one fit had found. It "
+            "says nothing new about the brain, the text, which is about the measurements, may not fit, and no claim of "
+            "the paper is evaluated. In return the truth is known, and a table below says how much of it is "
+            "found.\n:::")
+
+
 def _twin(name: str, missing: DataNotFoundError, genes: str, random_state) -> anndata.AnnData:
     adata = sample_twin(load_twin(registry_path().with_name(TWINS[name])), genes=genes, random_state=random_state)
     original = entry(name)
