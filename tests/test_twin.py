@@ -12,6 +12,7 @@ from scipy import sparse
 
 from spicemix_core import twin_recovery
 from spicemix_core.annotation import all_markers
+from spicemix_core.count_model import RATES, log_moments, size_and_rates
 from spicemix_core.datasets import load_seqfish_plus, load_starmap, registry, twin, twin_fitting
 from spicemix_core.datasets.fallback import TWINS
 from spicemix_core.preprocessing import log_normalize
@@ -36,7 +37,8 @@ def small():
     metagenes = rng.gamma(0.5, size=(30, 3))
     return twin.Twin(
         genes=np.array([f"g{i}" for i in range(30)]), n_modelled=28, metagenes=metagenes / metagenes[:28].sum(axis=0),
-        affinity=np.array([[-8.0, 8.0, 0.0], [8.0, -8.0, 0.0], [0.0, 0.0, 0.0]]), dispersion=0.2, share_measured=0.8,
+        affinity=np.array([[-8.0, 8.0, 0.0], [8.0, -8.0, 0.0], [0.0, 0.0, 0.0]]), strength=1.0, dispersion=0.2,
+        share_measured=0.8,
         samples=np.array(["a", "b"]), extents=np.array([[0.0, 10.0, 0.0, 5.0], [0.0, 20.0, 0.0, 5.0]]),
         cells=np.array([[[30, 5, 25], [0, 40, 10]], [[20, 20, 20], [10, 0, 0]]]), type_of_kind=np.array([0, 0, 1]),
         label_names=np.array(["cell_type"]), labels=np.array([["x"], ["y"], ["y"]]), types=np.array(["A", "B"]),
@@ -76,7 +78,7 @@ def test_mean_and_noise_of_the_expression_are_those_of_the_model(drawn, name):
     residual = adata.X.toarray() - expected
     assert abs(residual.mean()) < 0.01 * expected.mean()
     assert np.abs(residual.mean(axis=0)).max() < 6 * residual.std() / np.sqrt(adata.n_obs)
-    means, squares = twin.log_moments(adata.obs["total_counts"].to_numpy(dtype=float), parameters.dispersion)
+    means, squares = log_moments(adata.obs["total_counts"].to_numpy(dtype=float), parameters.dispersion)
     variance = np.mean([np.interp(row, m, s - m**2) for row, m, s in zip(expected, means.T, squares.T, strict=True)])
     assert residual.var() == pytest.approx(variance, rel=0.05)
 
@@ -127,9 +129,9 @@ def test_swaps_draw_types_with_their_exact_probabilities():
 
 def test_rates_give_the_expression_asked_for_and_add_up(small):
     total = 60.0
-    means, _ = twin.log_moments(np.array([total]), small.dispersion)
+    means, _ = log_moments(np.array([total]), small.dispersion)
     profile = small.metagenes @ small.proportions[0]
-    size, rates = twin.size_and_rates(profile, means[:, 0], 0.8 * total)
+    size, rates = size_and_rates(profile, means[:, 0], 0.8 * total)
     assert rates.sum() == pytest.approx(0.8 * total)
     rng = np.random.default_rng(0)
     counts = rng.negative_binomial(1 / small.dispersion, 1 / (1 + small.dispersion * rates), size=(40_000, 30))
@@ -190,10 +192,23 @@ def test_the_planted_dispersion_is_found():
     totals, dispersion = rng.uniform(300, 800, 200), 0.4
     rates = rng.gamma(0.5, 2.0, size=(200, 300))
     counts = rng.negative_binomial(1 / dispersion, 1 / (1 + dispersion * rates))
-    means, _ = twin.log_moments(totals, dispersion)
-    expected = np.array([np.interp(row, twin.RATES, mean) for row, mean in zip(rates, means.T, strict=True)])
+    means, _ = log_moments(totals, dispersion)
+    expected = np.array([np.interp(row, RATES, mean) for row, mean in zip(rates, means.T, strict=True)])
     noise = np.square(np.log1p(counts * 1e4 / totals[:, None]) - expected).mean()
     assert twin_fitting._fit_dispersion(expected, totals, noise) == pytest.approx(dispersion, abs=0.03)
+
+
+def test_the_strength_gives_neighbours_the_energy_asked_for(small):
+    energies = []
+    for strength in (0.0, 0.1, 1.0):
+        adata = twin.sample_twin(replace(small, strength=strength))
+        of_kind = {"Ax": 0, "Ay": 1, "By": 2}
+        kinds = (adata.obs["true_type"].astype(str) + adata.obs["cell_type"].astype(str)).map(of_kind).to_numpy()
+        energies.append(twin_fitting._mean_energy(small, kinds, adata.obsp["spatial_connectivities"]))
+    assert energies[0] > energies[1] + 0.1 and energies[1] > energies[2] + 0.1
+    found = twin_fitting._fit_strength(small, energies[1])
+    assert found == pytest.approx(0.1, abs=0.06)
+    assert twin_fitting._fit_strength(small, energies[0] + 5) < 0.01
 
 
 def test_cells_of_tiny_clusters_join_the_nearest_type():

@@ -7,7 +7,9 @@ drawn in four steps:
    their distance; no measured position is used.
 2. *Types.* Each bin has as many cells of each type as the original. Within it they are handed round the points by the
    energy of the model: with :math:`\bar z_t` the mean proportions of type t,
-   :math:`p(t) \propto \exp(-\sum_{(i,j) \in E} \bar z_{t_i}^\top S \bar z_{t_j})` (Metropolis, swaps of two cells).
+   :math:`p(t) \propto \exp(-\kappa \sum_{(i,j) \in E} \bar z_{t_i}^\top S \bar z_{t_j})` (Metropolis, swaps of two
+   cells). The strength :math:`\kappa` gives neighbours the mean energy that they have in the original; with 1, the
+   types would keep apart more than they do there.
 3. *States.* :math:`z_i` from a Dirichlet distribution with mean :math:`\bar z_{t_i}` and a concentration of the type,
    the total count :math:`T_i` from a log-normal distribution of the type.
 4. *Counts*, negative binomial with variance :math:`\lambda + \phi \lambda^2`. The rate of an entry is such that
@@ -28,16 +30,12 @@ import numpy as np
 import pandas as pd
 from numba import njit
 from scipy import sparse
-from scipy.optimize import brentq
 from scipy.spatial.distance import cdist
-from scipy.stats import nbinom
 
+from spicemix_core.count_model import TARGET_SUM, log_moments, size_and_rates
 from spicemix_core.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.preprocessing import normalize_and_connect
 
-TARGET_SUM = 1e4
-RATES = np.geomspace(1e-4, 300.0, 150)
-MAX_COUNT = 2000
 CANDIDATES = 10  # points tried for a cell, of which the one farthest from all others is taken
 SWEEPS = 100
 
@@ -58,6 +56,8 @@ class Twin:
         Columns sum to one over the modelled genes; the other rows are in the same unit.
     affinity : (K, K) array
         S.
+    strength : float
+        kappa.
     dispersion : float
         phi of the counts, positive.
     share_measured : float
@@ -85,6 +85,7 @@ class Twin:
     n_modelled: int
     metagenes: np.ndarray
     affinity: np.ndarray
+    strength: float
     dispersion: float
     share_measured: float
     samples: np.ndarray
@@ -99,6 +100,12 @@ class Twin:
     log_totals: np.ndarray
     total_range: np.ndarray
     max_length: float
+
+    @property
+    def energy(self) -> np.ndarray:
+        """Energy (P, P) of two neighbours by kind, from the mean proportions of their types."""
+        means = self.proportions[self.type_of_kind]
+        return means @ self.affinity @ means.T
 
 
 def save_twin(twin: Twin, path) -> None:
@@ -164,8 +171,7 @@ def sample_twin(twin: Twin, *, genes: str = "modelled", random_state=0) -> annda
     rng = np.random.default_rng(random_state)
     sample, group, kinds, points = draw_places(twin, rng)
     graph = graph_by_sample(points, sample, partial(delaunay_graph, max_length=twin.max_length))
-    means = twin.proportions[twin.type_of_kind]
-    kinds = hand_round(kinds, group, means @ twin.affinity @ means.T, graph, rng)
+    kinds = hand_round(kinds, group, twin.strength * twin.energy, graph, rng)
     types = twin.type_of_kind[kinds]
     z, totals = draw_proportions(twin, types, rng)
     means, _ = log_moments(totals, twin.dispersion)
@@ -238,22 +244,3 @@ def draw_proportions(twin, types, rng):
     weights = rng.gamma(twin.concentrations[types, None] * twin.proportions[types])
     totals = np.exp(rng.normal(twin.log_totals[types, 0], twin.log_totals[types, 1]))
     return weights / weights.sum(axis=1, keepdims=True), np.clip(totals, *twin.total_range)
-
-
-def log_moments(totals, dispersion):
-    """Mean and second moment of ``log(1 + 1e4 c / T)``, each (R, N): counts c of each rate in RATES, totals T (N,)."""
-    counts = np.arange(MAX_COUNT)
-    probabilities = nbinom.pmf(counts, 1 / dispersion, 1 / (1 + dispersion * RATES[:, None]))
-    values = np.log1p(np.outer(counts, TARGET_SUM / totals))
-    return probabilities @ values, probabilities @ values**2
-
-
-def size_and_rates(profile, means, total):
-    """Size of a cell and the rates (G,) of its counts, which add up to ``total``.
-
-    ``profile`` (G,) is the mean expression of a cell of size one, ``means`` that of a count at each of RATES.
-    """
-    def rates(size):
-        return np.interp(size * profile, means, RATES)
-    size = brentq(lambda size: rates(size).sum() - total, 0.0, 1e6, xtol=1e-6)
-    return size, rates(size)

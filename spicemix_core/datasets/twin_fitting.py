@@ -4,6 +4,9 @@
 and no state of a single cell.
 """
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 from scipy.optimize import brentq
@@ -11,9 +14,11 @@ from scipy.optimize import brentq
 from spicemix_core.annotation import all_markers, name_by_reference
 from spicemix_core.clustering import cluster_states, normalize_states
 from spicemix_core.consensus import NORMALIZATION
+from spicemix_core.count_model import log_moments
 from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
 from spicemix_core.datasets.starmap import load_starmap
-from spicemix_core.datasets.twin import Twin, log_moments
+from spicemix_core.datasets.twin import Twin, draw_places, hand_round
+from spicemix_core.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.model import SpiceMix
 from spicemix_core.simplex import nonnegative_least_squares
 from spicemix_core.typed_cells import states_in_order
@@ -21,6 +26,7 @@ from spicemix_core.typed_cells import states_in_order
 MIN_CELLS = 5  # of a type
 NAMED_GENES = ("Col6a1", "Ctgf", "Cspg4", "Tcf7l2", "Mog", "Bgn", "Flt1")  # in the paper's text on seqFISH+
 DISPERSIONS = (1e-3, 2.0)
+STRENGTH_STEPS = 8
 
 
 def measured_twin(name: str) -> Twin:
@@ -79,16 +85,36 @@ def fit_twin(adata, label_key, label_keys, *, n_bins, max_length, panel=None, n_
         others = nonnegative_least_squares(states.T @ states, np.asarray(panel.X.T @ states))
         metagenes, genes = np.vstack([metagenes, others]), genes.append(panel.var_names)
         counts = sparse.hstack([counts, panel.layers["counts"]])
-    samples, extents, cells = _places(adata.obsm["spatial"], sample, kinds.ngroup().to_numpy(), n_bins)
+    kind = kinds.ngroup().to_numpy()
+    samples, extents, cells = _places(adata.obsm["spatial"], sample, kind, n_bins)
     expected = states @ model.metagenes_.T
-    return Twin(
+    twin = Twin(
         genes=genes.to_numpy(dtype=str), n_modelled=adata.n_vars, metagenes=metagenes, affinity=model.affinity_,
         dispersion=_fit_dispersion(expected, totals, np.square(adata.X - expected).mean()),
         share_measured=float(counts.sum() / totals.sum()), samples=samples, extents=extents, cells=cells,
         type_of_kind=of_kind["type"].to_numpy(), label_names=np.array(label_keys),
         labels=of_kind[list(label_keys)].to_numpy(dtype=str), types=_names(types, earlier["cell_type"]),
         **_distributions(z, np.log(totals), types),
-        total_range=np.array([totals.min(), totals.max()]), max_length=max_length)
+        total_range=np.array([totals.min(), totals.max()]), max_length=max_length, strength=1.0)
+    return replace(twin, strength=_fit_strength(twin, _mean_energy(twin, kind, adata.obsp["spatial_connectivities"])))
+
+
+def _mean_energy(twin, kinds, graph):
+    """Mean energy of two neighbours, from the kinds of the cells."""
+    edges = sparse.coo_array(graph)
+    return twin.energy[kinds[edges.row], kinds[edges.col]].mean()
+
+
+def _fit_strength(twin, energy):
+    """The strength, of at most 1, with which neighbours in the twin have this mean energy; by bisection, one seed."""
+    sample, group, kinds, points = draw_places(twin, np.random.default_rng(0))
+    graph = graph_by_sample(points, sample, partial(delaunay_graph, max_length=twin.max_length))
+    low, high = 0.0, 1.0
+    for _ in range(STRENGTH_STEPS):
+        strength = (low + high) / 2
+        drawn = hand_round(kinds, group, strength * twin.energy, graph, np.random.default_rng(0))
+        low, high = (strength, high) if _mean_energy(twin, drawn, graph) > energy else (low, strength)
+    return (low + high) / 2
 
 
 def _common_types(clusters, z):
