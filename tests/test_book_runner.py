@@ -295,12 +295,13 @@ def test_claims_of_a_chapter_become_a_table(runner):
 
 
 @pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
-def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, verdict, warned):
+def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, monkeypatch, verdict, warned):
     root, _ = runner
     claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "claim": "x", "paper": "1", "measure": "n",
              "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
     (root / "book/claims.yml").write_text(json.dumps([claim]))
     home, results = sys.modules["_tools.home"], root / "results"
+    monkeypatch.setattr(home, "ROOT", ROOT)  # the toy has no package to judge with
     results.mkdir()
     assert set(home.substitutions(results, "full").values()) == {""}
     record = {"id": "a", "chapter": "seqfish_plus", "claim": "x", "paper": "1", "value": 2.0, "runs": [],
