@@ -40,6 +40,7 @@ def small():
         affinity=np.array([[-8.0, 8.0, 0.0], [8.0, -8.0, 0.0], [0.0, 0.0, 0.0]]), strength=1.0, dispersion=0.2,
         share_measured=0.8,
         samples=np.array(["a", "b"]), extents=np.array([[0.0, 10.0, 0.0, 5.0], [0.0, 20.0, 0.0, 5.0]]),
+        slope=0.0, depths=np.array([[0.0, 10.0], [0.0, 20.0]]),
         cells=np.array([[[30, 5, 25], [0, 40, 10]], [[20, 20, 20], [10, 0, 0]]]), type_of_kind=np.array([0, 0, 1]),
         label_names=np.array(["cell_type"]), labels=np.array([["x"], ["y"], ["y"]]), types=np.array(["A", "B"]),
         proportions=np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]), concentrations=np.array([20.0, 5.0]),
@@ -91,6 +92,19 @@ def test_each_bin_has_its_cells_of_each_kind(small):
     table = pd.crosstab([number, (x > width[number] / 2).astype(int)], kind.to_numpy())
     np.testing.assert_array_equal(table[["Ax", "Ay", "By"]].to_numpy(), small.cells.reshape(4, 3))
     assert (adata.obsm["spatial"] >= 0).all() and (adata.obsm["spatial"][:, 1] <= 5).all()
+
+
+def test_slanted_bins_follow_the_slope_within_the_extent(small):
+    """Depth x - y / 2 goes from -2.5 to 10 in the first sample, so its bins end at 3.75 and the corners are filled."""
+    slanted = replace(small, slope=0.5, depths=np.array([[-2.5, 10.0], [-2.5, 20.0]]))
+    samples, group, _, points = twin.draw_places(slanted, np.random.default_rng(0))
+    depth = points @ (1.0, -0.5)
+    np.testing.assert_array_equal(group[samples == 0], (depth[samples == 0] > 3.75).astype(int))
+    assert (points.min(axis=0) >= 0).all() and points[samples == 0].max(axis=0)[0] <= 10 and points[:, 1].max() <= 5
+    assert ((points[:, 0] < 1) & (points[:, 1] > 4)).any() and ((points[:, 0] < 1) & (points[:, 1] < 1)).any()
+    places = twin_fitting._places(points, samples, np.zeros(len(points), int), 2, 0.5)
+    np.testing.assert_allclose(places["depths"], slanted.depths, atol=0.6)
+    assert places["cells"].sum() == 180 and np.abs(places["cells"][:, :, 0] - small.cells.sum(axis=2)).max() <= 6
 
 
 def test_cells_keep_their_distance(small):

@@ -65,8 +65,12 @@ class Twin:
     samples : (S,) array of str
     extents : (S, 4) array
         Least and greatest x, least and greatest y.
+    slope : float
+        Depth is ``x - slope y``.
+    depths : (S, 2) array
+        Least and greatest depth.
     cells : (S, B, P) int array
-        Cells by sample, bin of x and kind.
+        Cells by sample, bin of depth and kind.
     type_of_kind : (P,) int array
     label_names, labels : (L,) and (P, L) arrays of str
         Columns of ``obs`` with the labels, and what each kind has there.
@@ -90,6 +94,8 @@ class Twin:
     share_measured: float
     samples: np.ndarray
     extents: np.ndarray
+    slope: float
+    depths: np.ndarray
     cells: np.ndarray
     type_of_kind: np.ndarray
     label_names: np.ndarray
@@ -197,18 +203,26 @@ def draw_places(twin, rng):
     """Sample, bin, numbered over all samples, and kind of each cell, (N,) each, by bin; and points (N, 2)."""
     samples, bins, kinds = (np.repeat(index, twin.cells.ravel()) for index in
                             np.indices(twin.cells.shape).reshape(3, -1))
-    points = np.empty((len(kinds), 2))
-    for s, (left, right, low, high) in enumerate(twin.extents):
-        inside = np.flatnonzero(samples == s)
-        width = (right - left) / twin.cells.shape[1]
+    points, n_bins = np.empty((len(kinds), 2)), twin.cells.shape[1]
+    for s, (nearest, farthest) in enumerate(twin.depths):
         placed = np.empty((0, 2))
-        for i in rng.permutation(inside):
-            tries = np.column_stack([left + width * (bins[i] + rng.random(CANDIDATES)),
-                                     rng.uniform(low, high, CANDIDATES)])
+        for i in rng.permutation(np.flatnonzero(samples == s)):
+            depth = nearest + (farthest - nearest) * (bins[i] + rng.random(CANDIDATES)) / n_bins
+            tries = _points_at(depth, twin.slope, twin.extents[s], rng)
             best = cdist(tries, placed).min(axis=1).argmax() if len(placed) else 0
             points[i] = tries[best]
             placed = np.vstack([placed, points[i]])
-    return samples, samples * twin.cells.shape[1] + bins, kinds, points
+    return samples, samples * n_bins + bins, kinds, points
+
+
+def _points_at(depth, slope, extent, rng):
+    """A random point of each depth within the extent of a sample."""
+    left, right, low, high = extent
+    if slope:
+        ends = np.sort([(left - depth) / slope, (right - depth) / slope], axis=0)
+        low, high = np.maximum(ends[0], low), np.minimum(ends[1], high)
+    y = rng.uniform(low, high, len(depth))
+    return np.column_stack([np.clip(depth + slope * y, left, right), y])
 
 
 def hand_round(kinds, group, energy, graph, rng):

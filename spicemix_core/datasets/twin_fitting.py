@@ -19,6 +19,7 @@ from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
 from spicemix_core.datasets.starmap import load_starmap
 from spicemix_core.datasets.twin import Twin, draw_places, hand_round
 from spicemix_core.graphs import delaunay_graph, graph_by_sample
+from spicemix_core.layer_borders import layer_borders
 from spicemix_core.model import SpiceMix
 from spicemix_core.simplex import nonnegative_least_squares
 from spicemix_core.typed_cells import states_in_order
@@ -38,7 +39,9 @@ def measured_twin(name: str) -> Twin:
         If the measured data are not there.
     """
     if name == "starmap":
-        return fit_twin(load_starmap(), "cluster", ["cluster", "cell_type"], n_bins=24, max_length=600.0)
+        adata = load_starmap()
+        borders = layer_borders(adata.obsm["spatial"], adata.obs["cell_type"], 7, slopes=np.linspace(-0.8, 0.8, 33))
+        return fit_twin(adata, "cluster", ["cluster", "cell_type"], n_bins=24, slope=borders.slope, max_length=600.0)
     adata, panel = load_seqfish_plus(), load_seqfish_plus(genes="all")
     rare = [gene for gene in dict.fromkeys([*all_markers(), *NAMED_GENES])
             if gene in panel.var_names and gene not in adata.var_names]
@@ -46,7 +49,8 @@ def measured_twin(name: str) -> Twin:
                     panel=panel[:, rare])
 
 
-def fit_twin(adata, label_key, label_keys, *, n_bins, max_length, panel=None, n_metagenes=20, random_state=0) -> Twin:
+def fit_twin(adata, label_key, label_keys, *, n_bins, max_length, slope=0.0, panel=None, n_metagenes=20,
+             random_state=0) -> Twin:
     """Parameters of the twin of a data set.
 
     Parameters
@@ -59,9 +63,11 @@ def fit_twin(adata, label_key, label_keys, *, n_bins, max_length, panel=None, n_
     label_keys : sequence of str
         Columns of ``obs`` that depend on that label only, itself included.
     n_bins : int
-        Bins of depth (x) in each sample.
+        Bins of depth in each sample.
     max_length : float
         Longest side of the graph.
+    slope : float
+        Depth is ``x - slope y``.
     panel : AnnData, optional
         The same cells with other genes; their rows of the metagenes are non-negative least squares on the states.
     n_metagenes, random_state
@@ -86,12 +92,12 @@ def fit_twin(adata, label_key, label_keys, *, n_bins, max_length, panel=None, n_
         metagenes, genes = np.vstack([metagenes, others]), genes.append(panel.var_names)
         counts = sparse.hstack([counts, panel.layers["counts"]])
     kind = kinds.ngroup().to_numpy()
-    samples, extents, cells = _places(adata.obsm["spatial"], sample, kind, n_bins)
+    places = _places(adata.obsm["spatial"], sample, kind, n_bins, slope)
     expected = states @ model.metagenes_.T
     twin = Twin(
         genes=genes.to_numpy(dtype=str), n_modelled=adata.n_vars, metagenes=metagenes, affinity=model.affinity_,
         dispersion=_fit_dispersion(expected, totals, np.square(adata.X - expected).mean()),
-        share_measured=float(counts.sum() / totals.sum()), samples=samples, extents=extents, cells=cells,
+        share_measured=float(counts.sum() / totals.sum()), **places,
         type_of_kind=of_kind["type"].to_numpy(), label_names=np.array(label_keys),
         labels=of_kind[list(label_keys)].to_numpy(dtype=str), types=_names(types, earlier["cell_type"]),
         **_distributions(z, np.log(totals), types),
@@ -145,17 +151,17 @@ def _distributions(z, log_totals, types):
             "log_totals": np.array([[log_totals[own].mean(), log_totals[own].std(ddof=1)] for own in members])}
 
 
-def _places(coordinates, sample, kinds, n_bins):
-    """Names and extents of the samples, and their cells by bin of x and kind."""
-    samples = np.unique(sample)
-    extents = np.array([[*np.percentile(coordinates[sample == name, axis], [0, 100])]
-                        for name in samples for axis in (0, 1)]).reshape(-1, 4).round()
-    number = np.searchsorted(samples, sample)
-    left, right = extents[number, 0], extents[number, 1]
-    bins = np.clip((coordinates[:, 0] - left) / (right - left) * n_bins, 0, n_bins - 1).astype(int)
+def _places(coordinates, sample, kinds, n_bins, slope):
+    """Names, extents and depths of the samples, and their cells by bin of depth and kind."""
+    samples, number = np.unique(sample, return_inverse=True)
+    depth = coordinates @ (1.0, -slope)
+    x, y, depths = (np.array([(values[number == s].min(), values[number == s].max()) for s in range(len(samples))])
+                    .round() for values in (*coordinates.T, depth))
+    nearest, farthest = depths[number].T
+    bins = np.clip((depth - nearest) / (farthest - nearest) * n_bins, 0, n_bins - 1).astype(int)
     cells = np.zeros((len(samples), n_bins, kinds.max() + 1), dtype=int)
     np.add.at(cells, (number, bins, kinds), 1)
-    return samples, extents, cells
+    return {"samples": samples, "extents": np.hstack([x, y]), "slope": slope, "depths": depths, "cells": cells}
 
 
 def _fit_dispersion(expected, totals, noise_variance):
