@@ -17,8 +17,8 @@ _RELEASE = 1e-11  # multipliers above minus this, relative to the scale of the g
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve_free(Q, free, n_free, system, n_sides):
-    """Solve ``Q x = c`` on the coordinates ``free[:n_free]``, without bounds.
+def _solve_free(Q, free, n_free, system, n_sides, shift=0.0):
+    """Solve ``(Q + shift) x = c`` on the coordinates ``free[:n_free]``, without bounds; all entries are shifted.
 
     The ``n_sides`` right sides c stand in the columns of ``system`` from ``n_free`` on; the solutions take their place.
     Elimination without pivoting (Q is positive semi-definite) along rows, which a processor does several entries at a
@@ -27,7 +27,7 @@ def _solve_free(Q, free, n_free, system, n_sides):
     top = 0.0
     for i in range(n_free):
         for j in range(i, n_free):
-            system[i, j] = Q[free[i], free[j]]
+            system[i, j] = Q[free[i], free[j]] + shift
         top = max(top, system[i, i])
     last = n_free + n_sides
     for i in range(n_free):
@@ -91,9 +91,11 @@ def _entering(z, free, n_free, gradient, scale, on_simplex):
 def _active_set(Q, c, z, on_simplex, free, system, target, gradient):
     """Minimise ``z'Qz/2 - c'z`` over z >= 0, and sum(z) = 1 if ``on_simplex``, starting from the feasible ``z``.
 
-    Works in place; the last four arguments are work space.
+    Works in place; the last four arguments are work space. On the simplex, ``z'(Q + r 11')z = z'Qz + r``: adding r to
+    all entries changes no solution, but makes a matrix regular that is singular only across the simplex.
     """
     K = c.size
+    shift = np.trace(Q) / K if on_simplex else 0.0
     n_free = 0
     for k in range(K):
         if z[k] > 0.0:
@@ -104,12 +106,15 @@ def _active_set(Q, c, z, on_simplex, free, system, target, gradient):
             for i in range(n_free):
                 system[i, n_free] = c[free[i]]
                 system[i, n_free + 1] = 1.0
-            _solve_free(Q, free, n_free, system, 2 if on_simplex else 1)
+            _solve_free(Q, free, n_free, system, 2 if on_simplex else 1, shift)
             multiplier, feasible = 0.0, True
             if on_simplex:
                 multiplier = (system[:n_free, n_free].sum() - 1.0) / system[:n_free, n_free + 1].sum()
             for i in range(n_free):
                 target[i] = system[i, n_free] - (multiplier * system[i, n_free + 1] if on_simplex else 0.0)
+            if on_simplex:  # rounding, large where Q is nearly singular, must not move the sum
+                target[:n_free] += (1.0 - target[:n_free].sum()) / n_free
+            for i in range(n_free):
                 feasible = feasible and target[i] >= 0.0
             if not feasible:
                 n_free = _step_to_bound(z, free, n_free, target)
