@@ -130,14 +130,14 @@ def test_types_that_attract_each_other_become_neighbours(small):
 def test_swaps_draw_types_with_their_exact_probabilities():
     """Four cells in a ring, two of each kind: opposite pairs and neighbouring pairs are told apart by energy alone."""
     ring = sparse.csr_matrix(np.roll(np.eye(4), 1, axis=1) + np.roll(np.eye(4), -1, axis=1))
-    energy, rng = np.array([[0.0, 0.5], [0.5, 0.0]]), np.random.default_rng(0)
+    energy, rng = np.array([[-0.6, 0.3], [0.3, 0.5]]), np.random.default_rng(0)
     draws = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(twin, "SWEEPS", 12)
         for _ in range(4000):
             draws.append(twin.hand_round(np.array([0, 0, 1, 1]), np.zeros(4, int), energy, ring, rng))
     alternate = np.mean([draw[0] == draw[2] for draw in draws])
-    weights = 2 * np.exp(-4 * 0.5), 4 * np.exp(-2 * 0.5)  # of the two and of the four arrangements
+    weights = 2 * np.exp(-4 * 0.3), 4 * np.exp(0.6 - 0.5 - 2 * 0.3)  # of the two and of the four arrangements
     assert alternate == pytest.approx(weights[0] / sum(weights), abs=0.025)
 
 
