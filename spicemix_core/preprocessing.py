@@ -97,7 +97,7 @@ def seqfish_plus_recipe(raw: anndata.AnnData, *, genes: str = "modelled", fields
     adata.var["share_of_cells"] = np.asarray((adata.X > 0).sum(axis=0)).ravel() / adata.n_obs
     if genes == "modelled":
         adata = adata[:, adata.var["share_of_cells"] > min_share].copy()
-    return _normalise(adata, totals, target_sum, max_length, dense=genes == "modelled")
+    return normalize_and_connect(adata, totals, target_sum, max_length, dense=genes == "modelled")
 
 
 def starmap_recipe(raw: anndata.AnnData, *, min_total: float = 200, max_total: float = 3000,
@@ -120,7 +120,7 @@ def starmap_recipe(raw: anndata.AnnData, *, min_total: float = 200, max_total: f
     """
     totals = np.asarray(raw.X.sum(axis=1)).ravel()
     kept = (totals > min_total) & (totals <= max_total)
-    return _normalise(_keep_cells(raw, kept), totals[kept], target_sum, max_length, dense=True)
+    return normalize_and_connect(_keep_cells(raw, kept), totals[kept], target_sum, max_length, dense=True)
 
 
 def _keep_cells(raw, kept) -> anndata.AnnData:
@@ -129,7 +129,11 @@ def _keep_cells(raw, kept) -> anndata.AnnData:
     return raw[kept].copy()
 
 
-def _normalise(adata, totals, target_sum: float, max_length: float, dense: bool) -> anndata.AnnData:
+def normalize_and_connect(adata, totals, target_sum: float, max_length: float, dense: bool) -> anndata.AnnData:
+    """The end of each recipe, in place: counts to a layer, log-normalised ``X``, Delaunay graph per sample.
+
+    ``totals`` (N,) are the cells' counts over all genes, also those that ``adata`` lacks.
+    """
     adata.layers["counts"] = adata.X.copy()
     expression = log_normalize(adata.X, target_sum, totals)
     adata.X = expression.toarray() if dense and sparse.issparse(expression) else expression

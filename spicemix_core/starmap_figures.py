@@ -17,7 +17,7 @@ BLACK, FAINT = "#000000", "#e4e4e4"
 
 @dataclass(frozen=True)
 class Roles:
-    """The types that the paper's comparisons are about; the simulated stand-in has others in their places.
+    """The types that the paper's comparisons are about.
 
     Attributes
     ----------
@@ -41,8 +41,6 @@ class Roles:
 
 
 PAPER_ROLES = Roles(("eL2/3", "eL4"), "eL5", "Astro", ("Astro-1", "Astro-2"), LAYER_OF_TYPE)
-STAND_IN_ROLES = Roles(("eL4", "eL3"), "eL1", "Glial-2", ("Glial-1", "Glial-2"),
-                       {"eL1": "L1", "eL2": "L2", "eL3": "L3", "eL4": "L4"})
 
 
 def comparisons(types, reference, layers, roles) -> dict:

@@ -374,14 +374,18 @@ def test_an_unreachable_address_fails_soon(empty, monkeypatch):
 # --- stand-ins -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("load", "shape", "n_samples", "columns"), [
-    (datasets.load_or_simulate_seqfish_plus, (525, 200), 5, {"cell_type", "cluster", "coarse_type", "region"}),
-    (datasets.load_or_simulate_starmap, (930, 200), 1, {"cell_type", "cluster", "layer"})])
-def test_missing_data_are_replaced_by_a_simulation_that_says_so(empty, load, shape, n_samples, columns):
+@pytest.mark.parametrize(("load", "original"), [
+    (datasets.load_or_simulate_seqfish_plus, "load_seqfish_plus"), (datasets.load_or_simulate_starmap, "load_starmap")])
+def test_missing_data_are_replaced_by_a_twin_that_says_so(empty, load, original):
     adata = load()
-    assert adata.shape == shape and adata.obs["sample"].nunique() == n_samples and columns <= set(adata.obs)
+    shape, n_samples, columns = {
+        "load_seqfish_plus": ((523, 2470), 5, {"cell_type", "cluster", "coarse_type", "region"}),
+        "load_starmap": ((930, 1020), 1, {"cell_type", "cluster", "layer"})}[original]
+    assert adata.shape == shape and adata.obs["sample"].nunique() == n_samples
+    assert columns | {"true_type", "total_counts"} <= set(adata.obs)
     assert adata.uns["source"]["measured"] is False and "SPICEMIX_DATA" in adata.uns["source"]["reason"]
     np.testing.assert_array_equal(adata.X, load().X)
+    assert (adata.X != load(random_state=1).X).any()
 
 
 def test_measured_data_are_not_replaced(loaded):

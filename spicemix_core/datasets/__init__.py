@@ -8,7 +8,7 @@ from spicemix_core.datasets.authors import (
     load_synthetic_truth,
     read_spicemix_result,
 )
-from spicemix_core.datasets.fallback import load_or_simulate_seqfish_plus, load_or_simulate_starmap
+from spicemix_core.datasets.fallback import load_or_simulate_seqfish_plus, load_or_simulate_starmap, unmeasured_warning
 from spicemix_core.datasets.gene_sets import load_gene_set
 from spicemix_core.datasets.registry import DataNotFoundError, available
 from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
@@ -28,4 +28,5 @@ __all__ = [
     "load_synthetic_cortex_nmf",
     "load_synthetic_truth",
     "read_spicemix_result",
+    "unmeasured_warning",
 ]

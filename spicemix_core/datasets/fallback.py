@@ -1,45 +1,70 @@
-"""Simulated stand-ins with the schema of the measured data, for readers who do not have the files.
+"""Synthetic twins in place of the measured data, for readers who do not have the files.
 
 ``adata.uns["source"]["measured"]`` says which of the two was returned; chapters print a banner where it is False.
 """
 
 import anndata
-import pandas as pd
 
-from spicemix_core.datasets.registry import DataNotFoundError
+from spicemix_core.datasets.registry import DataNotFoundError, entry, registry_path
 from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
-from spicemix_core.datasets.starmap import load_starmap
-from spicemix_core.simulation import simulate_cortex
+from spicemix_core.datasets.starmap import layers_by_depth, load_starmap
+from spicemix_core.datasets.twin import load_twin, sample_twin
 
-COARSE_TYPES = {"eL1": "Excitatory neuron", "eL2": "Excitatory neuron", "eL3": "Excitatory neuron",
-                "eL4": "Excitatory neuron", "Inh-1": "Interneuron", "Inh-2": "Interneuron",
-                "Glial-1": "Glia", "Glial-2": "Glia"}
+TWINS = {"seqfish_plus": "twin_seqfish_plus.npz", "starmap": "twin_starmap.npz"}
 
 
-def load_or_simulate_seqfish_plus(*, download: bool = True, random_state=0) -> anndata.AnnData:
-    """:func:`load_seqfish_plus`, or a simulated cortex of 5 x 105 cells x 200 genes with the same label columns.
+def load_or_simulate_seqfish_plus(*, genes: str = "modelled", download: bool = True, random_state=0) -> anndata.AnnData:
+    """:func:`load_seqfish_plus`, or its twin of the same shape.
 
-    A file that is there but wrong still raises: only missing data are replaced.
+    Parameters
+    ----------
+    genes : {"modelled", "all"}
+        Of the twin, ``"all"`` are the modelled genes and the markers that the book looks up.
+    download : bool
+    random_state : int
+        Seed of the twin.
+
+    Returns
+    -------
+    AnnData
+        The twin has the columns of ``obs`` of the original, and its truth (:func:`spicemix_core.datasets.twin.
+        sample_twin`); a file of the original that is there but wrong still raises.
     """
     try:
-        return load_seqfish_plus(download=download)
+        return load_seqfish_plus(genes=genes, download=download)
     except DataNotFoundError as missing:
-        return _stand_in("seqfish_plus", missing, n_samples=5, n_cells=105, random_state=random_state)
+        return _twin("seqfish_plus", missing, genes, random_state)
 
 
 def load_or_simulate_starmap(*, download: bool = True, random_state=0) -> anndata.AnnData:
-    """:func:`load_starmap`, or a simulated cortex of 930 cells x 200 genes with the same label columns."""
+    """:func:`load_starmap`, or its twin of the same shape; as :func:`load_or_simulate_seqfish_plus`."""
     try:
         return load_starmap(download=download)
     except DataNotFoundError as missing:
-        return _stand_in("starmap", missing, n_samples=1, n_cells=930, random_state=random_state)
+        adata = _twin("starmap", missing, "modelled", random_state)
+        adata.obs["layer"] = layers_by_depth(adata.obsm["spatial"][:, 0])
+        return adata
 
 
-def _stand_in(name: str, missing: DataNotFoundError, **size) -> anndata.AnnData:
-    adata = simulate_cortex(n_genes=200, **size)
-    types = adata.obs["cell_type"].cat
-    adata.obs["cluster"] = pd.Categorical((types.codes + 1).astype(str))
-    adata.obs["coarse_type"] = adata.obs["cell_type"].map(COARSE_TYPES).astype("category")
-    adata.obs["region"] = pd.Categorical(["simulated"] * adata.n_obs)
-    adata.uns["source"] |= {"stands_for": name, "reason": str(missing)}
+def unmeasured_warning(adata) -> str:
+    """What a page must say first of a twin, as MyST; empty for measured data."""
+    told = adata.uns["source"]
+    if told["measured"]:
+        return ""
+    return (":::{warning}\n**These are not measurements.** The data files were not found, so this page was made from a "
+            "*synthetic twin*: cells drawn from a model that was once fitted to the real data, as many, with the same "
+            "genes, of similar types in similar places. What comes out again is what that one fit had found. It "
+            "says nothing new about the brain, the text, which is about the measurements, may not fit, and no claim of "
+            "the paper is evaluated. In return the truth is known, and a table below says how much of it is "
+            "found.\n:::")
+
+
+def _twin(name: str, missing: DataNotFoundError, genes: str, random_state) -> anndata.AnnData:
+    adata = sample_twin(load_twin(registry_path().with_name(TWINS[name])), genes=genes, random_state=random_state)
+    original = entry(name)
+    adata.uns["source"] = {
+        "name": f"{name}_twin", "measured": False,
+        "title": f"Synthetic twin ({adata.n_obs} cells x {adata.n_vars:,} genes) of {original['title']}",
+        "citation": original["citation"], "stands_for": name, "reason": str(missing),
+        "licence": f"Fitted parameters without a measurement; of the data behind them: {original['licence']}"}
     return adata

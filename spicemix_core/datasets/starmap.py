@@ -75,6 +75,14 @@ def read_original(folder: Path) -> anndata.AnnData:
     return _assemble(sparse.csr_matrix(counts), genes, rows_columns[:, ::-1].round(4), labels["ClusterID"], names_)
 
 
+def layers_by_depth(x) -> pd.Categorical:
+    """Cortical layer at each x (px), missing outside ``LAYER_BANDS``."""
+    layer = np.full(len(x), None, dtype=object)
+    for band, (low, high) in LAYER_BANDS.items():
+        layer[(x >= low) & (x < high)] = band
+    return pd.Categorical(layer, list(LAYER_BANDS))
+
+
 def _assemble(counts, genes, xy, cluster, name) -> anndata.AnnData:
     sizes = {"class labels": len(cluster), "centroids": len(xy)}
     for what, size in sizes.items():
@@ -87,9 +95,6 @@ def _assemble(counts, genes, xy, cluster, name) -> anndata.AnnData:
     obs["cell_type"] = pd.Categorical(np.where(labelled, name.to_numpy(), None))
     obs["cluster"] = pd.Categorical(np.where(labelled, cluster.astype(str).to_numpy(), None),
                                     [str(c) for c in sorted(set(cluster[labelled]))])
-    layer = np.full(len(obs), None, dtype=object)
-    for band, (low, high) in LAYER_BANDS.items():
-        layer[labelled & (xy[:, 0] >= low) & (xy[:, 0] < high)] = band
-    obs["layer"] = pd.Categorical(layer, list(LAYER_BANDS))
+    obs["layer"] = layers_by_depth(np.where(labelled, xy[:, 0], np.nan))
     return anndata.AnnData(sparse.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=genes),
                            obsm={"spatial": np.array(xy, dtype=float)})

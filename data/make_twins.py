@@ -1,0 +1,13 @@
+"""Make the synthetic twins in this folder anew from the measured data (``SPICEMIX_DATA``): python data/make_twins.py"""
+
+from pathlib import Path
+
+from spicemix_core.datasets.fallback import TWINS
+from spicemix_core.datasets.twin import save_twin
+from spicemix_core.datasets.twin_fitting import measured_twin
+
+if __name__ == "__main__":
+    for name, file in TWINS.items():
+        path = Path(__file__).with_name(file)
+        save_twin(measured_twin(name), path)
+        print(f"{path}: {path.stat().st_size:,} bytes")
