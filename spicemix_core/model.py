@@ -63,7 +63,7 @@ class SpiceMix(BaseEstimator):
         Stop when in one iteration no block changes more: mean total variation of a cell's proportions and of a
         metagene, largest change of S relative to its largest entry (or 1), relative change of the noise.
     random_state : int, numpy Generator or None
-        Seeds k-means, the only random step.
+        Seeds the initial metagenes, the only random step.
     device : str or None
         ``"cuda"`` or ``"cpu"`` runs all iterations in PyTorch on that device, with the same mathematics and up to
         rounding the same result (initialisation stays on the processor); ``None`` runs the compiled code, which is the

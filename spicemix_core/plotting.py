@@ -3,7 +3,10 @@
 Drawing functions take the axes to draw on and return the artist that a colour bar needs, or nothing.
 """
 
+import base64
 import colorsys
+import io
+import re
 import warnings
 
 import matplotlib as mpl
@@ -11,14 +14,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from spicemix_core.clustering import normalize_states
 
 # Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
 _BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a400", "#7f7f7f")
-PIXELS_PER_INCH = 160
-MANY_POINTS, MANY_CELLS = 4000, 400
+PIXELS_PER_INCH = {"png": 160, "svg": 110}  # of pictures inside an SVG; its text and lines are vectors
+MANY_POINTS, MANY_CELLS = 800, 400
+PICTURE_COLORS = 64  # of pictures inside an SVG, with their transparency
 _LEVELS = (0.0, 0.30, -0.22)  # as they are, lighter, darker
 
 
@@ -28,7 +33,7 @@ def use_style():
     mpl.rcParams.update({
         "figure.constrained_layout.use": True,
         "figure.dpi": 100,
-        "savefig.dpi": PIXELS_PER_INCH,
+        "savefig.dpi": PIXELS_PER_INCH["png"],
         "svg.hashsalt": "spicemix",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -37,11 +42,6 @@ def use_style():
         "axes.prop_cycle": mpl.cycler(color=_BASE_COLORS),
         "image.cmap": "viridis",
     })
-    if mpl.get_backend().lower().endswith("inline"):
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-
-        # Pages show the SVG; the PNG is for readers to download. Pictures inside the SVG have the same resolution.
-        set_matplotlib_formats("svg", "png", bbox_inches="tight", dpi=PIXELS_PER_INCH)
 
 
 def _shift_lightness(color, amount):
@@ -216,7 +216,29 @@ def rasterize_marks(figure):
 
 
 def show(figure):
-    """Show a figure in a notebook and close it; many points or cells become a picture inside the SVG."""
+    """Show a figure in a notebook, as SVG and, to download, as PNG, and close it.
+
+    Many points or cells become a picture inside the SVG, of few colours.
+    """
+    from IPython.display import display
+
     rasterize_marks(figure)
-    plt.show(figure)
+    svg = shrink_pictures(_printed(figure, "svg", metadata={"Date": None}).decode())
+    display({"image/svg+xml": svg, "image/png": _printed(figure, "png"), "text/plain": repr(figure)}, raw=True)
     plt.close(figure)
+
+
+def _printed(figure, kind, **options):
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, bbox_inches="tight", dpi=PIXELS_PER_INCH[kind], **options)
+    return file.getvalue()
+
+
+def shrink_pictures(svg):
+    """An SVG whose embedded pictures have at most `PICTURE_COLORS` colours, about a third of their size before."""
+    def shrunk(match):
+        picture, file = Image.open(io.BytesIO(base64.b64decode(match[1]))).convert("RGBA"), io.BytesIO()
+        picture.quantize(PICTURE_COLORS, method=Image.Quantize.FASTOCTREE).save(file, "png", optimize=True)
+        return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", shrunk, svg)

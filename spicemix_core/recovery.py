@@ -9,9 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from spicemix_core.affinity import update_affinity
-from spicemix_core.agreement import adjusted_rand_index, match_labels, match_metagenes
-from spicemix_core.clustering import cluster_states, normalize_states
-from spicemix_core.consensus import NORMALIZATION
+from spicemix_core.agreement import match_labels, match_metagenes
+from spicemix_core.clustering import normalize_states
 from spicemix_core.simulation import CELL_TYPES, FIRST_NOISE, METAGENES
 
 SIGNAL = METAGENES[:FIRST_NOISE]
@@ -19,7 +18,6 @@ LAYER_METAGENES = tuple(name for name in SIGNAL if name.startswith("layer"))
 SCATTERED_METAGENES = ("inhibitory", "inh-1", "inh-2", "glia-everywhere")
 EXCITATORY_TYPES = tuple(name for name in CELL_TYPES if name.startswith("eL"))
 SCATTERED_TYPES = ("Inh-1", "Inh-2", "Glial-2")
-FOUND = 0.8  # correlation over cells from which a true metagene counts as found
 
 
 def match_states(true_states, states):
@@ -106,46 +104,6 @@ def score_model(adata, states, metagenes, affinity=None, true_affinity=None):
         pairs = np.triu_indices(len(paired))
         found, true = affinity[np.ix_(learned, learned)][pairs], true_affinity[np.ix_(paired, paired)][pairs]
         scores["affinity_correlation"] = np.corrcoef(found, true)[0, 1] if np.ptp(found) > 0 else 0.0
-    return {name: float(value) for name, value in scores.items()}
-
-
-def score_twin(adata, labels, states, metagenes, affinity, penalty) -> dict:
-    """Recovery of the truth of a synthetic twin: types, metagenes, states and affinity.
-
-    Parameters
-    ----------
-    adata : AnnData
-        From `spicemix_core.datasets.twin.sample_twin`.
-    labels : (N,) array_like
-        Clusters found.
-    states, metagenes, affinity : (N, K), (G, K), (K, K) arrays
-        Learned; each true metagene is matched to the learned one with the same cells, as by `match_states`.
-    penalty : float
-        lambda_Sigma, at which S of the true states is taken for the true affinity (`affinity_of_states`).
-
-    Returns
-    -------
-    dict of str to float
-        ``types``, ``clusters`` (numbers), ``ari`` of clusters and true types, ``ari_true_states`` of clusters of the
-        true states, which is as much as the states can tell of the types; ``metagenes_found``, matched with a
-        correlation over cells of at least 0.8; of these the mean correlations over cells (``states``) and over genes
-        (``metagenes``) and, if S is not zero, that over the entries of S (``affinity``).
-    """
-    types, true_states = adata.obs["true_type"].astype(str), adata.obsm["true_latent_states"]
-    match = match_metagenes(normalize_states(true_states, "proportions"), normalize_states(states, "proportions"))
-    true = np.flatnonzero(match.correlations >= FOUND)
-    learned = match.permutation[true]
-    pairs = np.triu_indices(len(true))
-    true_affinity = affinity_of_states(true_states, adata.obsp["spatial_connectivities"], penalty)[np.ix_(true, true)]
-    over_genes = [np.corrcoef(adata.varm["true_metagenes"][:, a], metagenes[:, b])[0, 1]
-                  for a, b in zip(true, learned, strict=True)]
-    best = cluster_states(true_states, normalization=NORMALIZATION).labels
-    scores = {"types": types.nunique(), "clusters": len(np.unique(labels)), "ari": adjusted_rand_index(labels, types),
-              "ari_true_states": adjusted_rand_index(best, types), "metagenes_found": len(true),
-              "states": match.correlations[true].mean(), "metagenes": np.mean(over_genes)}
-    if np.any(affinity):
-        found = affinity[np.ix_(learned, learned)][pairs]
-        scores["affinity"] = np.corrcoef(found, true_affinity[pairs])[0, 1]
     return {name: float(value) for name, value in scores.items()}
 
 

@@ -1,8 +1,9 @@
 r"""The steps that visit every cell on a device of PyTorch, a GPU or the processor: the same mathematics in batches.
 
-All waiting cells of one colour are updated at once. Data in single precision stay so on the device; states, small
-linear systems and all sums are in double precision. What is small, the metagenes and the Hessian of the affinity, stays
-on the processor. PyTorch is imported by this module alone, and this module only when a device is asked for.
+All waiting cells of one colour are updated at once. Data in single precision stay so on the device, and their products
+are made in single precision (dense data: added up in double over batches of cells); all else is in double precision.
+What is small, the metagenes and the Hessian of the affinity, stays on the processor. PyTorch is imported by the modules
+of this name alone, and they only when a device is asked for.
 """
 
 import warnings

@@ -1,10 +1,15 @@
 """Drawing functions whose result can be computed: outlines of cells, and what becomes a picture."""
 
+import base64
+import io
+import re
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from spicemix_core import plotting as pl
 
@@ -89,3 +94,33 @@ def test_outlines_do_not_depend_on_the_unit_of_the_coordinates():
         drawn.append(np.concatenate([path.vertices for path in cells.get_paths()]) / unit)
         plt.close(figure)
     np.testing.assert_allclose(*drawn)
+
+
+def embedded(svg):
+    return [Image.open(io.BytesIO(base64.b64decode(text))).convert("RGBA")
+            for text in re.findall(r"data:image/png;base64,([^\"]+)", svg)]
+
+
+def test_pictures_inside_an_svg_shrink_and_look_the_same(axes):
+    figure, ax = axes
+    rng = np.random.default_rng(0)
+    pl.draw_values(ax, rng.random((900, 2)), rng.random(900)).set_rasterized(True)
+    svg = pl._printed(figure, "svg").decode()
+    shrunk = pl.shrink_pictures(svg)
+    (before,), (after,) = embedded(svg), embedded(shrunk)
+    assert len(shrunk) < 0.5 * len(svg) and before.size == after.size
+    difference = np.abs(np.asarray(before, float) - np.asarray(after, float))
+    assert difference.mean() < 4 and len(np.unique(np.asarray(after).reshape(-1, 4), axis=0)) <= pl.PICTURE_COLORS
+    assert re.sub("base64,[^\"]+", "", svg) == re.sub("base64,[^\"]+", "", shrunk)
+
+
+def test_a_figure_is_shown_as_the_same_svg_and_png_each_time_and_closed(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    for _ in range(2):
+        pl.use_style()
+        figure, ax = plt.subplots()
+        ax.plot([0, 1], [1, 0])
+        pl.show(figure)
+    assert shown[0]["image/svg+xml"] == shown[1]["image/svg+xml"] and shown[0]["image/svg+xml"].startswith("<?xml")
+    assert shown[0]["image/png"] == shown[1]["image/png"] and not plt.get_fignums()
