@@ -73,6 +73,7 @@ benchmark: $(STAMP)  ## time the core; tables go to benchmarks/results
 	$(BIN)/python benchmarks/run.py --output benchmarks/results/fits.md
 	$(BIN)/python benchmarks/scaling.py --output benchmarks/results/scaling.md
 	$(BIN)/python benchmarks/solvers.py --output benchmarks/results/solvers.md
+	$(BIN)/python benchmarks/compare.py --output benchmarks/results/compare.md
 
 lock:  ## write requirements.lock anew (needs uv; keeps the present pins that still fit)
 	echo 'torch==$(TORCH)+cpu' | uv pip compile pyproject.toml requirements.in --all-extras --universal -p 3.11 \

@@ -262,6 +262,16 @@ def test_digest_follows_imports_and_knows_a_data_set_by_name(runner):
     assert digest(runner) == before
 
 
+@pytest.mark.parametrize(("code", "follows"), [("tables = 'benchmarks/results'", True), ("tables = 'data'", False)])
+def test_digest_follows_the_benchmarks_that_a_chapter_shows_and_no_others(runner, code, follows):
+    root, _ = runner
+    (root / "book/chapters/first.md").write_text(CHAPTER.format(title="First", code=code))
+    (root / "benchmarks/results").mkdir(parents=True)
+    before = digest(runner)
+    (root / "benchmarks/results/fits.md").write_text("| seconds |\n")
+    assert (digest(runner) != before) == follows
+
+
 def test_digest_of_a_chapter_has_its_own_claims_only(runner):
     root, _ = runner
     (root / "book/claims.yml").write_text("- {id: a, chapter: first}\n")

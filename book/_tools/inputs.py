@@ -22,6 +22,7 @@ def _load(path: str):
     return module
 
 
+BENCHMARKS = "benchmarks/results"  # the tables that a chapter may show
 sources, registry = _load("sources.py"), _load("datasets/registry.py")
 
 
@@ -30,8 +31,8 @@ def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) 
 
     That is its text, its parameters, the modules of the package that it imports, directly or not, its own entries in
     ``book/claims.yml``, the data sets that it or these modules name (with the registry and what else is in ``data/``),
-    how chapters are executed, the lock of the environment and the version of Python. Other files of this kind,
-    ``book/*.yml``, count for every chapter.
+    the tables of ``benchmarks/results`` if its own code names that folder, how chapters are executed, the lock of the
+    environment and the version of Python. Other files of this kind, ``book/*.yml``, count for every chapter.
     """
     code, ledger = code_of(notebook), BOOK / "claims.yml"
     claims = yaml.safe_load(ledger.read_text(encoding="utf-8")) if ledger.exists() else []
@@ -40,6 +41,8 @@ def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) 
     if used := used_data_sets(code):
         files |= {path for path in (ROOT / "data").rglob("*") if path.is_file() and path.suffix != ".md"}
         files |= {path for data_set in used for path in data_files(data_set)}
+    if BENCHMARKS in _words(code):
+        files |= set((ROOT / BENCHMARKS).glob("*.md"))
     told = {"parameters": parameters, "python": sys.version_info[:2],
             "claims": [claim for claim in claims if claim.get("chapter") == name],
             "files": [[_name(path), file_digest(path)] for path in sorted(files)]}
