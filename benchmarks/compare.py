@@ -28,6 +28,7 @@ import numpy as np
 import sklearn
 from run import load
 from sklearn.decomposition import NMF, non_negative_factorization
+from tables import write_table
 
 DATA_SETS = ("seqfish_plus", "starmap")
 OURS, THEIRS = "SpiceMix(spatial=False)", "scikit-learn NMF"
@@ -149,13 +150,7 @@ def main():
     if options.child:
         print(json.dumps(measure(options.names[0], options.n_metagenes, options.pairs)))
         return
-    lines = []
-    for line in table(options):
-        print(line, flush=True)
-        lines.append(line)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text("\n".join(lines) + "\n")
+    write_table(table(options), options.output)
 
 
 if __name__ == "__main__":

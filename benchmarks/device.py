@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scaling import start_of_fit
+from tables import write_table
 from workload import simulate_tissue
 
 from spicemix_core import SpiceMix, torch_backend
@@ -79,13 +80,7 @@ def main():
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch_backend.check_device(options.device)
-    lines = []
-    for line in table(options):
-        print(line, flush=True)
-        lines.append(line)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text("\n".join(lines) + "\n")
+    write_table(table(options), options.output)
 
 
 if __name__ == "__main__":

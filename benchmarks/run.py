@@ -23,6 +23,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from tables import write_table
 from workload import simulate_tissue
 
 LOADERS = {"seqfish_plus": "load_seqfish_plus", "starmap": "load_starmap"}
@@ -125,13 +126,7 @@ def main():
     unknown = {n for n in options.names if n not in DEFAULT and n.split(":")[0] not in ("tissue", "sparse")}
     if unknown:
         parser.error(f"unknown data set {', '.join(unknown)}; choose from {', '.join(DEFAULT)}, tissue:NxG, sparse:NxG")
-    lines = []
-    for line in table(options):
-        print(line, flush=True)
-        lines.append(line)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text("\n".join(lines) + "\n")
+    write_table(table(options), options.output)
 
 
 if __name__ == "__main__":

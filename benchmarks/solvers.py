@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from scaling import start_of_fit
+from tables import write_table
 from workload import simulate_tissue
 
 import spicemix_core.latent_states as active_set
@@ -88,13 +89,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    lines = []
-    for line in table(options):
-        print(line, flush=True)
-        lines.append(line)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text("\n".join(lines) + "\n")
+    write_table(table(options), options.output)
 
 
 if __name__ == "__main__":
