@@ -11,7 +11,6 @@ from spicemix_core import SpiceMix
 from spicemix_core.agreement import adjusted_rand_index
 from spicemix_core.clustering import cluster_states
 from spicemix_core.consensus import NORMALIZATION, cluster_side_by_side, combine_runs, fit_consensus
-from spicemix_core.typed_cells import states_in_order
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
 N_TYPES, OPTIONS = 6, {"n_metagenes": 6, "n_runs": 3, "sample_key": "sample", "random_state": 0, "max_iter": 30}
@@ -194,9 +193,11 @@ def test_one_run_side_by_side_is_its_own_clustering():
     np.testing.assert_array_equal(joined.labels, cluster_states(states[0]).labels)
 
 
-def test_every_run_has_its_own_clustering_of_the_cells_in_their_order(fitted):
-    adata, result = fitted
-    states = [states_in_order(run, adata.obs["sample"]) for run in result.runs]
+def test_every_run_has_its_own_clustering(fitted):
+    runs = fitted[1].runs
+    states, _ = planted(np.random.default_rng(5), n_runs=len(runs), spread=1.2)
+    result = combine_runs(runs, states)
+    assert len({tuple(labels) for labels in result.own_labels}) == len(runs)
     for labels, own, number in zip(result.own_labels, states, result.run_summary["n_clusters"], strict=True):
         np.testing.assert_array_equal(labels, cluster_states(own, normalization=NORMALIZATION).labels)
         assert labels.max() + 1 == number

@@ -34,10 +34,11 @@ def test_metagenes_of_pure_cells_are_found_whatever_their_sizes():
 
 
 def test_cells_of_few_counts_do_not_take_centroids():
+    """Twelve small cells of one of three genes each: their profiles lie farther out than those of whole types."""
     rng = np.random.default_rng(2)
-    expression, metagenes, _ = pure_cells(rng)
-    few = np.zeros((6, expression.shape[1]))
-    few[np.arange(6), rng.permutation(expression.shape[1])[:6]] = 0.02  # one gene each: profiles far from all others
+    expression, metagenes, _ = pure_cells(rng, n_cells=80)
+    few = np.zeros((12, expression.shape[1]))
+    few[np.arange(12), np.arange(12) % 3] = 0.02
     samples = check_samples([np.vstack([expression, few])], None, 4)
     assert errors(initial_metagenes(samples, 4, np.random.default_rng(3)), metagenes).max() < 0.1
 
