@@ -52,11 +52,10 @@ def unmeasured_warning(adata) -> str:
     if told["measured"]:
         return ""
     return (":::{warning}\n**These are not measurements.** The data files were not found, so this page was made from a "
-            "*synthetic twin*: cells drawn from a model that was once fitted to the real data, as many, with the same "
-            "genes, of similar types in similar places. What comes out again is what that one fit had found. It "
-            "says nothing new about the brain, the text, which is about the measurements, may not fit, and no claim of "
-            "the paper is evaluated. In return the truth is known, and a table below says how much of it is "
-            "found.\n:::")
+            "*synthetic twin*: as many cells, with the same genes, drawn from a model that was once fitted to the "
+            "data. The text was written for the measurements and may not fit the twin. Nothing here is evidence about "
+            "the brain, and no claim of the paper is evaluated. But the twin's truth is known; a table below says how "
+            "much of it is found.\n:::")
 
 
 def _twin(name: str, missing: DataNotFoundError, genes: str, random_state) -> anndata.AnnData:
