@@ -1,6 +1,15 @@
 """SpiceMix: spatially informed metagenes from single-cell spatial transcriptomics."""
 
-from spicemix_core.model import SpiceMix
+import importlib
 
 __version__ = "0.1.0"
 __all__ = ["SpiceMix"]
+
+_MODULES = {"SpiceMix": "spicemix_core.model"}
+
+
+def __getattr__(name):
+    """Import what is asked for: numba, pandas and scikit-learn take seconds, and not every module needs them."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -6,13 +6,14 @@ lie. A chapter measures the numbers of its own claims; the verdict is arithmetic
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import yaml
+
+from spicemix_core.atomic import replacing
 
 FIELDS = {"id", "chapter", "place", "claim", "paper", "measure", "reproduced", "partly"}
 OPTIONAL = {"figure"}  # label of the figure of the chapter that shows it
@@ -221,6 +222,5 @@ def _number(value):
 
 def _write(path, records):
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -7,7 +7,6 @@ the numerical libraries: what was computed by other code or with other settings 
 
 import hashlib
 import importlib.metadata
-import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from spicemix_core.atomic import replacing
 from spicemix_core.progress import progress
 from spicemix_core.sources import sources_of
 
@@ -75,9 +75,8 @@ def write_table(table, path):
     """Write a DataFrame without its index as CSV that loses no digit, under its name only when it is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    table.to_csv(partial, index=False, na_rep="nan")
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, na_rep="nan")
 
 
 def _read(path):

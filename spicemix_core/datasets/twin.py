@@ -20,7 +20,6 @@ drawn in four steps:
 The parameters are fitted by :mod:`spicemix_core.datasets.twin_fitting`.
 """
 
-import os
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from numba import njit
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
+from spicemix_core.atomic import replacing
 from spicemix_core.count_model import TARGET_SUM, log_moments, size_and_rates
 from spicemix_core.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.preprocessing import normalize_and_connect
@@ -116,11 +116,8 @@ class Twin:
 
 def save_twin(twin: Twin, path) -> None:
     """Write the parameters to a compressed ``.npz``; the same parameters give the same bytes."""
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **_small(asdict(twin)))
-    os.replace(unfinished, path)
 
 
 def load_twin(path) -> Twin:
