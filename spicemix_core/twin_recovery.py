@@ -57,6 +57,6 @@ def score_twin(adata, labels, model) -> dict:
 
 
 def twin_table(adata, results) -> pd.DataFrame:
-    """`score_twin` of consensus results (`spicemix_core.consensus.Consensus`) by title, one row each."""
-    return pd.DataFrame({title: score_twin(adata, result.labels, result.model) for title, result in results.items()}
-                        ).T.convert_dtypes()
+    """`score_twin` of consensus results (`spicemix_core.consensus.Consensus`) by title, one column each."""
+    return pd.DataFrame({title: score_twin(adata, result.labels, result.model) for title, result in results.items()},
+                        dtype=object).replace({np.nan: ""})
