@@ -57,6 +57,12 @@ def score_twin(adata, labels, model) -> dict:
 
 
 def twin_table(adata, results) -> pd.DataFrame:
-    """`score_twin` of consensus results (`spicemix_core.consensus.Consensus`) by title, one row each."""
-    return pd.DataFrame({title: score_twin(adata, result.labels, result.model) for title, result in results.items()}
-                        ).T.convert_dtypes()
+    """`score_twin` of consensus results (`spicemix_core.consensus.Consensus`) by title, one column each, as text."""
+    scores = {title: score_twin(adata, result.labels, result.model) for title, result in results.items()}
+    return pd.DataFrame({title: {name: _text(value) for name, value in each.items()} for title, each in scores.items()})
+
+
+def _text(value):
+    if isinstance(value, int):
+        return f"{value}"
+    return "" if np.isnan(value) else f"{value:.2f}"

@@ -46,11 +46,8 @@ def load_or_simulate_starmap(*, download: bool = True, random_state=0) -> anndat
         return adata
 
 
-def unmeasured_warning(adata) -> str:
-    """What a page must say first of a twin, as MyST; empty for measured data."""
-    told = adata.uns["source"]
-    if told["measured"]:
-        return ""
+def unmeasured_warning() -> str:
+    """What a page on a twin must say first, as MyST."""
     return (":::{warning}\n**These are not measurements.** The data files were not found, so this page was made from a "
             "*synthetic twin*: as many cells, with the same genes, drawn from a model that was once fitted to the "
             "data. The text was written for the measurements and may not fit the twin. Nothing here is evidence about "
