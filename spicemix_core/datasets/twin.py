@@ -22,7 +22,6 @@ The parameters are fitted by :mod:`spicemix_core.datasets.twin_fitting`.
 
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from pathlib import Path
 
 import anndata
 import numpy as np
