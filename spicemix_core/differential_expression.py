@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control, mannwhitneyu
 
+from spicemix_core.effects import separate_groups
+
 
 def differential_expression(expression, first, second) -> pd.DataFrame:
     """Compare every gene between the cells ``first`` and the cells ``second``.
@@ -33,10 +35,7 @@ def differential_expression(expression, first, second) -> pd.DataFrame:
     ValueError
         If a group has fewer than two cells or a cell is in both.
     """
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
-    if first.sum() < 2 or second.sum() < 2 or (first & second).any():
-        raise ValueError(f"The groups have {first.sum()} and {second.sum()} cells, {(first & second).sum()} in common: "
-                         "compare two separate groups of at least two cells.")
+    first, second = separate_groups(first, second)
     a, b = expression[first].to_numpy(dtype=float), expression[second].to_numpy(dtype=float)
     test = mannwhitneyu(a, b, axis=0, method="asymptotic")
     return pd.DataFrame({
