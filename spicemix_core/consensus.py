@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
 from spicemix_core.agreement import adjusted_rand_index, match_labels, match_metagenes
 from spicemix_core.annotated import read_samples, write_results
@@ -135,7 +134,7 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     seeds = np.random.default_rng(random_state).integers(2**31, size=n_runs).tolist()
     models = [SpiceMix(n_metagenes, random_state=seed, **options) for seed in seeds]
     fits = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_fit_in_one_thread)(model, expressions, graphs) for model in models
+        delayed(model.fit_arrays)(expressions, graphs) for model in models
     )
     runs = list(progress(fits, "consensus runs", total=n_runs))
     order = np.argsort(np.concatenate(rows))
@@ -146,12 +145,6 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     adata.obs["spicemix_cluster"] = pd.Categorical(result.labels)
     adata.obs["spicemix_confidence"] = result.confidence
     return result
-
-
-def _fit_in_one_thread(model, expressions, graphs):
-    """Sums differ in their last digits with the number of threads; one thread makes them the same in any process."""
-    with threadpool_limits(1):
-        return model.fit_arrays(expressions, graphs)
 
 
 def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40)):
