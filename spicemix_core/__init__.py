@@ -3,13 +3,17 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["SpiceMix"]
+__all__ = ["SpiceMix", "pl", "select", "tl"]
 
-_MODULES = {"SpiceMix": "spicemix_core.model"}
+_MODULES = {"SpiceMix": "spicemix_core.model",
+            "pl": "spicemix_core.pl",
+            "select": "spicemix_core.selection",
+            "tl": "spicemix_core.tl"}
 
 
 def __getattr__(name):
     """Import what is asked for: numba, pandas and scikit-learn take seconds, and not every module needs them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    module = importlib.import_module(_MODULES[name])
+    return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
