@@ -25,8 +25,10 @@ class SpiceMixResult:
         Sigma_x^-1; negative entries attract.
     noise : dict of str to float
         sigma_y per sample.
-    objective : array of shape (n_iterations,)
-        Q per iteration, from the first.
+    objective : array of shape (n_stored,)
+        Q at each of ``iterations``.
+    iterations : array of shape (n_stored,), int
+        Iterations of which the file has a Q.
     iteration : int
     n_metagenes : int
     affinity_penalty : float
@@ -38,6 +40,7 @@ class SpiceMixResult:
     affinity: np.ndarray
     noise: dict[str, float]
     objective: np.ndarray
+    iterations: np.ndarray
     iteration: int
     n_metagenes: int
     affinity_penalty: float
@@ -162,10 +165,11 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
             states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
             noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
             objective = file["progress/Q"]
+            steps = sorted(map(int, objective))
             return SpiceMixResult(
                 metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
                 affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
-                objective=np.array([objective[str(step)][()] for step in sorted(map(int, objective))]),
+                objective=np.array([objective[str(step)][()] for step in steps]), iterations=np.array(steps),
                 n_metagenes=int(file["hyperparameters/K"][()]),
                 affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
         except KeyError as error:
