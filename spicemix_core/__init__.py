@@ -3,10 +3,14 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["SpiceMix", "pl", "select", "tl"]
+__all__ = ["SpiceMix", "convert", "convert_result", "pl", "prepare", "read_data", "select", "tl"]
 
 _MODULES = {"SpiceMix": "spicemix_core.model",
+            "convert": "spicemix_core.conversion",
+            "convert_result": "spicemix_core.conversion",
             "pl": "spicemix_core.pl",
+            "prepare": "spicemix_core.readers",
+            "read_data": "spicemix_core.readers",
             "select": "spicemix_core.selection",
             "tl": "spicemix_core.tl"}
 
