@@ -1,0 +1,113 @@
+"""What the commands share: their options, threads, outputs that are never overwritten by mistake, and messages."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from spicemix_core.atomic import replacing
+
+DATA_SUFFIXES = (".h5ad", ".zarr")
+MODEL_SUFFIXES = (".h5", ".hdf5")
+FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Interrupted(Exception):
+    """The user stopped a command that can go on from where it was; the message says how."""
+
+
+def _set_threads(number: int | None):
+    if number is not None:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(number)))
+    return number
+
+
+Data = Annotated[Path, typer.Argument(
+    metavar="DATA", help="Cells x genes: an .h5ad file, a .zarr store, or a directory in the authors' text format.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `spicemix fit` wrote.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random choice.")]
+Threads = Annotated[int | None, typer.Option(
+    "--threads", min=1, callback=_set_threads, help="Threads of the compiled code; default: one per core.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+SampleKey = Annotated[str | None, typer.Option(
+    help="Column of obs that names each cell's sample; default: one sample.")]
+Layer = Annotated[str | None, typer.Option(help="Layer that holds the expression; default: X.")]
+GraphKey = Annotated[str, typer.Option(
+    help="Key of obsp with the graph of neighbours, which is used as it is if it is there.")]
+Graph = Annotated[Literal["delaunay", "knn", "radius"], typer.Option(
+    help="Graph to build from obsm['spatial'] if obsp has none.")]
+MaxLength = Annotated[float | None, typer.Option(
+    help="Longest edge of a Delaunay graph, in the units of the positions.")]
+Neighbors = Annotated[int, typer.Option(min=1, help="Neighbours looked up per cell in a knn graph.")]
+Radius = Annotated[float | None, typer.Option(help="Distance within which cells are neighbours in a radius graph.")]
+Normalize = Annotated[bool, typer.Option(
+    "--normalize", help="X holds counts: scale each cell to a total of 10,000 and take log(1 + x).")]
+NoSpace = Annotated[bool, typer.Option("--no-space", help="Ignore positions and graph (plain NMF).")]
+
+
+def output_option(what):
+    """``--output``/``-o``, a path that must be given."""
+    return Annotated[Path, typer.Option("--output", "-o", help=what)]
+
+
+def check_outputs(force, *paths):
+    """Refuse, before any work, outputs that exist (without ``force``) or whose folder is not there or not writable."""
+    for path in filter(None, paths):
+        if path.exists() and not force:
+            raise FileExistsError(f"{path} exists; give --force to replace it, or another --output.")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"the folder {path.parent} of {path.name} does not exist; make it first.")
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(f"the folder {path.parent} cannot be written to; choose another --output.")
+
+
+def check_suffix(path, suffixes, option="--output"):
+    """Refuse a path whose suffix is none of those that can be written."""
+    if path is not None and path.suffix.lower() not in suffixes:
+        raise typer.BadParameter(f"{path} must end in {' or '.join(suffixes)}.", param_hint=option)
+    return path
+
+
+def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, normalize, no_space):
+    """The data with a graph of neighbours and normalised expression, as a fit needs them."""
+    from spicemix_core.readers import prepare, read_data
+
+    return prepare(read_data(data), sample_key=sample_key, graph=None if no_space else graph, max_length=max_length,
+                   n_neighbors=neighbors, radius=radius, normalize=normalize, graph_key=graph_key)
+
+
+def write_table(table, path):
+    """A DataFrame as CSV, whole or not at all."""
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def save_figure(figure, path):
+    """A figure as SVG, PNG or PDF by the suffix of ``path``, the same bytes from the same data."""
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:].lower(), bbox_inches="tight",
+                       metadata=dates.get(path.suffix.lower()))
+
+
+@contextmanager
+def resumable(how):
+    """Turn the user's interruption into one line that says how the command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"interrupted; {how}") from stop
+
+
+def one_line(message):
+    """An error or a warning as one line: the message alone for the errors that the package raises itself."""
+    if not isinstance(message, Exception):
+        return " ".join(str(message).split())
+    text = message.args[0] if isinstance(message, KeyError) and message.args else message
+    text = " ".join(str(text).split()) or type(message).__name__
+    told = isinstance(message, (ValueError, KeyError, OSError, ImportError, Warning, Interrupted))
+    return text if told else f"{type(message).__name__}: {text} (--debug shows where)"
