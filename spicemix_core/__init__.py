@@ -3,9 +3,13 @@
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["SpiceMix"]
+__all__ = ["SpiceMix", "convert", "convert_result", "prepare", "read_data"]
 
-_MODULES = {"SpiceMix": "spicemix_core.model"}
+_MODULES = {"SpiceMix": "spicemix_core.model",
+            "convert": "spicemix_core.convert",
+            "convert_result": "spicemix_core.convert",
+            "prepare": "spicemix_core.readers",
+            "read_data": "spicemix_core.readers"}
 
 
 def __getattr__(name):
