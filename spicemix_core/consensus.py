@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from spicemix_core.agreement import adjusted_rand_index, match_labels, match_metagenes
-from spicemix_core.annotated import read_samples, write_results
+from spicemix_core.annotated import read_names, read_samples, write_results
 from spicemix_core.clustering import NORMALIZATIONS, Clustering, cluster_rows, cut_tree, normalize_states
 from spicemix_core.model import SpiceMix
 from spicemix_core.progress import progress
@@ -112,7 +112,8 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     Returns
     -------
     Consensus
-        ``adata`` gains the reference run's results, and ``obs["spicemix_cluster"]`` and ``obs["spicemix_confidence"]``.
+        ``adata`` gains the reference run's results, ``obs["spicemix_cluster"]``, ``obs["spicemix_confidence"]``
+        and, in ``uns["spicemix"]["consensus"]``, the summary of the runs and the stabilities.
 
     Raises
     ------
@@ -138,6 +139,8 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
         delayed(_fit_in_one_thread)(model, expressions, graphs) for model in models
     )
     runs = list(progress(fits, "consensus runs", total=n_runs))
+    for run in runs:
+        run.feature_names_in_, run.sample_names_, run.cell_names_ = read_names(adata, sample_key, rows)
     order = np.argsort(np.concatenate(rows))
     states = [np.concatenate(run.latent_states_)[order] for run in runs]
     result = combine_runs(runs, states, normalization=normalization, n_clusters=n_clusters,
@@ -145,6 +148,9 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     write_results(adata, result.model, rows)
     adata.obs["spicemix_cluster"] = pd.Categorical(result.labels)
     adata.obs["spicemix_confidence"] = result.confidence
+    adata.uns["spicemix"]["consensus"] = {
+        "run_summary": result.run_summary, "metagene_stability": result.metagene_stability,
+        "affinity_stability": result.affinity_stability, "reference": result.reference}
     return result
 
 

@@ -222,7 +222,8 @@ def show(figure):
     """
     from IPython.display import display
 
-    display({"image/svg+xml": svg_of(figure), "image/png": _printed(figure, "png"), "text/plain": repr(figure)}, raw=True)
+    pictures = {"image/svg+xml": svg_of(figure), "image/png": _printed(figure, "png")}
+    display(pictures | {"text/plain": repr(figure)}, raw=True)
     plt.close(figure)
 
 

@@ -51,14 +51,11 @@ def residuals(adata, layer=None):
             pd.Series(cells, index=adata.obs_names, name="residual"))
 
 
-def draw_residuals(axes, genes, cells, *, n_named=8):
-    """Two panels: genes by mean and unexplained share, the ``n_named`` of highest mean named; cells as a histogram."""
+def draw_residuals(axes, genes, cells):
+    """Two panels: genes by mean and unexplained share, and cells as a histogram."""
     known = genes.dropna()
     axes[0].scatter(known["mean"], known["unexplained"], s=10, color="#0072b2", linewidths=0)
     axes[0].axhline(1, color="#7f7f7f", linewidth=1, linestyle="--")
     axes[0].set(xlabel="mean expression", ylabel="share of the gene's variation unexplained", ylim=(0, None))
-    for name, row in known.nlargest(n_named, "mean").iterrows():
-        axes[0].annotate(str(name), (row["mean"], row["unexplained"]), xytext=(3, 3), textcoords="offset points",
-                         fontsize=7)
     axes[1].hist(cells, bins=40, color="#0072b2")
     axes[1].set(xlabel="root mean square residual of a cell", ylabel="cells")

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spicemix_core.atomic import replacing
+from spicemix_core.model import SpiceMix
 from spicemix_core.readers import prepare, read_data
-from spicemix_core.storage import load_model
 
 HERE = Path(__file__).parent
 STATES, CLUSTERS = "X_spicemix", "spicemix_cluster"
@@ -58,12 +58,12 @@ def write_report(model, data, output, *, sample_key=None, title=None, random_sta
         raise ModuleNotFoundError(f"the report needs the package {error.name}, which is not installed: pip install "
                                   "'spicemix-core[book]'") from error
     title = title or Path(data).stem
-    adata = complete(read_data(data), load_model(model), sample_key)
+    adata = complete(read_data(data), SpiceMix.load(model), sample_key)
     with tempfile.TemporaryDirectory() as folder, _kernel_environment(folder):
         adata.write_h5ad(f"{folder}/data.h5ad")
         notebook = jupytext.read(HERE / "chapter.md", fmt="md:myst")
         parameters = {"model": str(Path(model).resolve()), "data": f"{folder}/data.h5ad", "data_name": Path(data).name,
-                      "sample_key": sample_key, "title": title, "random_state": random_state}
+                      "sample_key": sample_key, "random_state": random_state}
         try:
             executed = papermill.execute_notebook(
                 notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=sys.stderr.isatty(),
@@ -99,7 +99,8 @@ def complete(adata, model, sample_key):
     adata = adata[:, known].copy()
     adata.varm["metagenes"] = model.metagenes_[[genes[name] for name in adata.var_names]]
     told = adata.uns.setdefault("spicemix", {})
-    told.update(affinity=model.affinity_, history=model.history_.reset_index())
+    told.update(affinity=model.affinity_, history=model.history_.reset_index(),
+                parameters={"tol": model.tol})
     return adata
 
 

@@ -17,11 +17,10 @@ def show_figure(figure, alt, caption):
                  f"<figcaption>{caption}</figcaption></figure>"))
 
 
-def show_table(table, caption, digits=3):
-    """Show a DataFrame that scrolls inside its own box on a narrow screen."""
+def show_table(table, caption, digits=3, words=False):
+    """Show a DataFrame that scrolls inside its own box on a narrow screen; with ``words`` its last column is text."""
     rows = table.to_html(border=0, index=False, float_format=lambda value: f"{value:.{digits}g}")
-    rows = rows.replace(">\n  <thead>", f">\n  <caption>{caption}</caption>\n  <thead>", 1)
-    display(HTML(f'<div class="table" tabindex="0">{rows}</div>'))
+    display(HTML(f'<p class="heading">{caption}</p><div class="table{" words" * words}" tabindex="0">{rows}</div>'))
 
 
 def say(text):
