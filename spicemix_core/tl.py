@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from spicemix_core.agreement import adjusted_rand_index, contingency
+from spicemix_core.annotation import MIN_CELLS
 from spicemix_core.cell_type_affinity import affinity_permutation_test, cell_type_affinity
 from spicemix_core.clustering import Clustering, cluster_states
 from spicemix_core.differential_expression import each_against_rest
@@ -31,6 +32,8 @@ def cluster(adata, *, n_clusters=None, n_clusters_range=(5, 40), normalization="
     n_clusters : int, optional
         Chosen by the index over ``n_clusters_range`` if not given.
     n_clusters_range : (int, int)
+        Numbers that leave a cluster fewer than 5 cells on average are not considered: the index favours them where
+        cells are few.
     normalization : str
         As :func:`spicemix_core.clustering.normalize_states`; the default is that of
         :func:`spicemix_core.consensus.fit_consensus`, the authors use ``"zscore"``.
@@ -49,8 +52,10 @@ def cluster(adata, *, n_clusters=None, n_clusters_range=(5, 40), normalization="
     ValueError
         As :func:`spicemix_core.clustering.cluster_states`.
     """
+    smallest, largest = n_clusters_range
+    largest = min(largest, max(smallest, adata.n_obs // MIN_CELLS))
     found = cluster_states(_states(adata), n_clusters=n_clusters, normalization=normalization,
-                           n_clusters_range=n_clusters_range)
+                           n_clusters_range=(smallest, largest))
     adata.obs[key_added] = label_categories(found.labels)
     _store(adata, "cluster", found.calinski_harabasz.reset_index(), key=key_added, normalization=normalization,
            n_clusters=found.n_clusters)
