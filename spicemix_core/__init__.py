@@ -6,8 +6,8 @@ __version__ = "0.1.0"
 __all__ = ["SpiceMix", "convert", "convert_result", "prepare", "read_data"]
 
 _MODULES = {"SpiceMix": "spicemix_core.model",
-            "convert": "spicemix_core.convert",
-            "convert_result": "spicemix_core.convert",
+            "convert": "spicemix_core.conversion",
+            "convert_result": "spicemix_core.conversion",
             "prepare": "spicemix_core.readers",
             "read_data": "spicemix_core.readers"}
 

@@ -1,10 +1,11 @@
 """A fitted model as one HDF5 file: written whole or not at all, read back bit for bit, and checked on the way in.
 
-The file has the attributes ``format`` ("spicemix-model"), ``version``, ``parameters`` (JSON), ``n_iter``, ``converged``
-and ``digest``; the datasets ``metagenes`` (G, K), ``affinity`` (K, K), ``noise`` (1,) and ``scaling`` (n_samples,); the
-group ``latent_states`` with one (N_i, K) dataset per sample, "0", "1", ...; the group ``history`` with one dataset per
-column; and, of a model that knows its names, ``genes``, ``samples`` and the group ``cells`` (UTF-8). Nothing in it has
-to be evaluated by a reader. ``digest`` is the SHA-256 of all else, so that a damaged file is noticed.
+The file has the attributes ``format`` ("spicemix-model"), ``version``, ``parameters`` (JSON), ``history`` (its columns
+in order, JSON), ``n_iter``, ``converged`` and ``digest``; the datasets ``metagenes`` (G, K), ``affinity`` (K, K),
+``noise`` (1,) and ``scaling`` (n_samples,); the group ``latent_states`` with one (N_i, K) dataset per sample, "0", "1",
+...; the group ``history`` with one dataset per column; and, of a model that knows its names, ``genes``, ``samples`` and
+the group ``cells`` (UTF-8). Nothing in it has to be evaluated by a reader. ``digest`` is the SHA-256 of all else, so
+that a damaged file is noticed.
 """
 
 import hashlib
@@ -45,7 +46,8 @@ def save_model(model, path):
     check_is_fitted(model, "metagenes_", msg="This SpiceMix model is not fitted: call fit before save.")
     content = _content(model)
     attributes = {"format": FORMAT, "version": VERSION, "n_iter": int(model.n_iter_),
-                  "converged": bool(model.converged_), "parameters": json.dumps(_parameters(model))}
+                  "converged": bool(model.converged_), "parameters": json.dumps(_parameters(model)),
+                  "history": json.dumps(list(model.history_))}
     with replacing(check_target(path)) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         for name, array in content.items():
             file.create_dataset(name, data=array)
@@ -137,8 +139,7 @@ def _restore(model, content, attributes):
     model.metagenes_, model.affinity_, model.scaling_ = (content[k] for k in ("metagenes", "affinity", "scaling"))
     model.noise_ = float(content["noise"][0])
     model.latent_states_ = _numbered(content, "latent_states")
-    history = {name.removeprefix("history/"): array for name, array in content.items() if name.startswith("history/")}
-    model.history_ = _history(history)
+    model.history_ = _history(content, json.loads(attributes["history"]))
     model.n_iter_, model.converged_ = attributes["n_iter"], attributes["converged"]
     if "genes" in content:
         model.feature_names_in_ = _decode(content["genes"])
@@ -148,14 +149,15 @@ def _restore(model, content, attributes):
     return model
 
 
-def _history(columns):
-    iterations = pd.Index(columns.pop("iteration"), name="iteration")
+def _history(content, columns):
+    iterations = pd.Index(content["history/iteration"], name="iteration")
     n = len(iterations)
     if np.array_equal(iterations, np.arange(1, n + 1)):
         iterations = pd.RangeIndex(1, n + 1, name="iteration")
-    if any(column.shape != (n,) for column in columns.values()):
+    history = {name: content[f"history/{name}"] for name in columns}
+    if any(column.shape != (n,) for column in history.values()):
         raise ValueError("the columns of the history differ in length.")
-    return pd.DataFrame(columns, index=iterations)
+    return pd.DataFrame(history, index=iterations)
 
 
 def _numbered(content, group):

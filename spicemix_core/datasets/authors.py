@@ -25,8 +25,10 @@ class SpiceMixResult:
         Sigma_x^-1; negative entries attract.
     noise : dict of str to float
         sigma_y per sample.
-    objective : array of shape (n_iterations,)
-        Q per iteration, from the first.
+    objective : array of shape (n_stored,)
+        Q at each of ``iterations``.
+    iterations : array of shape (n_stored,), int
+        Iterations of which the file has a Q.
     iteration : int
     n_metagenes : int
     affinity_penalty : float
@@ -38,6 +40,7 @@ class SpiceMixResult:
     affinity: np.ndarray
     noise: dict[str, float]
     objective: np.ndarray
+    iterations: np.ndarray
     iteration: int
     n_metagenes: int
     affinity_penalty: float
@@ -47,8 +50,9 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
     """Read samples in the authors' text layout, one set of files per sample ``s``.
 
     ``expression_s.txt`` (cells x genes), ``genes_s.txt`` (one name per line), ``neighborhood_s.txt`` (two cell
-    numbers per line, from 0; an edge listed in both directions counts once) and, if there,
-    ``coordinates_s.txt`` and ``celltypes_s.txt``.
+    numbers per line, from 0; an edge listed in both directions counts once; empty for dissociated cells) and, if
+    there, ``coordinates_s.txt``, ``celltypes_s.txt`` and ``cells_s.txt`` (names of the cells, which the authors'
+    programs do not use; without it, cell i of sample s is called "s-i").
 
     Parameters
     ----------
@@ -89,6 +93,13 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
     graph.sort_indices()
     adata.obsp["spatial_connectivities"] = graph
     return adata
+
+
+def sample_names(path) -> list[str]:
+    """The samples of a folder in the authors' text layout, numbers first and in their order; may be none."""
+    files = sorted(Path(path).glob("expression_*.txt"))
+    names = [file.stem.removeprefix("expression_") for file in files]
+    return sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name))
 
 
 def load_synthetic_cortex(samples=(0, 1, 2, 3), *, download: bool = True) -> anndata.AnnData:
@@ -154,10 +165,11 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
             states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
             noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
             objective = file["progress/Q"]
+            steps = sorted(map(int, objective))
             return SpiceMixResult(
                 metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
                 affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
-                objective=np.array([objective[str(step)][()] for step in sorted(map(int, objective))]),
+                objective=np.array([objective[str(step)][()] for step in steps]), iterations=np.array(steps),
                 n_metagenes=int(file["hyperparameters/K"][()]),
                 affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
         except KeyError as error:
@@ -169,8 +181,9 @@ def _read_sample(folder: Path, name: str) -> anndata.AnnData:
     if not np.isfinite(expression).all():
         raise ValueError(f"{folder / f'expression_{name}.txt'} holds a value that is not finite.")
     n_cells, n_genes = expression.shape
-    obs = pd.DataFrame({"sample": name}, index=[f"{name}-{i}" for i in range(n_cells)])
-    types, places = folder / f"celltypes_{name}.txt", folder / f"coordinates_{name}.txt"
+    types, places, cells = (folder / f"{kind}_{name}.txt" for kind in ("celltypes", "coordinates", "cells"))
+    named = _read_names(cells, n_cells) if cells.exists() else [f"{name}-{i}" for i in range(n_cells)]
+    obs = pd.DataFrame({"sample": name}, index=named)
     if types.exists():
         obs["cell_type"] = _read_names(types, n_cells)
     genes = pd.DataFrame(index=_read_names(folder / f"genes_{name}.txt", n_genes))
@@ -178,16 +191,27 @@ def _read_sample(folder: Path, name: str) -> anndata.AnnData:
     if places.exists():
         adata.obsm["spatial"] = check_coordinates(read_table(places, (n_cells, None)))
     edges = folder / f"neighborhood_{name}.txt"
-    try:
-        graph = graph_from_edges(read_table(edges, (None, 2), dtype=int), n_cells)
-    except ValueError as error:
-        raise ValueError(f"{edges}: {error}") from error
-    adata.obsp["spatial_connectivities"] = graph
+    adata.obsp["spatial_connectivities"] = _read_graph(edges, n_cells)
     return adata
 
 
+def _read_graph(path: Path, n_cells: int):
+    if path.is_file() and not path.read_bytes().strip():
+        return graph_from_edges(np.empty((0, 2), dtype=int), n_cells)
+    edges = read_table(path, (None, 2), dtype=int)
+    if edges.min() >= 1 and edges.max() == n_cells:
+        raise ValueError(f"{path} seems to number the cells from 1 to {n_cells}: number them from 0.")
+    try:
+        return graph_from_edges(edges, n_cells)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _read_names(path: Path, n: int) -> list[str]:
-    names = path.read_text(encoding="utf-8").splitlines()
+    try:
+        names = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}): convert it.") from error
     if len(names) != n:
         raise ValueError(f"{path} has {len(names)} lines, but the expression file needs {n}.")
     return names
