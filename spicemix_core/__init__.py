@@ -1,6 +1,10 @@
 """SpiceMix: spatially informed metagenes from single-cell spatial transcriptomics."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for readers of the sources, type checkers and spicemix_core.sources
+    from spicemix_core.model import SpiceMix
 
 __version__ = "0.1.0"
 __all__ = ["SpiceMix", "convert", "convert_result", "prepare", "read_data"]
