@@ -11,11 +11,10 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata
 
+from spicemix_core.effects import separate_groups
 from spicemix_core.progress import progress
 
 _BLOCK = 2**23  # values that are ranked at a time
-
-from spicemix_core.effects import separate_groups
 
 
 def differential_expression(expression, first, second) -> pd.DataFrame:

@@ -7,12 +7,14 @@ of threads can be set before the libraries that read it.
 import sys
 import traceback
 import warnings
+from pathlib import Path
 
 import typer
 
 from spicemix_core.command_line import analysing, datasets, files, fitting, reporting, selecting
 from spicemix_core.command_line.running import Interrupted, one_line
 
+PACKAGE = Path(__file__).parents[1]
 app = typer.Typer(
     name="spicemix", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -51,26 +53,22 @@ def main(arguments=None) -> int:
             warnings.simplefilter("default")
             status = typer.main.get_command(app).main(arguments, prog_name="spicemix", standalone_mode=False) or 0
     except Interrupted as stop:
-        return _fail(stop, 130)
+        return _fail(str(stop), 130)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if hasattr(error, "format_message"):  # of typer: the request was not understood
             place = getattr(getattr(error, "ctx", None), "command_path", "spicemix")
-            return _fail(f"{error.format_message().rstrip('.')}; {place} --help lists what there is", 2)
-        return _fail(error, 1)
+            return _fail(f"{error.format_message().rstrip('.')}; {place} --help says more", 2)
+        return _fail(one_line(error), 1)
     if status == 130:
         return _fail("interrupted; nothing was written", 130)
-    for message in dict.fromkeys(one_line(warning.message) for warning in told or () if _worth_telling(warning)):
-        print(f"Warning: {message}", file=sys.stderr)
+    own = (warning.message for warning in told or () if Path(warning.filename).is_relative_to(PACKAGE))
+    for message in dict.fromkeys(map(str, own)):  # those of other libraries are not about the user's data
+        print(f"Warning: {' '.join(message.split())}", file=sys.stderr)
     return status
 
 
-def _fail(what, status):
-    print(f"Error: {one_line(what)}", file=sys.stderr)
+def _fail(text, status):
+    print(f"Error: {' '.join(text.split())}", file=sys.stderr)
     return status
-
-
-def _worth_telling(warning):
-    """Whether a warning is about the user's data or fit, rather than between libraries."""
-    return warning.category in (UserWarning, RuntimeWarning) or warning.category.__name__ == "ConvergenceWarning"

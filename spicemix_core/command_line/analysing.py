@@ -18,10 +18,12 @@ from spicemix_core.command_line.running import (
     check_suffix,
     output_option,
     save_figure,
+    write_data,
     write_table,
 )
 
-Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "enrichment", "history"]
+Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
+               "history"]
 
 
 def cluster(
@@ -49,7 +51,7 @@ def cluster(
     check_suffix(markers, (".csv",), "--markers")
     check_outputs(force, output, markers)
     from spicemix_core import tl
-    from spicemix_core.readers import read_data, write_data
+    from spicemix_core.readers import read_data
 
     adata = read_data(data)
     tl.cluster(adata, n_clusters=clusters, key_added=key_added)
@@ -67,8 +69,8 @@ def plot(
     data: Data,
     output: output_option("The figure: .svg, .png or .pdf."),
     color: Annotated[str, typer.Option(
-        help="Column of obs, name of a gene, or number of a metagene as metagene-3, that colours the cells; for "
-             "type-affinity, the column of types.")] = "spicemix_cluster",
+        help="What colours the cells: a column of obs, a gene, or 'metagene 3'; for type-affinity and markers, the "
+             "column of clusters.")] = "spicemix_cluster",
     sample_key: SampleKey = None,
     gene_sets: Annotated[Path | None, typer.Option(help="Gene sets of `enrichment`, a .gmt file.")] = None,
     seed: Seed = 0,
@@ -108,9 +110,14 @@ def _draw(kind, adata, color, sample_key, gene_sets, seed):
         tl.type_affinity(adata, color, sample_key=sample_key, random_state=seed)
         return pl.type_affinity(adata)
     if kind == "enrichment":
-        tl.enrichment(adata, tl.read_gmt(gene_sets))
+        tl.enrichment(adata, gene_sets)
         return pl.enrichment(adata)
     if kind == "genes":
         tl.metagene_genes(adata)
         return pl.metagene_genes(adata)
-    return {"metagenes": pl.metagenes, "affinity": pl.affinity, "history": pl.history}[kind](adata)
+    if kind == "markers":
+        tl.markers(adata, color)
+        return pl.markers(adata)
+    if kind == "metagenes":
+        return pl.metagenes(adata, sample_key=sample_key)
+    return {"affinity": pl.affinity, "history": pl.history}[kind](adata)

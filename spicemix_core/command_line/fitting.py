@@ -22,12 +22,14 @@ from spicemix_core.command_line.running import (
     Radius,
     SampleKey,
     Seed,
+    Symmetrize,
     Threads,
     check_outputs,
     check_suffix,
     output_option,
     read_prepared,
     resumable,
+    write_data,
 )
 
 
@@ -43,6 +45,7 @@ def fit(
     max_length: MaxLength = None,
     neighbors: Neighbors = 6,
     radius: Radius = None,
+    symmetrize: Symmetrize = False,
     layer: Layer = None,
     normalize: Normalize = False,
     no_space: NoSpace = False,
@@ -77,7 +80,8 @@ def fit(
     check_outputs(force, output, annotated)
     checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, normalize=normalize, no_space=no_space)
+                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
+                          no_space=no_space)
     options = {"affinity_penalty": penalty, "spatial": not no_space, "max_iter": max_iter, "tol": tol, "device": device}
     keys = {"sample_key": sample_key, "graph_key": graph_key, "layer": layer}
     with resumable(f"the same command goes on from {checkpoint}."):
@@ -95,8 +99,6 @@ def fit(
           f"{'converged' if model.converged_ else 'not converged'}, noise {model.noise_:.4g}")
     print(f"model: {output}")
     if annotated:
-        from spicemix_core.readers import write_data
-
         write_data(adata, annotated)
         print(f"annotated data: {annotated}")
 
@@ -111,6 +113,7 @@ def transform(
     max_length: MaxLength = None,
     neighbors: Neighbors = 6,
     radius: Radius = None,
+    symmetrize: Symmetrize = False,
     layer: Layer = None,
     normalize: Normalize = False,
     no_space: NoSpace = False,
@@ -131,11 +134,11 @@ def transform(
     check_suffix(output, DATA_SUFFIXES)
     check_outputs(force, output)
     from spicemix_core.model import SpiceMix
-    from spicemix_core.readers import write_data
 
     fitted = SpiceMix.load(model)
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, normalize=normalize, no_space=no_space)
+                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
+                          no_space=no_space)
     states = fitted.transform(adata, sample_key=sample_key, graph_key=None if no_space else graph_key, layer=layer,
                               min_genes=min_genes)
     write_data(adata, output)

@@ -1,6 +1,7 @@
 """What the commands share: their options, threads, outputs that are never overwritten by mistake, and messages."""
 
 import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,6 +47,8 @@ Neighbors = Annotated[int, typer.Option(min=1, help="Neighbours looked up per ce
 Radius = Annotated[float | None, typer.Option(help="Distance within which cells are neighbours in a radius graph.")]
 Normalize = Annotated[bool, typer.Option(
     "--normalize", help="X holds counts: scale each cell to a total of 10,000 and take log(1 + x).")]
+Symmetrize = Annotated[bool, typer.Option(
+    "--symmetrize", help="Make a graph that is there symmetric and without weights.")]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Ignore positions and graph (plain NMF).")]
 
 
@@ -68,16 +71,46 @@ def check_outputs(force, *paths):
 def check_suffix(path, suffixes, option="--output"):
     """Refuse a path whose suffix is none of those that can be written."""
     if path is not None and path.suffix.lower() not in suffixes:
-        raise typer.BadParameter(f"{path} must end in {' or '.join(suffixes)}.", param_hint=option)
+        endings = " or ".join(suffix or "nothing (a directory)" for suffix in suffixes)
+        raise typer.BadParameter(f"{path} must end in {endings}.", param_hint=option)
     return path
 
 
-def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, normalize, no_space):
+def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, symmetrize, normalize,
+                  no_space):
     """The data with a graph of neighbours and normalised expression, as a fit needs them."""
     from spicemix_core.readers import prepare, read_data
 
     return prepare(read_data(data), sample_key=sample_key, graph=None if no_space else graph, max_length=max_length,
-                   n_neighbors=neighbors, radius=radius, normalize=normalize, graph_key=graph_key)
+                   n_neighbors=neighbors, radius=radius, normalize=normalize, graph_key=graph_key,
+                   symmetrize=symmetrize)
+
+
+@contextmanager
+def replacing_any(target):
+    """A temporary path beside ``target``, of its ending, for a file or a folder that takes its place when complete."""
+    temporary, old = (target.with_name(f".{target.stem}-{os.getpid()}-{word}{target.suffix}")
+                      for word in ("partial", "old"))
+    try:
+        yield temporary
+        if target.is_dir():
+            os.rename(target, old)
+        os.replace(temporary, target)
+    finally:
+        for path in (temporary, old):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def write_data(adata, target):
+    """An AnnData object as .h5ad or .zarr, whole or not at all."""
+    import anndata
+
+    with replacing_any(target) as temporary:
+        if target.suffix.lower() == ".zarr":
+            with anndata.settings.override(zarr_write_format=3):
+                adata.write_zarr(temporary)
+        else:
+            adata.write_h5ad(temporary, compression="gzip")
 
 
 def write_table(table, path):
@@ -103,11 +136,9 @@ def resumable(how):
         raise Interrupted(f"interrupted; {how}") from stop
 
 
-def one_line(message):
-    """An error or a warning as one line: the message alone for the errors that the package raises itself."""
-    if not isinstance(message, Exception):
-        return " ".join(str(message).split())
-    text = message.args[0] if isinstance(message, KeyError) and message.args else message
-    text = " ".join(str(text).split()) or type(message).__name__
-    told = isinstance(message, (ValueError, KeyError, OSError, ImportError, Warning, Interrupted))
-    return text if told else f"{type(message).__name__}: {text} (--debug shows where)"
+def one_line(error):
+    """An error as one line: the message alone of those that say what is wrong with the input."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = " ".join(str(text).split()) or type(error).__name__
+    expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, Interrupted))
+    return text if expected else f"{type(error).__name__}: {text}"

@@ -19,6 +19,7 @@ from spicemix_core.command_line.running import (
     Radius,
     SampleKey,
     Seed,
+    Symmetrize,
     Threads,
     check_outputs,
     check_suffix,
@@ -52,6 +53,7 @@ def select(
     max_length: MaxLength = None,
     neighbors: Neighbors = 6,
     radius: Radius = None,
+    symmetrize: Symmetrize = False,
     layer: Layer = None,
     normalize: Normalize = False,
     jobs: Annotated[int, typer.Option(min=1, help="Fits at a time.")] = 1,
@@ -78,7 +80,8 @@ def select(
     check_outputs(force, output, plot)
     folder = folder or output.with_name(f"{output.name}.fits")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, normalize=normalize, no_space=False)
+                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
+                          no_space=False)
     from spicemix_core.selection import select as select_settings
 
     with resumable(f"the same command goes on with the fits in {folder}."):
