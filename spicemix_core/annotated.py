@@ -57,8 +57,8 @@ def check_names(adata):
             raise ValueError(f"a {kind} has no name; name all in adata.{place}")
         twice = names[names.duplicated()]
         if len(twice):
-            raise ValueError(f"{len(twice)} {kind}s have the name of an earlier one, the first is {twice[0]!r}; drop "
-                             f"them or rename them with adata.{place}_make_unique()")
+            raise ValueError(f"{kind} names must differ, but {twice[0]!r} occurs again ({len(twice)} such {kind}s); "
+                             f"drop them or rename them with adata.{place}_make_unique()")
 
 
 def check_values(expression, place):

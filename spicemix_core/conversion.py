@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -164,8 +165,9 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
                 graph = check_graph(graphs[i], len(r), f"the graph of sample {sample}")
                 pairs = np.column_stack(sp.triu(graph).nonzero())
             _write_table(place / f"neighborhood_{sample}.txt", pairs, "%d")
-            if "spatial" in adata.obsm:
-                _write_table(place / f"coordinates_{sample}.txt", np.asarray(adata.obsm["spatial"])[r], "%.17g")
+            points = np.asarray(adata.obsm["spatial"])[r] if "spatial" in adata.obsm else None
+            if points is not None and not np.isnan(points).all():
+                _write_table(place / f"coordinates_{sample}.txt", points, "%.17g")
             _write_lines(place / f"genes_{sample}.txt", genes)
             _write_lines(place / f"cells_{sample}.txt", cells[i])
             if types is not None:
@@ -178,7 +180,9 @@ def _write_h5ad(adata, target):
 
 
 def _write_zarr(adata, target):
-    with _new_folder(target) as place, anndata.settings.override(zarr_write_format=3):
+    settings = anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False)
+    with _new_folder(target) as place, settings, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
         adata.write_zarr(place)
 
 

@@ -50,9 +50,9 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
     """Read samples in the authors' text layout, one set of files per sample ``s``.
 
     ``expression_s.txt`` (cells x genes), ``genes_s.txt`` (one name per line), ``neighborhood_s.txt`` (two cell
-    numbers per line, from 0; an edge listed in both directions counts once; empty for dissociated cells) and, if
-    there, ``coordinates_s.txt``, ``celltypes_s.txt`` and ``cells_s.txt`` (names of the cells, which the authors'
-    programs do not use; without it, cell i of sample s is called "s-i").
+    numbers per line, from 0; an edge listed in both directions counts once; empty for dissociated cells) and, if there,
+    ``coordinates_s.txt`` (a sample without edges may lack it: NaN), ``celltypes_s.txt`` and ``cells_s.txt`` (names of
+    the cells, which the authors' programs do not use; without it, cell i of sample s is called "s-i").
 
     Parameters
     ----------
@@ -82,6 +82,11 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
         if not part.var_names.equals(parts[0].var_names):
             raise ValueError(f"{folder / f'genes_{name}.txt'} differs from genes_{names[0]}.txt: all samples need the "
                              "same genes in the same order.")
+    if any("spatial" in part.obsm for part in parts):
+        for part in parts:
+            if "spatial" not in part.obsm and not part.obsp["spatial_connectivities"].nnz:
+                part.obsm["spatial"] = np.full((part.n_obs, _dimension(parts)), np.nan)  # dissociated
+    for name, part in zip(names, parts, strict=True):
         if set(part.obs) != set(parts[0].obs) or set(part.obsm) != set(parts[0].obsm):
             raise ValueError(f"Sample {name} of {folder} lacks cell types or coordinates that {names[0]} has, or the "
                              "reverse: give them for all samples or for none.")
@@ -174,6 +179,10 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
                 affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
         except KeyError as error:
             raise ValueError(f"{path} is not a SpiceMix result: {error.args[0]}.") from error
+
+
+def _dimension(parts) -> int:
+    return next(part.obsm["spatial"].shape[1] for part in parts if "spatial" in part.obsm)
 
 
 def _read_sample(folder: Path, name: str) -> anndata.AnnData:
