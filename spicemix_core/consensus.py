@@ -17,7 +17,13 @@ from joblib import Parallel, delayed
 from spicemix_core.agreement import adjusted_rand_index, match_labels, match_metagenes
 from spicemix_core.annotated import read_names, read_samples, write_results
 from spicemix_core.checkpoint import fingerprint
-from spicemix_core.clustering import NORMALIZATIONS, Clustering, cluster_rows, cut_tree, normalize_states
+from spicemix_core.clustering import (
+    NORMALIZATIONS,
+    Clustering,
+    cluster_rows,
+    label_categories,
+    normalize_states,
+)
 from spicemix_core.model import SpiceMix
 from spicemix_core.progress import progress
 from spicemix_core.samples import check_samples
@@ -153,7 +159,7 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     result = combine_runs(runs, states, normalization=normalization, n_clusters=n_clusters,
                           n_clusters_range=n_clusters_range)
     write_results(adata, result.model, rows)
-    adata.obs["spicemix_cluster"] = pd.Categorical(result.labels)
+    adata.obs["spicemix_cluster"] = label_categories(result.labels)
     adata.obs["spicemix_confidence"] = result.confidence
     adata.uns["spicemix"]["consensus"] = {
         "run_summary": result.run_summary, "metagene_stability": result.metagene_stability,
@@ -208,7 +214,7 @@ def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, 
     index = np.array([c.calinski_harabasz.max() for c in alone])
     kept = np.sort(np.argsort(-index, kind="stable")[: max(2, (len(runs) + 1) // 2)])
     clustering = cluster([states[i] for i in kept], n_clusters)
-    own = [cut_tree(c.linkage, clustering.n_clusters) for c in alone]  # at the number of the consensus
+    own = [cluster([x], clustering.n_clusters).labels for x in states]  # at the number of the consensus
     votes = np.array([match_labels(labels, clustering.labels).loc[labels] == clustering.labels for labels in own])
     agreement = np.array([adjusted_rand_index(labels, clustering.labels) for labels in own])
     reference = int(kept[np.argmax(agreement[kept])])

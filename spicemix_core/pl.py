@@ -262,6 +262,36 @@ def history(adata):
     return figure
 
 
+@_figure
+def selection(table):
+    """Trade-off over the settings of :func:`spicemix_core.selection.select`; ``table`` is its table.
+
+    Bars at the held-out errors are one standard error of the difference from the lowest, paired over the folds: a
+    setting whose bar reaches the dotted line is as good. The ring is the suggestion.
+    """
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.4), sharex=True)
+    colors = palette(table["affinity_penalty"].unique())
+    chosen = table[table["suggested"]].iloc[0]
+    panels = {"error": "held-out error (relative)", "ari": "stability: ARI between seeds",
+              "calinski_harabasz": "highest Calinski-Harabasz index", "seconds": "seconds of one fit"}
+    for ax, (name, title) in zip(axes.flat, panels.items(), strict=True):
+        for penalty, color in colors.items():
+            rows = table[table["affinity_penalty"] == penalty].sort_values("n_metagenes")
+            ax.errorbar(rows["n_metagenes"], rows[name], rows["difference_se"] if name == "error" else None,
+                        color=color, marker="o", markersize=4, capsize=3, label=f"{penalty:g}")
+        ax.plot(chosen["n_metagenes"], chosen[name], "o", markersize=12, markerfacecolor="none",
+                markeredgecolor="black", label="suggested")
+        ax.set_title(title)
+    axes[0, 0].axhline(table["error"].min(), color="black", linestyle=":", linewidth=1)
+    axes[0, 1].set_ylim(min(0.0, table["ari"].min()), 1.04)
+    axes[1, 1].set_ylim(0.0, None)
+    for ax in axes[1]:
+        ax.set(xlabel="number of metagenes K", xticks=sorted(table["n_metagenes"].unique()))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize="small",
+                  title=r"penalty $\lambda_\Sigma$")
+    return figure
+
+
 def _places(adata):
     if "spatial" not in adata.obsm:
         raise KeyError("obsm has no 'spatial': there are no coordinates to draw the cells at")

@@ -13,10 +13,9 @@ from scipy.stats import false_discovery_control
 from spicemix_core.agreement import adjusted_rand_index, contingency
 from spicemix_core.annotation import MIN_CELLS
 from spicemix_core.cell_type_affinity import affinity_permutation_test, cell_type_affinity
-from spicemix_core.clustering import Clustering, cluster_states
+from spicemix_core.clustering import Clustering, cluster_states, label_categories
 from spicemix_core.differential_expression import each_against_rest
 from spicemix_core.enrichment import enrich, read_gmt, top_genes
-from spicemix_core.plotting import umap_embedding
 
 __all__ = ["agreement", "cluster", "enrichment", "markers", "metagene_genes", "read_gmt", "type_affinity", "umap"]
 
@@ -60,11 +59,6 @@ def cluster(adata, *, n_clusters=None, n_clusters_range=(5, 40), normalization="
     _store(adata, "cluster", found.calinski_harabasz.reset_index(), key=key_added, normalization=normalization,
            n_clusters=found.n_clusters)
     return found
-
-
-def label_categories(labels) -> pd.Categorical:
-    """Numbers of clusters as text, in the order of the numbers: what plotting programs take for groups."""
-    return pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])
 
 
 def markers(adata, groupby="spicemix_cluster", *, n_genes=100, layer=None) -> pd.DataFrame:
@@ -180,6 +174,8 @@ def umap(adata, random_state=0) -> np.ndarray:
 
     As :func:`spicemix_core.plotting.umap_embedding`; distances between far groups mean nothing.
     """
+    from spicemix_core.plotting import umap_embedding  # takes seconds, with all that draws
+
     states = _states(adata)
     if adata.n_obs < 12:
         raise ValueError(f"UMAP joins each cell to 10 neighbours, and there are {adata.n_obs} cells: plot the states.")
