@@ -121,8 +121,10 @@ def write_table(table, path):
 
 def save_figure(figure, path):
     """A figure as SVG, PNG or PDF by the suffix of ``path``, the same bytes from the same data."""
+    import matplotlib as mpl
+
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, mpl.rc_context({"svg.hashsalt": "spicemix"}):
         figure.savefig(temporary, format=path.suffix[1:].lower(), bbox_inches="tight",
                        metadata=dates.get(path.suffix.lower()))
 
@@ -136,9 +138,18 @@ def resumable(how):
         raise Interrupted(f"interrupted; {how}") from stop
 
 
+AS_OPTIONS = {"pass normalize=True": "give --normalize", "leave out normalize": "leave out --normalize",
+              "pass graph=None": "give --no-space", "pass symmetrize=True to prepare": "give --symmetrize",
+              "or fit with spatial=False": "or give --no-space",
+              'graph="radius" needs a radius': "--graph radius needs a --radius"}
+
+
 def one_line(error):
-    """An error as one line: the message alone of those that say what is wrong with the input."""
+    """An error as one line that names options as they are written here; of errors that say what is wrong, the message.
+    """
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     text = " ".join(str(text).split()) or type(error).__name__
+    for argument, option in AS_OPTIONS.items():
+        text = text.replace(argument, option)
     expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, Interrupted))
     return text if expected else f"{type(error).__name__}: {text}"

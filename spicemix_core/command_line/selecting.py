@@ -57,6 +57,7 @@ def select(
     layer: Layer = None,
     normalize: Normalize = False,
     jobs: Annotated[int, typer.Option(min=1, help="Fits at a time.")] = 1,
+    max_iter: Annotated[int, typer.Option(min=1, help="Most iterations of a fit.")] = 200,
     plot: Annotated[Path | None, typer.Option(help="Also draw the trade-off: .svg, .png or .pdf.")] = None,
     folder: Annotated[Path | None, typer.Option(
         help="Where finished fits are kept, to go on from after an interruption; default: beside the output.")] = None,
@@ -87,11 +88,13 @@ def select(
     with resumable(f"the same command goes on with the fits in {folder}."):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=seeds,
                                     sample_key=sample_key, graph_key=graph_key, layer=layer, random_state=seed,
-                                    n_jobs=jobs, folder=folder)
+                                    n_jobs=jobs, folder=folder, max_iter=max_iter)
     write_table(selection.table, output)
     if plot:
         from spicemix_core import pl
 
         save_figure(pl.selection(selection.table), plot)
     print(selection.table.to_string(index=False))
-    print(f"suggestion: {selection.suggestion}\nbecause {selection.reason}")
+    suggested = selection.suggestion
+    print(f"suggestion: --metagenes {suggested['n_metagenes']} --penalty {suggested['affinity_penalty']:g}\n"
+          f"{selection.reason}")
