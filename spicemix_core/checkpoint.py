@@ -22,7 +22,7 @@ from spicemix_core.atomic import replacing
 
 FORMAT, VERSION = "spicemix-checkpoint", 1
 SECONDS = 30.0  # between two checkpoints
-_ARRAYS = ("metagenes", "affinity", "proportions", "sizes")
+_ARRAYS = ("metagenes", "affinity", "noise", "proportions", "sizes")
 
 
 @dataclass(frozen=True)
@@ -81,25 +81,24 @@ class Checkpoint:
                 digest = file.attrs["fingerprint"]
                 arrays = {name: file[name][...] for name in _ARRAYS}
                 rows = pd.DataFrame({name: file["history"][name][...] for name in json.loads(file.attrs["columns"])})
-                noise = float(file.attrs["noise"])
         except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{self.path} is not a whole checkpoint ({error}); remove it, or name another file"
                              ) from error
         if digest != self._digest:
             raise ValueError(f"{self.path} is the checkpoint of a fit of other data, with other parameters or by "
                              "another version; remove it, or name another file")
-        return Left(noise=noise, rows=rows.to_dict("records"), **arrays)
+        return Left(**arrays | {"noise": arrays["noise"][0]}, rows=rows.to_dict("records"))
 
     def save(self, theta, cells, rows, *, now=False):
         """Write the file if ``now`` or if the last time is ``SECONDS`` ago."""
         if self.path is None or not (now or time.monotonic() - self._last >= SECONDS):
             return
-        proportions, sizes = cells.get_states()
+        arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.get_states()
         table = pd.DataFrame(rows)
         with replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs.update(format=FORMAT, version=VERSION, fingerprint=self._digest, noise=theta.noise,
+            file.attrs.update(format=FORMAT, version=VERSION, fingerprint=self._digest,
                               columns=json.dumps(list(table.columns)))
-            for name, array in zip(_ARRAYS, (theta.metagenes, theta.affinity, proportions, sizes), strict=True):
+            for name, array in zip(_ARRAYS, arrays, strict=True):
                 file.create_dataset(name, data=array, chunks=True, fletcher32=True)
             for name, column in table.items():
                 file.create_dataset(f"history/{name}", data=column.to_numpy(), chunks=True, fletcher32=True)
