@@ -160,7 +160,7 @@ def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_se
     with tempfile.TemporaryDirectory() as temporary:
         rows = run_stored(tasks, temporary if folder is None else folder, n_jobs=n_jobs, description="selection")
     kinds = {kind: part.dropna(axis=1, how="all").drop(columns="kind") for kind, part in rows.groupby("kind")}
-    table = summarize(kinds["held-out"], kinds["fit"])
+    table = _summarize(kinds["held-out"], kinds["fit"])
     suggestion, reason = suggest(table)
     table["suggested"] = (table[SETTING] == [suggestion[name] for name in SETTING]).all(axis=1)
     curves = kinds["curve"].sort_values([*SETTING, "random_state", "n_clusters"], ignore_index=True)
@@ -209,24 +209,20 @@ def fit_seeds_of_setting(data, setting, options, seeds):
     return pd.DataFrame(rows).assign(ari=ari, metagene_correlation=correlation)
 
 
-def summarize(held_out, fits) -> pd.DataFrame:
-    """Table of the settings from the rows of :func:`fit_without_fold` and :func:`fit_seeds_of_setting`."""
+def compare_errors(held_out) -> pd.DataFrame:
+    """By setting, the columns ``error`` to ``as_good`` of the table, from the rows of :func:`fit_without_fold`."""
     errors = held_out.pivot(index=SETTING, columns="fold", values="error")
-    best = errors.loc[errors.mean(axis=1).idxmin()]
-    difference = errors - best
+    differences = errors - errors.loc[errors.mean(axis=1).idxmin()]
+    table = pd.DataFrame({f"{name}{suffix}": value for name, values in (("error", errors), ("difference", differences))
+                          for suffix, value in (("", values.mean(axis=1)), ("_se", values.sem(axis=1)))})
+    return table.assign(as_good=table["difference"] <= table["difference_se"])
 
-    def standard_error(values):
-        return values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
 
-    table = pd.DataFrame({"error": errors.mean(axis=1), "error_se": standard_error(errors),
-                          "difference": difference.mean(axis=1), "difference_se": standard_error(difference)})
-    table["as_good"] = table["difference"] <= table["difference_se"]
+def _summarize(held_out, fits):
     by_setting = fits.groupby(SETTING)
     means = by_setting[["ari", "metagene_correlation", "calinski_harabasz", "converged", "seconds"]].mean()
-    table = table.join(means).assign(n_clusters=by_setting["n_clusters"].median())
-    order = [*table.columns[:5], "ari", "metagene_correlation", "calinski_harabasz", "n_clusters", "converged",
-             "seconds"]
-    return table[order].reset_index().astype({"n_metagenes": int})
+    means.insert(3, "n_clusters", by_setting["n_clusters"].median())
+    return compare_errors(held_out).join(means).reset_index().astype({"n_metagenes": int})
 
 
 def suggest(table):
