@@ -1,13 +1,18 @@
 """SpiceMix: spatially informed metagenes from single-cell spatial transcriptomics."""
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for readers of the sources, type checkers and spicemix_core.sources
+    from spicemix_core.model import SpiceMix
 
 __version__ = "0.1.0"
-__all__ = ["SpiceMix", "convert", "convert_result", "pl", "prepare", "read_data", "select", "tl"]
+__all__ = ["SpiceMix", "convert", "convert_result", "fit_consensus", "pl", "prepare", "read_data", "select", "tl"]
 
 _MODULES = {"SpiceMix": "spicemix_core.model",
             "convert": "spicemix_core.conversion",
             "convert_result": "spicemix_core.conversion",
+            "fit_consensus": "spicemix_core.consensus",
             "pl": "spicemix_core.pl",
             "prepare": "spicemix_core.readers",
             "read_data": "spicemix_core.readers",

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata
 
+from spicemix_core.effects import separate_groups
 from spicemix_core.progress import progress
 
 _BLOCK = 2**23  # values that are ranked at a time
@@ -38,10 +39,7 @@ def differential_expression(expression, first, second) -> pd.DataFrame:
     ValueError
         If a group has fewer than two cells or a cell is in both.
     """
-    first, second = np.asarray(first, bool), np.asarray(second, bool)
-    if first.sum() < 2 or second.sum() < 2 or (first & second).any():
-        raise ValueError(f"The groups have {first.sum()} and {second.sum()} cells, {(first & second).sum()} in common: "
-                         "compare two separate groups of at least two cells.")
+    first, second = separate_groups(first, second)
     a, b = expression[first].to_numpy(dtype=float), expression[second].to_numpy(dtype=float)
     test = mannwhitneyu(a, b, axis=0, method="asymptotic")
     return pd.DataFrame({

@@ -223,10 +223,15 @@ def show(figure):
     """
     from IPython.display import display
 
-    rasterize_marks(figure)
-    svg = shrink_pictures(_printed(figure, "svg", metadata={"Date": None}).decode())
-    display({"image/svg+xml": svg, "image/png": _printed(figure, "png"), "text/plain": repr(figure)}, raw=True)
+    pictures = {"image/svg+xml": svg_of(figure), "image/png": _printed(figure, "png")}
+    display(pictures | {"text/plain": repr(figure)}, raw=True)
     plt.close(figure)
+
+
+def svg_of(figure):
+    """A figure as the text of an SVG that is the same from run to run, many marks as a picture of few colours."""
+    rasterize_marks(figure)
+    return shrink_pictures(_printed(figure, "svg", metadata={"Date": None}).decode())
 
 
 def _printed(figure, kind, **options):

@@ -40,6 +40,7 @@ from spicemix_core.annotated import read_samples
 from spicemix_core.clustering import cluster_states
 from spicemix_core.held_out import states_without
 from spicemix_core.model import SpiceMix
+from spicemix_core.parameters import check_parameters
 from spicemix_core.stored_runs import run_stored
 
 N_FOLDS = 5
@@ -149,7 +150,7 @@ def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_se
     seeds = rng.integers(2**31, size=n_seeds).tolist()
     settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     for setting in settings:
-        SpiceMix(**setting, **options)._check_parameters()
+        check_parameters(SpiceMix(**setting, **options))
     tasks = {}
     for setting in reversed(settings):  # the most costly first, so that no worker ends long after the others
         name = f"K{setting['n_metagenes']}-penalty{setting['affinity_penalty']:g}"
