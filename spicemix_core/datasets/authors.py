@@ -157,7 +157,7 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
     try:
         with open_hdf5(path) as file:
             return _read_iteration(file, iteration)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except KeyError as error:
         raise ValueError(f"{path} is not a SpiceMix result: {first_line(error)}.") from error
