@@ -20,6 +20,7 @@ from tables import write_table
 from workload import simulate_tissue
 
 from spicemix_core import SpiceMix, torch_backend
+from spicemix_core.algorithm import iterate
 from spicemix_core.parallel import one_blas_thread
 from spicemix_core.samples import check_samples
 
@@ -42,18 +43,18 @@ def table(options):
     expressions, graphs = simulate_tissue(options.cells, options.genes, counts=counts, sparse=options.sparse,
                                           dtype=np.float32)
     samples = check_samples(expressions, graphs, options.n_metagenes)
-    state = start_of_fit(samples, expressions, options.n_metagenes)
-    data, state = torch_backend.place(samples, state, options.device)
+    cells, theta = start_of_fit(samples, options.n_metagenes, options.device)
+    data, states = cells.data, torch.as_tensor(cells.sizes[:, None] * cells.proportions, device=device)
     parts = [y.values() if options.sparse else y for y in data.expressions]
     size = sum(part.nbytes for part in parts)
     bandwidth = 2 * size / seconds(lambda: [part.clone() for part in parts], device)
-    first = seconds(lambda: data.times_metagenes(state.metagenes), device)
-    second = seconds(lambda: data.times_states(state.states), device)
+    first = seconds(lambda: data.times_metagenes(theta.metagenes), device)
+    second = seconds(lambda: data.times_states(states), device)
     rows, model = [], SpiceMix(options.n_metagenes, device=options.device)
     with one_blas_thread() if device.type == "cpu" else torch.cuda.device(device):
         for iteration in range(options.iterations):
             start = time.perf_counter()
-            state, row = model._iterate(data, state, estimate_affinity=iteration < 2)
+            theta, row = iterate(model, cells, theta, estimate_affinity=iteration < 2)
             rows.append(row | {"seconds": time.perf_counter() - start})
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
     yield (f"# Iterations in PyTorch\n\n{date.today()}, {name}, PyTorch {torch.__version__}; {options.cells:,} cells x "

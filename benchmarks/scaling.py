@@ -26,8 +26,27 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def start_of_fit(samples, expressions, n_metagenes):
-    """A state near that after initialisation, without k-means on all cells: it is not what is measured here."""
+def start_of_fit(samples, n_metagenes, device=None):
+    """Cells and parameters near those after initialisation, without k-means on all cells, which is not measured here.
+
+    Returns the cells, as a :class:`spicemix_core.part.Part`, and the parameters.
+    """
+    import numpy as np
+
+    from spicemix_core.algorithm import Theta
+    from spicemix_core.initialization import initialize
+    from spicemix_core.part import Part, part_of
+    from spicemix_core.samples import check_samples
+
+    few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
+    metagenes, noise = initialize(Part(few), n_metagenes, np.random.default_rng(0))
+    cells = part_of(samples, device=device)
+    cells.solve_states(metagenes)
+    return cells, Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
+
+
+def start_of_old_fit(samples, n_metagenes):
+    """The same for a checkout from before parts, in which one state held the cells' states and the parameters."""
     import numpy as np
 
     from spicemix_core.initialization import initialize, split_states
@@ -35,16 +54,44 @@ def start_of_fit(samples, expressions, n_metagenes):
     from spicemix_core.samples import check_samples
     from spicemix_core.simplex import nonnegative_least_squares
 
-    few = check_samples([expressions[0][:1000]], None, n_metagenes)
+    few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
     metagenes, _, _, noise = initialize(few, n_metagenes, np.random.default_rng(0))
     states = nonnegative_least_squares(metagenes.T @ metagenes, samples.times_metagenes(metagenes))
     return State(metagenes, np.zeros((n_metagenes, n_metagenes)), noise, *split_states(states))
 
 
-def both_products(expressions, state):
-    states, offset = state.states, 0
+def walk(samples, n_metagenes):
+    """What iterates, ``function(estimate_affinity)`` that returns an iteration's row, and what is to be multiplied:
+    ``function()`` that returns metagenes and states."""
+    from spicemix_core import SpiceMix
+
+    model = SpiceMix(n_metagenes)
+    try:
+        from spicemix_core.algorithm import iterate
+
+        cells, theta = start_of_fit(samples, n_metagenes)
+    except ImportError:
+        state = start_of_old_fit(samples, n_metagenes)
+
+        def step(estimate_affinity):
+            nonlocal state
+            state, row = model._iterate(samples, state, estimate_affinity=estimate_affinity)
+            return row
+
+        return step, lambda: (state.metagenes, state.states)
+
+    def step(estimate_affinity):
+        nonlocal theta
+        theta, row = iterate(model, cells, theta, estimate_affinity=estimate_affinity)
+        return row
+
+    return step, lambda: (theta.metagenes, cells.sizes[:, None] * cells.proportions)
+
+
+def both_products(expressions, metagenes, states):
+    offset = 0
     for y in expressions:
-        _ = y @ state.metagenes
+        _ = y @ metagenes
         _ = y.T @ states[offset : offset + y.shape[0]]
         offset += y.shape[0]
 
@@ -68,23 +115,20 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
     rows = []
     for K in all_metagenes:
         samples = check_samples(expressions, graphs, K)
-        state, model, times = start_of_fit(samples, expressions, K), SpiceMix(K), []
+        times = []
         with one_blas_thread():
+            step, factors = walk(samples, K)
             _ = getattr(samples, "colors", None), samples.sum_of_squares  # once in a fit, not in every iteration
         for iteration in range(iterations):
-            _, products, products_cpu = timed(both_products, expressions, state)
-            (state, row), passed, cpu = timed(one_iteration, model, samples, state, iteration < 2)
+            _, products, products_cpu = timed(both_products, expressions, *factors())
+            with one_blas_thread():  # as in a fit
+                row, passed, cpu = timed(step, iteration < 2)
             times.append(row | {"products": products, "iteration": passed, "ratio": passed / products,
                                 "cpu_ratio": cpu / products_cpu})
         rows.append({"cells": n_cells, "genes": n_genes, "metagenes": K, "energy": times[-1]["energy"]}
                     | _medians("kept", times[2:]) | _medians("estimated", times[:2])
                     | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20})
     return rows
-
-
-def one_iteration(model, samples, state, estimate_affinity):
-    with one_blas_thread():  # as in a fit
-        return model._iterate(samples, state, estimate_affinity=estimate_affinity)
 
 
 def one_blas_thread():

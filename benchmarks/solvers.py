@@ -28,11 +28,11 @@ from spicemix_core.samples import check_samples
 def state_problem(n_cells, n_genes, n_metagenes):
     expressions, graphs = simulate_tissue(n_cells, n_genes)
     samples = check_samples(expressions, graphs, n_metagenes)
-    state = start_of_fit(samples, expressions, n_metagenes)
+    cells, theta = start_of_fit(samples, n_metagenes)
     affinity = np.random.default_rng(0).normal(size=(n_metagenes, n_metagenes))
-    problem = dict(gram=state.metagenes.T @ state.metagenes / state.noise**2,
-                   linear=samples.times_metagenes(state.metagenes) / state.noise**2, affinity=affinity + affinity.T,
-                   graph=samples.graph, proportions=state.proportions, sizes=state.sizes, state_penalty=1.0)
+    problem = dict(gram=theta.metagenes.T @ theta.metagenes / theta.noise**2,
+                   linear=samples.times_metagenes(theta.metagenes) / theta.noise**2, affinity=affinity + affinity.T,
+                   graph=samples.graph, proportions=cells.proportions, sizes=cells.sizes, state_penalty=1.0)
     return samples, problem
 
 

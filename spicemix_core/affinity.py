@@ -24,36 +24,48 @@ MAX_NEWTON_STEPS = 100
 SUBSET = 8192  # cells of the warm-up, and of the Hessian
 
 
-def affinity_objective(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
-    """Value of f(S); see the module's docstring for the symbols."""
+def objective_sum(affinity, proportions, neighbor_sums):
+    r""":math:`\sum_i z_i^\top S \nu_i + \log I(S \nu_i)` over the cells of the rows."""
     fields = neighbor_sums @ affinity
-    pair = (proportions * fields).sum()
-    return (pair + log_simplex_integral(fields).sum()) / n_directed_edges + 0.5 * penalty * (affinity**2).sum()
+    return float((proportions * fields).sum() + log_simplex_integral(fields).sum())
 
 
-def _value_and_gradient(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
-    """f and its gradient in the P = K(K+1)/2 entries of the upper triangle."""
+def objective_sums(affinity, proportions, neighbor_sums):
+    r""":func:`objective_sum` and its derivative in the entries of S, :math:`\sum_i (z_i - E[z_i]) \nu_i^\top`."""
     fields = neighbor_sums @ affinity
     log_integral, mean = simplex_moments(fields)
-    value = ((proportions * fields).sum() + log_integral.sum()) / n_directed_edges
-    excess = (proportions - mean).T @ neighbor_sums / n_directed_edges
-    return add_penalty(value, excess, affinity, penalty)
+    return float((proportions * fields).sum() + log_integral.sum()), (proportions - mean).T @ neighbor_sums
 
 
-def add_penalty(value, excess, affinity, penalty):
-    """f and its gradient in the upper triangle, from their parts without the penalty; ``excess`` is df/dS."""
-    gradient = excess + excess.T + 2.0 * penalty * affinity
-    gradient[np.diag_indices_from(gradient)] *= 0.5
-    return value + 0.5 * penalty * (affinity**2).sum(), gradient[np.triu_indices(len(affinity))]
-
-
-def _hessian(affinity, neighbor_sums, n_directed_edges, penalty):
-    """Second derivatives of f, (P, P): sums over cells of Cov(z)[a, c] nu[b] nu[d], symmetrised over both pairs."""
-    K = len(affinity)
-    rows, columns = np.triu_indices(K)
+def curvature_sum(affinity, neighbor_sums):
+    r"""Sum over cells of :math:`\mathrm{Cov}(z)_{ac}\, \nu_b \nu_d`, (P, P) for the pairs a <= c and b <= d."""
+    rows, columns = np.triu_indices(len(affinity))
     _, mean, second = simplex_moments(neighbor_sums @ affinity, order=2)
     covariance = second[:, rows, columns] - mean[:, rows] * mean[:, columns]
-    packed = covariance.T @ (neighbor_sums[:, rows] * neighbor_sums[:, columns])
+    return covariance.T @ (neighbor_sums[:, rows] * neighbor_sums[:, columns])
+
+
+def affinity_objective(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
+    """Value of f(S); see the module's docstring for the symbols."""
+    return objective_value(objective_sum(affinity, proportions, neighbor_sums), affinity, n_directed_edges, penalty)
+
+
+def objective_value(total, affinity, n_directed_edges, penalty):
+    """f(S) from the sum over cells."""
+    return total / n_directed_edges + 0.5 * penalty * (affinity**2).sum()
+
+
+def objective_gradient(excess, affinity, n_directed_edges, penalty):
+    """Gradient of f in the P = K(K+1)/2 entries of the upper triangle, from the second of :func:`objective_sums`."""
+    excess = excess / n_directed_edges
+    gradient = excess + excess.T + 2.0 * penalty * affinity
+    gradient[np.diag_indices_from(gradient)] *= 0.5
+    return gradient[np.triu_indices(len(affinity))]
+
+
+def _hessian(packed, K, n_directed_edges, penalty):
+    """Second derivatives of f, (P, P): :func:`curvature_sum` symmetrised over both pairs, and the penalty."""
+    rows, columns = np.triu_indices(K)
     pair = np.empty((K, K), dtype=int)
     pair[rows, columns] = pair[columns, rows] = np.arange(rows.size)
     a, b, c, d = rows[:, None], columns[:, None], rows[None, :], columns[None, :]
@@ -71,10 +83,6 @@ def _hessian(affinity, neighbor_sums, n_directed_edges, penalty):
 
 def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, penalty, tol=1e-12):
     r"""Minimise the convex affinity objective over symmetric matrices, by Newton's method with backtracking.
-
-    With more than twice ``SUBSET`` cells, the minimum over evenly spaced ``SUBSET`` of them is the start, and their
-    Hessian stands for that of all: it decides how many steps are taken, not where they end. Value and gradient are
-    always those of all cells.
 
     Parameters
     ----------
@@ -95,27 +103,57 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
     -------
     array, shape (K, K)
     """
-    spacing = max(1, len(proportions) // SUBSET)
-    subset = proportions[::spacing], neighbor_sums[::spacing], n_directed_edges / spacing, penalty
+    def sums(S, spacing):
+        return objective_sums(S, proportions[::spacing], neighbor_sums[::spacing])
+
+    def curvature(S, spacing):
+        return curvature_sum(S, neighbor_sums[::spacing])
+
+    return minimize(affinity, sums, curvature, len(proportions), n_directed_edges, penalty=penalty, tol=tol)
+
+
+def minimize(affinity, sums, curvature, n_cells, n_directed_edges, *, penalty, tol=1e-12):
+    """:func:`update_affinity` of cells that are known by sums only, wherever they are.
+
+    With more than twice ``SUBSET`` cells, the minimum over evenly spaced ``SUBSET`` of them is the start, and their
+    Hessian stands for that of all: it decides how many steps are taken, not where they end. Value and gradient are
+    always those of all cells.
+
+    Parameters
+    ----------
+    sums, curvature : functions of (S, spacing)
+        :func:`objective_sums` and :func:`curvature_sum` over every so many-th of all cells.
+    n_cells : int
+    affinity, n_directed_edges, penalty, tol
+        As :func:`update_affinity`.
+    """
+    spacing = max(1, n_cells // SUBSET)
+
+    def value_and_gradient(S, spacing=1):
+        total, excess = sums(S, spacing)
+        edges = n_directed_edges / spacing
+        return objective_value(total, S, edges, penalty), objective_gradient(excess, S, edges, penalty)
+
+    def hessian(S):
+        return _hessian(curvature(S, spacing), len(S), n_directed_edges / spacing, penalty)
+
     if spacing > 1:
-        affinity = newton(affinity, lambda S: _value_and_gradient(S, *subset), subset, tol=1e-6)
-    all_cells = proportions, neighbor_sums, n_directed_edges, penalty
-    return newton(affinity, lambda S: _value_and_gradient(S, *all_cells), subset, tol=tol)
+        affinity = _newton(affinity, lambda S: value_and_gradient(S, spacing), hessian, tol=1e-6)
+    return _newton(affinity, value_and_gradient, hessian, tol=tol)
 
 
-def newton(affinity, value_and_gradient, subset, *, tol):
-    """Newton's method on f, given by ``value_and_gradient(S)``, with the Hessian of the cells of ``subset``.
+def _newton(affinity, value_and_gradient, hessian, *, tol):
+    """Newton's method on f.
 
     The Hessian costs several times a gradient and hardly changes near the optimum: it is made anew only when a step
-    with the old one has reduced the Newton decrement less than tenfold. ``subset`` holds the arguments of
-    :func:`affinity_objective` after the first.
+    with the old one has reduced the Newton decrement less than tenfold.
     """
     rows, columns = np.triu_indices(len(affinity))
     objective, gradient = value_and_gradient(affinity)
     factor, previous = None, np.inf
     for _ in range(MAX_NEWTON_STEPS):
         if factor is None:
-            factor = scipy.linalg.cho_factor(_hessian(affinity, *subset[1:]))
+            factor = scipy.linalg.cho_factor(hessian(affinity))
         step = -scipy.linalg.cho_solve(factor, gradient)
         decrement = -gradient @ step
         if 0.5 * decrement <= tol:

@@ -42,6 +42,11 @@ class Measurement:
     comment: str = ""
 
 
+def holding(conditions) -> str:
+    """The conditions of a compound claim (dict of name to bool) that hold, as a comment."""
+    return "holds: " + (", ".join(name for name, holds in conditions.items() if holds) or "none")
+
+
 def ledger_path() -> Path:
     """``book/claims.yml`` of the checkout that this package belongs to."""
     return Path(__file__).parents[1] / "book" / "claims.yml"

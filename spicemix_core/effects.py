@@ -50,10 +50,7 @@ def mean_difference(values, first, second, *, n_bootstrap=2000, random_state=Non
     ValueError
         If a group has fewer than two cells or a cell is in both.
     """
-    values, first, second = np.asarray(values, dtype=float), np.asarray(first, bool), np.asarray(second, bool)
-    if first.sum() < 2 or second.sum() < 2 or (first & second).any():
-        raise ValueError(f"The groups have {first.sum()} and {second.sum()} cells, {(first & second).sum()} in common: "
-                         "compare two separate groups of at least two cells.")
+    values, (first, second) = np.asarray(values, dtype=float), separate_groups(first, second)
     rng = np.random.default_rng(random_state)
     a, b = values[first], values[second]
     means = [group[rng.integers(len(group), size=(n_bootstrap, len(group)))].mean(axis=1) for group in (a, b)]
@@ -62,6 +59,15 @@ def mean_difference(values, first, second, *, n_bootstrap=2000, random_state=Non
     difference = a.mean() - b.mean()
     standardized = 0.0 if difference == 0 else difference / pooled if pooled > 0 else np.copysign(np.inf, difference)
     return MeanDifference(float(difference), float(low), float(high), float(standardized), len(a), len(b))
+
+
+def separate_groups(first, second):
+    """Two groups as arrays of bool; ValueError if one has fewer than two cells or a cell is in both."""
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    if first.sum() < 2 or second.sum() < 2 or (first & second).any():
+        raise ValueError(f"The groups have {first.sum()} and {second.sum()} cells, {(first & second).sum()} in common: "
+                         "compare two separate groups of at least two cells.")
+    return first, second
 
 
 def separation(values, first, second) -> float:

@@ -12,10 +12,11 @@ from scipy.stats import false_discovery_control
 
 from spicemix_core.cell_type_affinity import affinity_permutation_test, cell_type_affinity
 from spicemix_core.effects import MeanDifference, mean_difference, separation
-from spicemix_core.typed_cells import metagene_of
+from spicemix_core.typed_cells import metagene_of, metagenes_highest_in
 
 OLIGODENDROCYTES = ("Oligo", "OPC/Oligo")
 DEEP = ("eL5a", "eL5b", "eL6")
+NAMED_GENES = ("Col6a1", "Ctgf", "Cspg4", "Tcf7l2", "Mog", "Bgn", "Flt1")  # in the text; they must not choose names
 
 
 def reference_classes(coarse_types) -> np.ndarray:
@@ -136,9 +137,8 @@ def el5b_el6_conditions(cells, tissue, differences) -> dict:
 
 
 def deep_metagenes(cells) -> np.ndarray:
-    """Metagenes whose highest mean is in a cluster of deep-layer excitatory neurons."""
-    types = dict(zip(cells.names, cells.types, strict=True))
-    return np.array([types[name] in DEEP for name in cells.means.idxmax()])
+    """Metagenes whose highest mean is in a cluster of deep-layer excitatory neurons, (K,) bool."""
+    return metagenes_highest_in(cells, *DEEP)
 
 
 def deep_attraction(cells) -> float:

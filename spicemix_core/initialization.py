@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from spicemix_core.metagenes import update_metagenes, update_noise
-from spicemix_core.simplex import nonnegative_least_squares
 
 NMF_ROUNDS = 5  # T_0; the paper: more can lead to a local minimum before space is considered
 KMEANS_RESTARTS = 10
@@ -18,7 +17,7 @@ N_DIRECTIONS = 50
 POWER_ITERATIONS = 8
 
 
-def initial_metagenes(samples, n_metagenes, rng):
+def initial_metagenes(cells, n_metagenes, rng):
     r"""Metagenes (G, K) from k-means (line 1) on the leading directions of expression.
 
     With :math:`s_i` the total of a cell, :math:`\sum_i \|y_i - s_i m_{k(i)}\|^2 = \sum_i s_i^2 \|y_i / s_i -
@@ -31,48 +30,46 @@ def initial_metagenes(samples, n_metagenes, rng):
     A cell without a positive total has no profile and no weight. Of more than ``KMEANS_CELLS`` cells a random subset
     finds the centroids, and all cells then take the nearest.
     """
-    directions = _leading_directions(samples, rng)
-    totals = samples.times_metagenes(np.ones((samples.n_genes, 1)))
-    sizes = np.maximum(totals, 0.0)
-    coordinates = samples.times_metagenes(directions) / np.where(sizes > 0.0, sizes, 1.0)
+    n_cells = cells.samples.n_cells
+    directions = _leading_directions(cells, rng)
     kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, random_state=int(rng.integers(2**31)))
-    drawn = slice(None)
-    if samples.n_cells > KMEANS_CELLS:
-        drawn = rng.choice(samples.n_cells, KMEANS_CELLS, replace=False)
-    kmeans.fit(coordinates[drawn], sample_weight=sizes[drawn, 0] ** 2)
-    labels = kmeans.predict(coordinates)
-    pure_states = sizes * (labels[:, None] == np.arange(n_metagenes))
-    centroids = np.clip(samples.times_states(pure_states), 0.0, None)
+    drawn = np.arange(n_cells) if n_cells <= KMEANS_CELLS else rng.choice(n_cells, KMEANS_CELLS, replace=False)
+    places, coordinates, sizes = cells.profiles(directions, drawn)
+    order = np.argsort(places)
+    kmeans.fit(coordinates[order], sample_weight=sizes[order] ** 2)
+    centroids = np.clip(cells.cluster_sums(directions, kmeans.cluster_centers_), 0.0, None)
     totals = centroids.sum(axis=0)
     centroids[:, totals == 0.0] = 1.0  # a cluster without positive expression says nothing of its metagene
     return np.ascontiguousarray(centroids / centroids.sum(axis=0))
 
 
-def _leading_directions(samples, rng):
+def _leading_directions(cells, rng):
     """Orthonormal basis (G, n) of about the span of the leading right singular vectors of Y, by power iteration.
 
     Source: N. Halko, P.-G. Martinsson and J. A. Tropp, SIAM Rev. 53, 217-288 (2011), algorithm 4.4.
     """
-    n = min(N_DIRECTIONS, samples.n_genes)
-    if n == samples.n_genes:
+    n_genes = cells.samples.n_genes
+    n = min(N_DIRECTIONS, n_genes)
+    if n == n_genes:
         return np.eye(n)
-    basis = rng.standard_normal((samples.n_genes, n))
+    basis = rng.standard_normal((n_genes, n))
     for _ in range(POWER_ITERATIONS):
-        basis, _ = np.linalg.qr(samples.times_states(samples.times_metagenes(basis)))
+        basis, _ = np.linalg.qr(cells.twice_times(basis))
     return basis
 
 
-def initialize(samples, n_metagenes, rng):
-    """Metagenes (G, K), proportions (N, K), sizes (N,) and noise after ``NMF_ROUNDS`` rounds (lines 1 to 7)."""
-    metagenes = initial_metagenes(samples, n_metagenes, rng)
+def initialize(cells, n_metagenes, rng):
+    """Metagenes (G, K) and noise after ``NMF_ROUNDS`` rounds (lines 1 to 7); ``cells`` keep the states.
+
+    ``cells`` is a :class:`spicemix_core.part.Part` or what stands for several.
+    """
+    metagenes = initial_metagenes(cells, n_metagenes, rng)
+    samples = cells.samples
     sums = dict(sum_of_squares=samples.sum_of_squares)
-    states = None
     for _ in range(NMF_ROUNDS):
-        states = nonnegative_least_squares(metagenes.T @ metagenes, samples.times_metagenes(metagenes), states)
-        gram, cross = states.T @ states, samples.times_states(states)
+        gram, cross = cells.solve_states(metagenes)
         metagenes = update_metagenes(metagenes, gram, cross, **sums)
-    noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
-    return metagenes, *split_states(states), noise
+    return metagenes, update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
 
 
 def split_states(states):

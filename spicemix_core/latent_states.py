@@ -32,7 +32,7 @@ from numba import njit
 
 from spicemix_core.coloring import color_classes
 from spicemix_core.parallel import over_blocks
-from spicemix_core.simplex import _active_set, _entering, _solve_free, _step_to_bound, _work_space
+from spicemix_core.simplex import _active_set, _entering, _free_coordinates, _solve_free, _step_to_bound, _work_space
 
 MAX_SWEEPS = 100
 SWEEP_TOL = 1e-3  # a cell is visited again when a neighbour's proportion has moved more
@@ -121,11 +121,7 @@ def _cell_in_field(A, b, field, state_penalty, z, free, system, target, gradient
     """Best size and proportions of one cell, from z on. Returns s, with z in place."""
     K = z.size
     s = _best_size(A, b, state_penalty, z)
-    n_free = 0
-    for k in range(K):
-        if z[k] > 0.0:
-            free[n_free] = k
-            n_free += 1
+    n_free = _free_coordinates(z, free)
     for _ in range(20 * K + 20):
         if s == 0.0:  # nothing is left but the field: the best proportions are a corner
             z[:] = 0.0

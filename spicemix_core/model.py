@@ -1,42 +1,23 @@
 r"""SpiceMix: non-negative matrix factorisation joined with a hidden Markov random field (NMF-HMRF).
 
-The estimator's ``fit`` reads as Algorithm 1 of the paper; each line is one call into the module that bears its name.
+The estimator: its parameters, its input and its results. The fit itself is :mod:`spicemix_core.algorithm`.
 """
 
-import numbers
-import time
 import warnings
-from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
-from spicemix_core import affinity, latent_states
+from spicemix_core import algorithm
 from spicemix_core.annotated import read_names, read_samples, write_results
-from spicemix_core.initialization import initialize
-from spicemix_core.metagenes import update_metagenes, update_noise
+from spicemix_core.checkpoint import Checkpoint
 from spicemix_core.parallel import one_blas_thread
-from spicemix_core.progress import progress
+from spicemix_core.parameters import check_parameters
+from spicemix_core.part import part_of
 from spicemix_core.samples import check_samples
 from spicemix_core.storage import load_model, save_model
 from spicemix_core.transform import transform, transform_arrays
-
-
-@dataclass(frozen=True)
-class State:
-    """All that changes during a fit: Theta = (M, S, sigma_y) and X = s z, in scaled units."""
-
-    metagenes: np.ndarray
-    affinity: np.ndarray
-    noise: float
-    proportions: np.ndarray
-    sizes: np.ndarray
-
-    @property
-    def states(self):
-        return self.sizes[:, None] * self.proportions
 
 
 class SpiceMix(BaseEstimator):
@@ -119,7 +100,8 @@ class SpiceMix(BaseEstimator):
         self.device = device
         self.solver = solver
 
-    def fit(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None):
+    def fit(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None, *, checkpoint=None,
+            client=None):
         """Fit to an AnnData object and write the results into it.
 
         Parameters
@@ -130,6 +112,8 @@ class SpiceMix(BaseEstimator):
             Column of ``obs`` that names each cell's sample; there may be no edge between samples.
         graph_key : str
         layer : str, optional
+        checkpoint, client
+            As :meth:`fit_arrays`.
 
         Returns
         -------
@@ -142,7 +126,7 @@ class SpiceMix(BaseEstimator):
             One sentence that says what is wrong with the input and what to do.
         """
         expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
-        self.fit_arrays(expressions, graphs)
+        self.fit_arrays(expressions, graphs, checkpoint=checkpoint, client=client)
         self.feature_names_in_, self.sample_names_, self.cell_names_ = read_names(adata, sample_key, rows)
         write_results(adata, self, rows)
         return self
@@ -187,146 +171,51 @@ class SpiceMix(BaseEstimator):
         """A model that :meth:`save` wrote, equal in all: see :func:`spicemix_core.storage.load_model`."""
         return load_model(path, cls)
 
-    def fit_arrays(self, expressions, graphs=None):
+    def fit_arrays(self, expressions, graphs=None, *, checkpoint=None, client=None):
         """Fit to one cells x genes array (dense or CSR) and one sparse neighbour graph per sample.
 
-        Parameters and errors as :func:`spicemix_core.samples.check_samples`.
+        Parameters
+        ----------
+        expressions, graphs : lists
+            As :func:`spicemix_core.samples.check_samples`, which also says what is refused.
+        checkpoint : path, optional
+            File that keeps the state of the fit (:mod:`spicemix_core.checkpoint`). If it is there, left by a fit of
+            the same data and parameters that was killed, this fit goes on from it to the same numbers, bit for bit.
+        client : distributed.Client, optional
+            The samples are shared out among the workers of this Dask client (:mod:`spicemix_core.distributed`).
         """
-        self._check_parameters()
+        check_parameters(self)
         with one_blas_thread():
             samples = check_samples(expressions, graphs if self.spatial else None, self.n_metagenes)
+            kept = Checkpoint(checkpoint, self.get_params(), samples)
+            cells = self._place(samples, client)
+            theta, rows = algorithm.fit(self, cells, kept)
             for name in ("feature_names_in_", "sample_names_", "cell_names_"):
                 vars(self).pop(name, None)  # of an earlier fit
-            return self._fit(samples)
+            self._store(samples, theta, cells.get_states(), rows)
+        kept.remove()
+        return self
 
-    def _fit(self, samples):
-        rng = np.random.default_rng(self.random_state)
-        metagenes, proportions, sizes, noise = initialize(samples, self.n_metagenes, rng)
-        no_affinity = np.zeros((self.n_metagenes, self.n_metagenes))
-        state = State(metagenes, no_affinity, noise, proportions, sizes)
-        if self.device is not None:
-            samples, state = self._steps()[0].place(samples, state, self.device)
-        rows, self.converged_ = [], False
-        last = self.max_iter if self.affinity_iterations is None else self.affinity_iterations
-        for iteration in progress(range(self.max_iter), "SpiceMix"):
-            before = state
-            state, row = self._iterate(samples, before, estimate_affinity=iteration < last)
-            changes = _changes(before, state)
-            rows.append(row | changes)
-            if max(changes.values()) < self.tol:
-                self.converged_ = True
-                break
-        if not self.converged_:
-            warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
-                          ConvergenceWarning, stacklevel=3)
-        return self._store(samples, state, rows)
+    def _place(self, samples, client):
+        """The cells, here or on the workers of a client."""
+        options = {"device": self.device, "solver": self.solver}
+        if client is None:
+            return part_of(samples, **options)
+        from spicemix_core.distributed import DistributedParts
 
-    def _steps(self):
-        """The modules with the steps of states and affinity, those that visit every cell."""
-        if self.solver == "gurobi":
-            from spicemix_core import gurobi_solver
+        return DistributedParts(client, samples, **options)
 
-            return gurobi_solver, affinity
-        if self.device is not None:
-            try:
-                from spicemix_core import torch_backend
-            except ModuleNotFoundError as error:
-                raise ModuleNotFoundError(f"device={self.device!r} needs PyTorch: pip install torch, or leave out the "
-                                          "device") from error
-            return torch_backend, torch_backend
-        return latent_states, affinity
-
-    def _iterate(self, samples, state, *, estimate_affinity=True):
-        """Lines 10 and 11 of Algorithm 1: the states given the parameters, then the parameters given the states."""
-        of_states, of_affinity = self._steps()
-        sums = {"sum_of_squares": samples.sum_of_squares}
-        clock = [time.perf_counter()]
-
-        variance = state.noise**2
-        proportions, sizes, n_sweeps = of_states.update_latent_states(
-            state.metagenes.T @ state.metagenes / variance, samples.times_metagenes(state.metagenes) / variance,
-            state.affinity, samples.graph, state.proportions, state.sizes, state_penalty=self.state_penalty,
-            colors=samples.colors,
-        )
-        state = replace(state, proportions=proportions, sizes=sizes)
-        neighbor_sums = samples.neighbor_sums(proportions)
-        clock.append(time.perf_counter())
-
-        states = state.states
-        gram, cross = samples.gram(states), samples.times_states(states)
-        metagenes = update_metagenes(state.metagenes, gram, cross, **sums)
-        noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
-        state = replace(state, metagenes=metagenes, noise=noise)
-        energy = self._energy(samples, state, neighbor_sums)
-        clock.append(time.perf_counter())
-
-        if estimate_affinity and samples.n_directed_edges:
-            state = replace(state, affinity=of_affinity.update_affinity(
-                state.affinity, proportions, neighbor_sums, samples.n_directed_edges, penalty=self.affinity_penalty))
-        clock.append(time.perf_counter())
-        seconds = dict(zip(("seconds_states", "seconds_metagenes", "seconds_affinity"), np.diff(clock), strict=True))
-        row = self._objective(samples, state, neighbor_sums, of_affinity.affinity_objective)
-        return state, row | {"energy": energy, "n_sweeps": n_sweeps} | seconds
-
-    def _energy(self, samples, state, neighbor_sums):
-        """-log P(Y, X | Theta) without its partition function (book ``eq-likelihood``): each edge counts once."""
-        pairs = 0.5 * (samples.pair_sums(state.proportions, neighbor_sums) * state.affinity).sum()
-        return self._emission(samples, state) + self.state_penalty * float(state.sizes.sum()) + pairs
-
-    @staticmethod
-    def _emission(samples, state):
-        """-log P(Y | X, Theta) at the noise that fits best, when the residual is n sigma_y^2."""
-        return 0.5 * samples.n_entries * (1.0 + np.log(2.0 * np.pi * state.noise**2))
-
-    def _objective(self, samples, state, neighbor_sums, affinity_objective):
-        """Q and its parts (book ``eq-objective``)."""
-        edges = max(samples.n_directed_edges, 1)
-        spatial = edges * affinity_objective(
-            state.affinity, state.proportions, neighbor_sums, edges, self.affinity_penalty
-        )
-        emission, prior = self._emission(samples, state), self.state_penalty * float(state.sizes.sum())
-        return {"Q": -emission - prior - spatial, "Q_emission": -emission, "Q_prior": -prior, "Q_spatial": -spatial,
-                "noise": state.noise}
-
-    def _check_parameters(self):
-        for name, lowest in (("n_metagenes", 2), ("max_iter", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
-                raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}")
-        if self.affinity_iterations is not None and (
-            not isinstance(self.affinity_iterations, (int, np.integer)) or self.affinity_iterations < 0
-        ):
-            raise ValueError(f"affinity_iterations must be None or an integer of at least 0, not "
-                             f"{self.affinity_iterations!r}")
-        for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
-            value = getattr(self, name)
-            if not isinstance(value, numbers.Real) or not np.isfinite(value) or value < 0 or (positive and value == 0):
-                raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
-
-        if self.solver not in ("active-set", "gurobi"):
-            raise ValueError(f"solver must be 'active-set' or 'gurobi', not {self.solver!r}")
-        if self.solver == "gurobi" and self.device is not None:
-            raise ValueError(f"solver='gurobi' works without a device; leave out device={self.device!r}")
-        if self.device is not None:
-            self._steps()[0].check_device(self.device)
-
-    def _store(self, samples, state, rows):
-        self.metagenes_ = state.metagenes
-        self.affinity_ = state.affinity
-        self.noise_ = float(state.noise)
+    def _store(self, samples, theta, states, rows):
+        self.metagenes_ = theta.metagenes
+        self.affinity_ = theta.affinity
+        self.noise_ = float(theta.noise)
         self.scaling_ = samples.scaling
-        parts = samples.split(state.states)
+        proportions, sizes = states
+        parts = samples.split(sizes[:, None] * proportions)
         self.latent_states_ = [x / c for x, c in zip(parts, samples.scaling, strict=True)]
         self.history_ = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="iteration"))
         self.n_iter_ = len(rows)
-        return self
-
-
-def _changes(before, after):
-    """How far each block moved in one iteration, as named in the class's documentation of ``tol``."""
-    return {
-        "change_states": 0.5 * float(abs(after.proportions - before.proportions).sum(1).mean()),
-        "change_metagenes": 0.5 * np.abs(after.metagenes - before.metagenes).sum(axis=0).mean(),
-        "change_affinity": np.abs(after.affinity - before.affinity).max() / max(1.0, np.abs(after.affinity).max()),
-        "change_noise": abs(after.noise - before.noise) / after.noise,
-    }
+        self.converged_ = algorithm.has_converged(rows, self.tol)
+        if not self.converged_:
+            warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
+                          ConvergenceWarning, stacklevel=3)

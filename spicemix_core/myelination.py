@@ -20,6 +20,7 @@ import pandas as pd
 from scipy.stats import gaussian_kde, spearmanr
 
 from spicemix_core.annotation import CLEAR, MAJOR_MARKERS, MIN_CELLS, _rank, cell_scores
+from spicemix_core.clustering import normalize_states
 from spicemix_core.effects import separation
 
 MIN_SHARE = 0.3
@@ -144,14 +145,16 @@ def highest_two(states, cells) -> Opposition:
     cells = np.asarray(cells, dtype=bool)
     if cells.sum() < 3:
         raise ValueError(f"There are {cells.sum()} cells: two metagenes cannot be compared in fewer than three.")
-    first, second = np.argsort(-_proportions(np.asarray(states)[cells]).mean(axis=0), kind="stable")[:2]
+    means = normalize_states(np.asarray(states)[cells], "proportions").mean(axis=0)
+    first, second = np.argsort(-means, kind="stable")[:2]
     return two_metagenes(states, cells, (int(first), int(second)))
 
 
 def two_metagenes(states, cells, metagenes) -> Opposition:
     """The opposition of two given metagenes among ``cells``, as for :func:`highest_two`."""
     cells = np.asarray(cells, dtype=bool)
-    return Opposition(tuple(metagenes), cells, _proportions(np.asarray(states)[cells])[:, list(metagenes)])
+    proportions = normalize_states(np.asarray(states)[cells], "proportions")
+    return Opposition(tuple(metagenes), cells, proportions[:, list(metagenes)])
 
 
 def agreement(first, second) -> float:
@@ -177,7 +180,8 @@ def closure_correlations(states, opposition, *, n=1000, random_state=None) -> np
     """
     rng = np.random.default_rng(random_state)
     amounts = np.asarray(states, dtype=float)[opposition.cells]
-    pairs = (_proportions(rng.permuted(amounts, axis=0))[:, list(opposition.metagenes)] for _ in range(n))
+    metagenes = list(opposition.metagenes)
+    pairs = (normalize_states(rng.permuted(amounts, axis=0), "proportions")[:, metagenes] for _ in range(n))
     return np.array([np.corrcoef(pair.T)[0, 1] for pair in pairs])
 
 
@@ -232,8 +236,3 @@ def astro_oligo_conditions(found, labels, depth, reference) -> dict:
     return {"both kinds in one cluster": bool(both),
             "astrocytes superficial": bool(both and separation(-depth, kinds, oligo) >= 0.9),
             "markers of their classes": bool(both and all(alike))}
-
-
-def _proportions(states):
-    totals = states.sum(axis=1, keepdims=True)
-    return states / np.where(totals > 0, totals, 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core import myelination as my
-from spicemix_core.claims import Measurement
+from spicemix_core.claims import Measurement, holding
 from spicemix_core.trajectory import LEVEL, regress
 
 FEWEST = 10  # oligodendrocytes without which nothing is regressed
@@ -137,7 +137,7 @@ def measurements(consensus, runs, nmf, tissue) -> dict[str, Measurement]:
     row = summary(consensus)
     comments = {
         "opposed": f"mean proportions {row['first']:.2f} and {row['second']:.2f}",
-        "astro-oligo": "holds: " + (", ".join(name for name, holds in conditions.items() if holds) or "none"),
+        "astro-oligo": holding(conditions),
         "panel": ", ".join(consensus.slopes.index),
         "genes": f"{consensus.significant} of {len(consensus.slopes)}; NMF: {nmf.significant} of {len(nmf.slopes)}",
         "only-spicemix": "NMF has a trajectory of its own; see above for what it says of the genes",

@@ -45,6 +45,16 @@ class Samples:
     def n_entries(self):
         return self.n_cells * self.n_genes
 
+    def numbers(self, share):
+        """Numbers, among all cells, of the cells of the samples in the list ``share``."""
+        return np.concatenate([np.arange(*self.offsets[i : i + 2]) for i in share])
+
+    def take(self, share):
+        """Only the samples in the list ``share``, in its order."""
+        cells = self.numbers(share)
+        graph = sp.csr_array(self.graph[cells][:, cells])
+        return Samples([self.expressions[i] for i in share], self.scaling[share], graph)
+
     @cached_property
     def colors(self):
         """Cells of the graph by colour, see :func:`spicemix_core.coloring.color_classes`."""

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core import findings as fd
-from spicemix_core.claims import Measurement
+from spicemix_core.claims import Measurement, holding
 from spicemix_core.layers import compare_information, widespread
 from spicemix_core.typed_cells import TypedCells, specificity_against_level, type_counts
 
@@ -23,9 +23,7 @@ def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap=1000, random_st
     excess = fd.excess_contacts(cells, tissue.graph, tissue.fields, random_state=random_state)
     excitatory = np.unique(cells.types[cells.classes == "excitatory"])
     differences = fd.contrasts(cells, tissue, n_bootstrap=n_bootstrap, random_state=random_state)
-    counted = {"oligo-2": fd.oligo_2_conditions(cells, tissue, differences),
-               "smc-endo": fd.smc_endo_conditions(cells, differences),
-               "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
+    counted = conditions(cells, tissue, differences)
     return {
         "types": float(sum(abs(counts[name] - number) for name, number in PAPER_COUNTS.items())),
         "major-types": float((cells.classes == tissue.classes)[tissue.classes != "other"].mean()),
@@ -38,8 +36,15 @@ def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap=1000, random_st
         "opc-contacts": fd.partners(cells, excess, ("OPC",), excitatory) if cells.are("OPC").any() else float("nan"),
         "eng-oligo-2": fd.closest_overlap(fd.oligo_2_cells(cells), tissue.clusters),
         "eng-smc": fd.closest_overlap(cells.are("SMC"), tissue.clusters),
-        **{name: float(sum(conditions.values())) for name, conditions in counted.items()},
+        **{name: float(sum(each.values())) for name, each in counted.items()},
     }
+
+
+def conditions(cells, tissue, differences) -> dict:
+    """The conditions of the compound claims by claim; ``differences`` are those of :func:`findings.contrasts`."""
+    return {"oligo-2": fd.oligo_2_conditions(cells, tissue, differences),
+            "smc-endo": fd.smc_endo_conditions(cells, differences),
+            "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
 
 
 def measurements(spicemix, nmf, tissue, n_genes, *, random_state=0) -> dict[str, Measurement]:
@@ -79,11 +84,7 @@ def measurements(spicemix, nmf, tissue, n_genes, *, random_state=0) -> dict[str,
 def _comments(cells, tissue, value, random_state):
     """What the numbers of the consensus alone do not say."""
     differences = fd.contrasts(cells, tissue, random_state=random_state)
-    conditions = {"oligo-2": fd.oligo_2_conditions(cells, tissue, differences),
-                  "smc-endo": fd.smc_endo_conditions(cells, differences),
-                  "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
-    comments = {key: "holds: " + (", ".join(name for name, holds in each.items() if holds) or "none")
-                for key, each in conditions.items()}
+    comments = {key: holding(each) for key, each in conditions(cells, tissue, differences).items()}
     comments["layers"] = "fields stand in for layers, and differ as images too"
     comments["types"] = ", ".join(f"{number} {name}" for name, number in type_counts(cells).items())
     comments["opc-contacts"] = f"{cells.are('OPC').sum()} OPCs; with so few, absence says little"

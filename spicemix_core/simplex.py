@@ -47,6 +47,17 @@ def _solve_free(Q, free, n_free, system, n_sides, shift=0.0):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _free_coordinates(z, free):
+    """List the positive coordinates of ``z`` in ``free`` and return their number."""
+    n_free = 0
+    for k in range(z.size):
+        if z[k] > 0.0:
+            free[n_free] = k
+            n_free += 1
+    return n_free
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _step_to_bound(z, free, n_free, target):
     """Move ``z`` towards ``target`` (on the free coordinates) until the first of them is zero, and free it no more.
 
@@ -96,11 +107,7 @@ def _active_set(Q, c, z, on_simplex, free, system, target, gradient):
     """
     K = c.size
     shift = np.trace(Q) / K if on_simplex else 0.0
-    n_free = 0
-    for k in range(K):
-        if z[k] > 0.0:
-            free[n_free] = k
-            n_free += 1
+    n_free = _free_coordinates(z, free)
     for _ in range(20 * K + 20):
         if n_free > 0:
             for i in range(n_free):

@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.stats import truncnorm
 
-from spicemix_core.graphs import check_coordinates, delaunay_graph, graph_by_sample
+from spicemix_core.graphs import check_coordinates, check_graph, delaunay_graph, graph_by_sample
 
 METAGENES = ("excitatory", "inhibitory", "inh-1", "inh-2", "glia-everywhere", "glia-layer-1",
              "layer-1", "layer-2", "layer-3", "layer-4", "noise-1", "noise-2", "noise-3")
@@ -211,15 +211,14 @@ def sample_spicemix(coordinates, graph, metagenes, affinity, *, noise: float, st
     Raises
     ------
     ValueError
-        If shapes disagree or S or the graph is not symmetric.
+        If shapes disagree, S is not symmetric or the graph is none (:func:`spicemix_core.graphs.check_graph`).
     """
-    points, graph = check_coordinates(coordinates), sparse.csr_matrix(graph)
+    points = check_coordinates(coordinates)
     metagenes, affinity = np.asarray(metagenes, dtype=float), np.asarray(affinity, dtype=float)
     n, (n_genes, k) = len(points), metagenes.shape
     if affinity.shape != (k, k) or not np.allclose(affinity, affinity.T):
         raise ValueError(f"The affinity must be a symmetric {k} x {k} matrix for {k} metagenes.")
-    if graph.shape != (n, n) or (graph != graph.T).nnz:
-        raise ValueError(f"The graph must be a symmetric {n} x {n} matrix for {n} cells.")
+    graph = sparse.csr_matrix(check_graph(graph, n))
     rng = np.random.default_rng(random_state)
     z = rng.dirichlet(np.ones(k), size=n)
     for _ in range(n_sweeps if k > 1 else 0):

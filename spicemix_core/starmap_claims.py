@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core import starmap_findings as sf
-from spicemix_core.claims import Measurement
+from spicemix_core.claims import Measurement, holding
 from spicemix_core.differential_expression import differential_expression
 from spicemix_core.effects import separation
-from spicemix_core.layers import compare_information, layer_specificity
+from spicemix_core.layers import layer_specificity
 from spicemix_core.typed_cells import TypedCells
 
 PAPER_SIZE = {"cells": 930, "genes": 1020}
@@ -39,15 +39,24 @@ def measure(cells: TypedCells, section: sf.Section, *, n_bootstrap=1000, random_
 
 def measure_against_hmrf(cells, section, hmrf, *, n_bootstrap=1000, random_state=0) -> dict:
     """The two claims on HMRF, for labels by beta; each at the beta that suits HMRF best in it."""
-    both = (cells.classes == "excitatory") & section.excitatory
+    informed, scattered = best_informed(cells, section, hmrf), best_scattered(section, hmrf)
+    layers = informed and sf.layer_information(cells, hmrf[informed[0]], section, n_bootstrap=n_bootstrap,
+                                               random_state=random_state)
+    return {"hmrf-smooth": sf.scattered_share(cells.names, section) - scattered[1],
+            "hmrf-layers": layers.share_first_higher if layers else 0.0}
+
+
+def best_informed(cells, section, hmrf):
+    """The beta at which HMRF says most of the layer, with both methods' information; None without such neurons."""
     informed = {beta: sf.layer_information(cells, labels, section, n_bootstrap=1) for beta, labels in hmrf.items()}
-    share = 0.0
-    if both.sum() >= 2:
-        best = max(informed, key=lambda beta: informed[beta].second)
-        share = compare_information(cells.names[both], hmrf[best][both], section.layers[both],
-                                    n_bootstrap=n_bootstrap, random_state=random_state).share_first_higher
-    smooth = sf.scattered_share(cells.names, section) - max(sf.scattered_share(v, section) for v in hmrf.values())
-    return {"hmrf-smooth": smooth, "hmrf-layers": share}
+    if None in informed.values():
+        return None
+    return max(informed.items(), key=lambda entry: entry[1].second)
+
+
+def best_scattered(section, hmrf):
+    """The beta at which HMRF finds most cells of scattered classes, with their share."""
+    return max(((beta, sf.scattered_share(labels, section)) for beta, labels in hmrf.items()), key=lambda e: e[1])
 
 
 def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstrap=1000,
@@ -85,7 +94,7 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
     new = sf.new_types(cells, nmf_cells)
     pairs = list(zip(runs, nmf_runs, strict=True))
     found["new-types"] = Measurement(float(sum(new.values())), [
-        float(sum(sf.new_types(*pair).values())) for pair in pairs], _holding(new))
+        float(sum(sf.new_types(*pair).values())) for pair in pairs], holding(new))
     found["nmf-diffuse"] = Measurement(sf.coherence_gain(cells, nmf_cells, section.graph),
                                        [sf.coherence_gain(*pair, section.graph) for pair in pairs])
     found |= _of_the_data(section, slanted, expression, random_state)
@@ -116,7 +125,7 @@ def _of_the_data(section, slanted, expression, random_state):
             float(in_l5[1]), comment=f"Astro-2: {in_l5[2]:.2f}; effective number of layers "
             f"{specificity.loc['Astro-1', 'effective_positions']:.1f} and "
             f"{specificity.loc['Astro-2', 'effective_positions']:.1f}; slanted borders: {in_slanted_l5:.2f}"),
-        "astro-genes": Measurement(float(sum(conditions.values())), comment=_holding(conditions)),
+        "astro-genes": Measurement(float(sum(conditions.values())), comment=holding(conditions)),
         "neuron-genes": Measurement(float(len(higher)), comment="higher: " + (", ".join(higher) or "none")),
     }
 
@@ -133,33 +142,26 @@ def _comments(cells, nmf_cells, section, value, nmf_value, hmrf):
     comments["astro-1-el5"] = f"most often {becomes.index[0]}, {becomes.iloc[0]} of {becomes.sum()}; " + comments.get(
         "astro-1-el5", "NMF: none")
     conditions = sf.pvalb_conditions(cells, section)
-    comments["pvalb-metagene"] = f"{_holding(conditions)}; {comments['pvalb-metagene']}"
-    comments["el6-pair"] = _holding(sf.el6_conditions(cells))
+    comments["pvalb-metagene"] = f"{holding(conditions)}; {comments['pvalb-metagene']}"
+    comments["el6-pair"] = holding(sf.el6_conditions(cells))
     if np.isfinite(value["self-affinity"]):
         own, layered = np.diag(cells.affinity), sf.layer_metagenes(cells)
         comments["self-affinity"] = f"{layered.sum()} such metagenes"
         if 0 < layered.sum() < len(own):
             comments["self-affinity"] += (
                 f"; against all other metagenes with themselves: {separation(-own, layered, ~layered):.2f}")
-    both = (cells.classes == "excitatory") & section.excitatory
-    if both.sum() >= 2:
-        informed = {beta: sf.layer_information(cells, labels, section, n_bootstrap=1) for beta, labels in hmrf.items()}
-        best = max(informed, key=lambda beta: informed[beta].second)
-        comments["hmrf-layers"] = (f"adjusted mutual information: SpiceMix {informed[best].first:.2f}, HMRF "
-                                   f"{informed[best].second:.2f} at beta = {best:g}")
-    shares = {beta: sf.scattered_share(labels, section) for beta, labels in hmrf.items()}
-    best = max(shares, key=shares.get)
-    comments["hmrf-smooth"] = (f"SpiceMix {sf.scattered_share(cells.names, section):.2f}, HMRF {shares[best]:.2f} at "
-                               f"beta = {best:g}; NMF {sf.scattered_share(nmf_cells.names, section):.2f}")
+    if found := best_informed(cells, section, hmrf):
+        beta, both = found
+        comments["hmrf-layers"] = (f"adjusted mutual information: SpiceMix {both.first:.2f}, HMRF {both.second:.2f} "
+                                   f"at beta = {beta:g}")
+    beta, share = best_scattered(section, hmrf)
+    comments["hmrf-smooth"] = (f"SpiceMix {sf.scattered_share(cells.names, section):.2f}, HMRF {share:.2f} at "
+                               f"beta = {beta:g}; NMF {sf.scattered_share(nmf_cells.names, section):.2f}")
     return comments | {key: NO_METAGENE for key, number in value.items() if not np.isfinite(number)}
 
 
 def _measurement(value, runs, comment):
     return Measurement(float(value), [float(run) for run in runs], comment)
-
-
-def _holding(conditions):
-    return "holds: " + (", ".join(name for name, holds in conditions.items() if holds) or "none")
 
 
 def _joined(*texts):

@@ -15,7 +15,7 @@ from spicemix_core.effects import separation
 from spicemix_core.layers import compare_information
 from spicemix_core.reassignment import LayerFit, layer_fit, moved_between
 from spicemix_core.recovery import morans_i, share_in_own_type
-from spicemix_core.typed_cells import metagene_of
+from spicemix_core.typed_cells import metagene_of, metagenes_highest_in
 
 # Genes of Tasic et al. (2018) and Zeisel et al. (2015) that this panel of 1,020 measures. Of those of a major type, the
 # ones kept have their highest mean over the 16 classes of Wang et al. in a class of that type. The panel has three of
@@ -188,9 +188,8 @@ def coherence_gain(cells, nmf_cells, graph) -> float:
 
 
 def layer_metagenes(cells) -> np.ndarray:
-    """Metagenes whose highest mean is in a cluster of excitatory neurons of the cortex."""
-    types = dict(zip(cells.names, cells.types, strict=True))
-    return np.array([types[name] in EXCITATORY for name in cells.means.idxmax()])
+    """Metagenes whose highest mean is in a cluster of excitatory neurons of the cortex, (K,) bool."""
+    return metagenes_highest_in(cells, *EXCITATORY)
 
 
 def self_attraction(cells) -> float:

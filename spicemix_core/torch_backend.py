@@ -7,14 +7,12 @@ of this name alone, and they only when a device is asked for.
 """
 
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from spicemix_core import affinity as affinity_module
-from spicemix_core.affinity import SUBSET
+from spicemix_core.part import Part
 from spicemix_core.torch_series import log_integral_and_mean
 from spicemix_core.torch_states import update_cells
 
@@ -30,22 +28,12 @@ def check_device(device):
                          "for the compiled code without PyTorch") from error
 
 
-def place(samples, state, device):
-    """``samples`` as :class:`TorchSamples`, and ``state`` with its arrays of all cells on the device."""
-    on_device = TorchSamples(samples, torch.device(device))
-    cells = {name: on_device.tensor(getattr(state, name)) for name in ("proportions", "sizes")}
-    return on_device, replace(state, **cells)
-
-
 class TorchSamples:
     """:class:`spicemix_core.samples.Samples` with the data, its products and the graph on a device."""
 
     def __init__(self, samples, device):
         self.device = device
-        self.scaling, self.split_rows = samples.scaling, samples.split
-        self.n_directed_edges, self.n_entries = samples.n_directed_edges, samples.n_entries
-        self.sum_of_squares = samples.sum_of_squares
-        self.offsets = samples.offsets
+        self.scaling, self.offsets = samples.scaling, samples.offsets
         self.expressions = [self._place(y) for y in samples.expressions]
         self.transposed = [self._place(sp.csr_array(y.T)) if sp.issparse(y) else None for y in samples.expressions]
         self.graph = self._place(samples.graph)
@@ -53,7 +41,7 @@ class TorchSamples:
                        for cells in samples.colors]
 
     def tensor(self, array, dtype=torch.float64):
-        return torch.as_tensor(np.asarray(array), dtype=dtype, device=self.device)
+        return torch.as_tensor(array, dtype=dtype, device=self.device)
 
     def _place(self, y):
         if not sp.issparse(y):
@@ -95,9 +83,6 @@ class TorchSamples:
         """:math:`\\sum_i z_i \\nu_i^\\top`, an array (K, K)."""
         return (proportions.T @ neighbor_sums).cpu().numpy()
 
-    def split(self, rows):
-        return self.split_rows(rows.cpu().numpy())
-
 
 def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, state_penalty, colors):
     """As :func:`spicemix_core.latent_states.update_latent_states`; graph and colours are those of `TorchSamples`."""
@@ -107,27 +92,34 @@ def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, s
     return proportions, sizes, n_sweeps
 
 
-def affinity_objective(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
-    """As :func:`spicemix_core.affinity.affinity_objective`."""
-    fields = neighbor_sums @ torch.as_tensor(affinity, device=neighbor_sums.device)
-    log_integral = log_integral_and_mean(fields, with_mean=False)[0]
-    value = ((proportions * fields).sum() + log_integral.sum()) / n_directed_edges
-    return float(value) + 0.5 * penalty * (affinity**2).sum()
+class TorchPart(Part):
+    """A :class:`spicemix_core.part.Part` whose iterations are on a device; its initialisation is on the processor."""
 
+    def __init__(self, samples, first_cells, device):
+        check_device(device)
+        super().__init__(samples, first_cells, update=update_latent_states)
+        self.data = TorchSamples(samples, torch.device(device))
 
-def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, penalty, tol=1e-12):
-    """As :func:`spicemix_core.affinity.update_affinity`; the warm-up and the Hessian, of few cells, are made there."""
-    spacing = max(1, len(proportions) // SUBSET)
-    few = (t[::spacing].cpu().numpy() for t in (proportions, neighbor_sums))
-    subset = (*few, n_directed_edges / spacing, penalty)
-    if spacing > 1:
-        affinity = affinity_module.update_affinity(affinity, *subset[:3], penalty=penalty, tol=1e-6)
+    def update_states(self, metagenes, affinity, noise, state_penalty):
+        self.proportions, self.sizes = self.data.tensor(self.proportions), self.data.tensor(self.sizes)
+        return super().update_states(metagenes, affinity, noise, state_penalty)
 
-    def value_and_gradient(S):
-        fields = neighbor_sums @ torch.as_tensor(S, device=neighbor_sums.device)
+    def affinity_value(self, affinity):
+        fields = self._neighbor_sums @ self.data.tensor(affinity)
+        log_integral = log_integral_and_mean(fields, with_mean=False)[0]
+        return float((self.proportions * fields).sum() + log_integral.sum())
+
+    def affinity_sums(self, affinity, spacing):
+        """Over all cells on the device; few cells, as the curvature, on the processor."""
+        if spacing > 1:
+            return super().affinity_sums(affinity, spacing)
+        fields = self._neighbor_sums @ self.data.tensor(affinity)
         log_integral, mean = log_integral_and_mean(fields)
-        value = ((proportions * fields).sum() + log_integral.sum()) / n_directed_edges
-        excess = (proportions - mean).T @ neighbor_sums / n_directed_edges
-        return affinity_module.add_penalty(float(value), excess.cpu().numpy(), S, penalty)
+        excess = (self.proportions - mean).T @ self._neighbor_sums
+        return float((self.proportions * fields).sum() + log_integral.sum()), excess.cpu().numpy()
 
-    return affinity_module.newton(affinity, value_and_gradient, subset, tol=tol)
+    def _every(self, spacing):
+        return tuple(few.cpu().numpy() for few in super()._every(spacing))
+
+    def get_states(self):
+        return tuple(torch.as_tensor(states).cpu().numpy() for states in super().get_states())

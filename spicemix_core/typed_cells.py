@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from spicemix_core.annotation import FEW, major_class
+from spicemix_core.clustering import normalize_states
 from spicemix_core.effects import separation
 
 CLASSES = ("excitatory", "inhibitory", "glia")
@@ -49,11 +50,11 @@ def typed_cells(labels, naming, states, affinity) -> TypedCells:
 
     ``states`` are the latent states (N, K) in the order of ``labels``.
     """
-    labels, totals = np.asarray(labels), np.asarray(states).sum(axis=1, keepdims=True)
+    labels = np.asarray(labels)
     classes = naming["major"].map(major_class)
     columns = (naming["name"], naming["type"], classes)
     return TypedCells(*(column.loc[labels].to_numpy(dtype=str) for column in columns),
-                      states / np.where(totals > 0, totals, 1.0), np.asarray(affinity))
+                      normalize_states(states, "proportions"), np.asarray(affinity))
 
 
 def states_in_order(run, samples) -> np.ndarray:
@@ -73,6 +74,12 @@ def metagene_of(cells, inside, among) -> int:
     """The metagene that best sets the cells ``inside`` apart from the other cells ``among``, by area under ROC."""
     others = among & ~inside
     return int(np.argmax([separation(z, inside, others) for z in cells.proportions.T]))
+
+
+def metagenes_highest_in(cells, *types) -> np.ndarray:
+    """Metagenes whose highest mean proportion is in a cluster of one of ``types``, (K,) bool."""
+    type_of = dict(zip(cells.names, cells.types, strict=True))
+    return np.array([type_of[name] in types for name in cells.means.idxmax()])
 
 
 def specificity_against_level(cells) -> float:

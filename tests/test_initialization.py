@@ -8,7 +8,12 @@ from scipy.linalg import subspace_angles
 
 from spicemix_core import initialization
 from spicemix_core.initialization import _leading_directions, initial_metagenes
+from spicemix_core.part import Part
 from spicemix_core.samples import check_samples
+
+
+def cells_of(expressions):
+    return Part(check_samples(expressions, None, 4))
 
 
 def pure_cells(rng, n_cells=200, n_genes=80, n_types=4):
@@ -27,7 +32,7 @@ def errors(found, metagenes):
 
 def test_metagenes_of_pure_cells_are_found_whatever_their_sizes():
     expression, metagenes, _ = pure_cells(np.random.default_rng(0))
-    found = initial_metagenes(check_samples([expression], None, 4), 4, np.random.default_rng(1))
+    found = initial_metagenes(cells_of([expression]), 4, np.random.default_rng(1))
     np.testing.assert_allclose(found.sum(axis=0), 1.0)
     assert (found >= 0).all()
     assert errors(found, metagenes).max() < 0.1
@@ -39,22 +44,22 @@ def test_cells_of_few_counts_do_not_take_centroids():
     expression, metagenes, _ = pure_cells(rng, n_cells=80)
     few = np.zeros((12, expression.shape[1]))
     few[np.arange(12), np.arange(12) % 3] = 0.02
-    samples = check_samples([np.vstack([expression, few])], None, 4)
+    samples = cells_of([np.vstack([expression, few])])
     assert errors(initial_metagenes(samples, 4, np.random.default_rng(3)), metagenes).max() < 0.1
 
 
 def test_several_samples_sparse_or_dense_give_the_same_start():
     expression, _, _ = pure_cells(np.random.default_rng(4))
     parts = [expression[:120], expression[120:]]
-    dense = initial_metagenes(check_samples(parts, None, 4), 4, np.random.default_rng(5))
-    sparse = initial_metagenes(check_samples([sp.csr_array(y) for y in parts], None, 4), 4, np.random.default_rng(5))
+    dense = initial_metagenes(cells_of(parts), 4, np.random.default_rng(5))
+    sparse = initial_metagenes(cells_of([sp.csr_array(y) for y in parts]), 4, np.random.default_rng(5))
     np.testing.assert_allclose(dense, sparse, atol=1e-12)
 
 
 def test_of_many_cells_those_drawn_find_the_centroids(monkeypatch):
     expression, metagenes, _ = pure_cells(np.random.default_rng(9), n_cells=400)
     monkeypatch.setattr(initialization, "KMEANS_CELLS", 100)
-    samples = check_samples([expression[:300], expression[300:]], None, 4)
+    samples = cells_of([expression[:300], expression[300:]])
     found = initial_metagenes(samples, 4, np.random.default_rng(0))
     assert errors(found, metagenes).max() < 0.1
     np.testing.assert_array_equal(found, initial_metagenes(samples, 4, np.random.default_rng(0)))
@@ -67,7 +72,7 @@ def test_directions_span_the_leading_singular_vectors():
     expression = expression @ np.linalg.qr(rng.normal(size=(80, 80)))[0] + 5.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # negative values
-        samples = check_samples([expression], None, 4)
+        samples = cells_of([expression])
     directions = _leading_directions(samples, rng)
     exact = np.linalg.svd(expression)[2][: directions.shape[1]].T
     np.testing.assert_allclose(directions.T @ directions, np.eye(directions.shape[1]), atol=1e-12)
@@ -76,5 +81,5 @@ def test_directions_span_the_leading_singular_vectors():
 
 def test_few_genes_keep_all_directions():
     expression, _, _ = pure_cells(np.random.default_rng(7), n_genes=20)
-    directions = _leading_directions(check_samples([expression], None, 4), np.random.default_rng(8))
+    directions = _leading_directions(cells_of([expression]), np.random.default_rng(8))
     np.testing.assert_array_equal(directions, np.eye(20))

@@ -12,6 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from spicemix_core import SpiceMix, parallel, products
+from spicemix_core.algorithm import Theta, iterate
+from spicemix_core.initialization import initialize
+from spicemix_core.part import Part
 from spicemix_core.samples import check_samples
 
 
@@ -99,18 +102,13 @@ def test_sparse_expression_is_never_made_dense():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_an_iteration_allocates_nothing_of_the_size_of_the_data(dtype):
-    from spicemix_core.initialization import initialize
-    from spicemix_core.model import State
-
     rng = np.random.default_rng(0)
     y = rng.random((12_000, 800)).astype(dtype)
-    few = check_samples([y[:200]], None, 3)
-    metagenes, _, _, noise = initialize(few, 3, rng)
-    samples = check_samples([y], None, 3)
-    state = State(metagenes, np.zeros((3, 3)), noise, rng.dirichlet(np.ones(3), size=len(y)), np.ones(len(y)))
-    model = SpiceMix(3)
-    model._iterate(samples, state)
-    _, peak = peak_of(lambda: model._iterate(samples, state))
+    metagenes, noise = initialize(Part(check_samples([y[:200]], None, 3)), 3, rng)
+    cells, theta = Part(check_samples([y], None, 3)), Theta(metagenes, np.zeros((3, 3)), noise)
+    cells.set_states(rng.dirichlet(np.ones(3), size=len(y)), np.ones(len(y)))
+    iterate(SpiceMix(3), cells, theta)
+    _, peak = peak_of(lambda: iterate(SpiceMix(3), cells, theta))
     _, checked = peak_of(lambda: check_samples([y], None, 3))
     assert max(peak, checked) < 0.5 * y.nbytes / 2**20
 

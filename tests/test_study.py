@@ -22,21 +22,20 @@ from spicemix_core.agreement import adjusted_rand_index
 from spicemix_core.clustering import cluster_co_association
 from spicemix_core.sensitivity import sweep
 from spicemix_core.simulation import simulate_cortex
+from spicemix_core.sources import sources_of_code
 from spicemix_core.study import (
     COLUMNS,
     RELEASED,
     RELEASED_TRUTH,
     SCENARIOS,
-    Fit,
     Scenario,
     Settings,
     compare,
     draw_replicate,
-    other_combinations,
     run_replicate,
     run_study,
-    score_fits,
 )
+from spicemix_core.study_methods import Fit, other_combinations, score_fits
 
 matplotlib.use("agg")
 SMALL = Settings(n_cells=130, n_metagenes=6, n_runs=2, betas=(0.0, 1.0), n_states=(8,))
@@ -207,6 +206,10 @@ def test_sources_are_those_that_a_module_needs():
     assert not {"claims.py", "plotting.py", "annotation.py", "simulation_figures.py"} & names
     sources = stored_runs.sources_of("spicemix_core.sensitivity")
     assert {path.parent.name for path in sources} >= {"datasets", "baselines"}  # imported as names of the package
+
+
+def test_a_name_that_the_package_imports_when_asked_is_traced_to_its_module():
+    assert "model.py" in {path.name for path in sources_of_code("from spicemix_core import SpiceMix")}
 
 
 def test_a_change_of_a_source_that_matters_changes_the_digest(tmp_path, monkeypatch):

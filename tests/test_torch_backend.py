@@ -14,7 +14,7 @@ from test_steps import random_affinity_problem, random_state_problem
 
 from spicemix_core import SpiceMix, torch_backend
 from spicemix_core import affinity as affinity_module
-from spicemix_core.affinity import affinity_objective, update_affinity
+from spicemix_core.affinity import update_affinity
 from spicemix_core.coloring import color_classes
 from spicemix_core.latent_states import states_energy, update_latent_states
 from spicemix_core.partition import simplex_moments
@@ -75,11 +75,12 @@ def test_affinity_is_that_of_the_compiled_step(monkeypatch, subset):
     start, z, nu, n_edges = random_affinity_problem(3, n_cells=300)
     expected = update_affinity(start, z, nu, n_edges, penalty=1e-3)
     monkeypatch.setattr(affinity_module, "SUBSET", subset)
-    monkeypatch.setattr(torch_backend, "SUBSET", subset)
-    ours = torch_backend.update_affinity(start, torch.as_tensor(z), torch.as_tensor(nu), n_edges, penalty=1e-3)
+    (_,), (graph,) = small_samples(3, n_cells=(300,))
+    part = torch_backend.TorchPart(Samples([np.ones((300, 1))], np.ones(1), graph), None, "cpu")
+    part.proportions, part._neighbor_sums = torch.as_tensor(z), torch.as_tensor(nu)
+    ours = affinity_module.minimize(start, part.affinity_sums, part.affinity_curvature, 300, n_edges, penalty=1e-3)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
-    objective = torch_backend.affinity_objective(expected, torch.as_tensor(z), torch.as_tensor(nu), n_edges, 1e-3)
-    assert objective == pytest.approx(affinity_objective(expected, z, nu, n_edges, 1e-3), rel=1e-12)
+    assert part.affinity_value(expected) == pytest.approx(affinity_module.objective_sum(expected, z, nu), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["dense", "csr"])
@@ -124,8 +125,8 @@ def test_missing_torch_is_said_in_one_sentence(monkeypatch):
         SpiceMix(4, device="cpu").fit_arrays(*small_samples(0))
 
 
-def test_torch_is_imported_only_when_a_device_is_asked_for():
-    code = "import sys, spicemix_core; assert 'torch' not in sys.modules and 'gurobipy' not in sys.modules"
+def test_torch_gurobi_and_dask_are_imported_only_when_asked_for():
+    code = "import sys, spicemix_core.model; assert not {'torch', 'gurobipy', 'distributed'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -11,21 +11,20 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import brentq
 
-from spicemix_core.annotation import all_markers, name_by_reference
+from spicemix_core.annotation import MIN_CELLS, all_markers, name_by_reference
 from spicemix_core.clustering import cluster_states, normalize_states
 from spicemix_core.consensus import NORMALIZATION
 from spicemix_core.count_model import log_moments
 from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
 from spicemix_core.datasets.starmap import load_starmap
 from spicemix_core.datasets.twin import Twin, draw_places, hand_round
+from spicemix_core.findings import NAMED_GENES
 from spicemix_core.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.layer_borders import layer_borders
 from spicemix_core.model import SpiceMix
 from spicemix_core.simplex import nonnegative_least_squares
 from spicemix_core.typed_cells import states_in_order
 
-MIN_CELLS = 5  # of a type
-NAMED_GENES = ("Col6a1", "Ctgf", "Cspg4", "Tcf7l2", "Mog", "Bgn", "Flt1")  # in the paper's text on seqFISH+
 DISPERSIONS = (1e-3, 2.0)
 STRENGTH_STEPS = 8
 
