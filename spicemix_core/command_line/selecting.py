@@ -73,7 +73,7 @@ def select(
 
     \b
     Example:
-      spicemix select tissue.h5ad --metagenes 5,10,15,20 --seeds 3 --output grid.csv --plot grid.svg
+      spicemix select tissue.h5ad -k 5,10,15,20 -o grid.csv --plot grid.svg
     """
     numbers, penalties = _numbers(metagenes, int, "--metagenes"), _numbers(penalty, float, "--penalty")
     check_suffix(output, (".csv",))
