@@ -113,11 +113,12 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     random_state : int, numpy Generator or None
         The seeds of the runs are drawn from it; results do not depend on ``n_jobs``.
     n_jobs : int
-        Runs fitted at a time, in processes of one thread each.
+        Runs fitted at a time, in processes of one thread each. Within ``with joblib.parallel_config("dask",
+        client=client):`` they are fitted on the workers of a Dask client instead.
     folder : path, optional
         Where finished runs and checkpoints of those under way are kept until all are done: a consensus that was stopped
         goes on from there, to the same numbers. Made if it is not there, and removed in the end if nothing else is in
-        it.
+        it. Workers of a Dask client need to see it.
     **options
         Passed to :class:`spicemix_core.SpiceMix`.
 

@@ -36,7 +36,9 @@ def run_stored(tasks, folder, *, n_jobs=1, description="runs"):
     folder : path
         Created if it is not there.
     n_jobs : int
-        Tasks at a time, in processes; each runs on one thread, so that results do not depend on it.
+        Tasks at a time, in processes; each runs on one thread, so that results do not depend on it. Within ``with
+        joblib.parallel_config("dask", client=client):`` the tasks run on the workers of a Dask client instead, as many
+        as these have threads. This process alone writes files.
     description : str
         Of the bar of progress.
 
@@ -57,18 +59,17 @@ def run_stored(tasks, folder, *, n_jobs=1, description="runs"):
     paths = {name: Path(folder) / f"{name}-{_digest(*task)}.csv" for name, task in tasks.items()}
     missing = [name for name, path in paths.items() if not path.exists()]
     results = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(_run_and_store)(*tasks[name], paths[name]) for name in missing)
-    for _ in progress(results, description, total=len(missing)):
-        pass
+        delayed(_run)(name, *tasks[name]) for name in missing)
+    for name, rows in progress(results, description, total=len(missing)):
+        write_table(rows, paths[name])
     return pd.concat([_read(path) for path in paths.values()], ignore_index=True)
 
 
-def _run_and_store(function, arguments, path):
+def _run(name, function, arguments):
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="expression has negative values")  # simulated noise
         warnings.simplefilter("ignore", ConvergenceWarning)  # the tables say so in a column
-        rows = function(*arguments)
-    write_table(rows, path)
+        return name, function(*arguments)
 
 
 def write_table(table, path):

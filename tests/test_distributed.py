@@ -5,14 +5,19 @@ import os
 import signal
 import warnings
 
+import anndata
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 from models import small_samples
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix, affinity, algorithm, distributed, initialization
+from spicemix_core.consensus import fit_consensus
 from spicemix_core.samples import check_samples
+from spicemix_core.stored_runs import run_stored
 
 OPTIONS = dict(n_metagenes=4, random_state=0, max_iter=12, tol=0.0, affinity_iterations=3)
 
@@ -80,6 +85,24 @@ def test_what_travels_does_not_grow_with_the_cells(client, caplog):
     assert small == large and {"update_states", "state_products", "affinity_sums"} <= set(small)
     assert max(small.values()) <= 2 * 8 * (30 * 30 + 30 * 4)  # two workers; 30 genes, so 30 directions; 4 centroids
     assert all(found[1][name] > found[0][name] for name in of_cells)
+
+
+def _row(number):
+    return pd.DataFrame({"number": [number], "process": [os.getpid()]})
+
+
+def test_stored_runs_and_consensus_run_on_the_workers_of_a_client(client, tmp_path):
+    tasks = {str(i): (_row, (i,)) for i in range(4)}
+    data = anndata.AnnData(small_samples(2, n_cells=(60,))[0][0])
+    options = dict(n_runs=2, spatial=False, n_clusters=3, max_iter=5, tol=1.0, random_state=0)
+    here = fit_consensus(data.copy(), 4, **options)
+    with joblib.parallel_config("dask", client=client):
+        table = run_stored(tasks, tmp_path)
+        there = fit_consensus(data.copy(), 4, **options)
+    assert table["number"].tolist() == [0, 1, 2, 3] and len(list(tmp_path.iterdir())) == 4
+    assert set(table["process"]) <= set(client.run(os.getpid).values())
+    np.testing.assert_array_equal(there.labels, here.labels)
+    np.testing.assert_array_equal(there.model.metagenes_, here.model.metagenes_)
 
 
 def test_errors_of_the_workers_are_told_as_they_are(samples, client, monkeypatch):
