@@ -17,7 +17,7 @@ from spicemix_core.datasets.authors import read_spicemix_result
 from spicemix_core.graphs import check_graph
 from spicemix_core.model import SpiceMix
 from spicemix_core.readers import read_data
-from spicemix_core.storage import check_target, save_model
+from spicemix_core.storage import check_model, check_target, save_model
 
 
 def convert(source, target, *, sample_key=None, graph_key="spatial_connectivities"):
@@ -95,10 +95,14 @@ def convert_result(result, target, *, data=None):
     penalty = {"affinity_penalty": found.affinity_penalty} if spatial else {}
     model = SpiceMix(found.n_metagenes, **penalty, affinity_iterations=None, spatial=spatial, max_iter=found.iteration)
     states = list(found.latent_states.values())
-    cells = [len(x) for x in states]
     model.metagenes_, model.affinity_ = found.metagenes, found.affinity
-    model.noise_ = float(np.sqrt(np.average(np.square(list(found.noise.values())), weights=cells)))
-    model.scaling_, model.latent_states_ = np.ones(len(states)), states
+    model.scaling_, model.latent_states_, model.noise_ = np.ones(len(states)), states, 1.0
+    try:
+        check_model(model)
+    except ValueError as error:
+        raise ValueError(f"{result} is a damaged SpiceMix result: {error}") from error
+    variances = np.square(list(found.noise.values()))
+    model.noise_ = float(np.sqrt(np.average(variances, weights=[len(x) for x in states])))
     if data is not None:
         _put_back(model, found, data if hasattr(data, "obs_names") else read_data(data), Path(result))
     steps = pd.Index(found.iterations, name="iteration")

@@ -8,15 +8,15 @@ from functools import partial
 from pathlib import Path
 
 import anndata
-import h5py
 import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core import graphs
 from spicemix_core.annotated import check_names, check_values, read_samples
+from spicemix_core.damaged_files import first_line, open_hdf5
 from spicemix_core.datasets.authors import load_spicemix_directory, sample_names
 from spicemix_core.preprocessing import log_normalize
-from spicemix_core.storage import FORMAT, check_file, first_line
+from spicemix_core.storage import FORMAT
 
 GRAPHS = ("delaunay", "knn", "radius", None)
 
@@ -44,11 +44,7 @@ def read_data(path):
         not of real numbers; coordinates that are no numbers.
     """
     path = Path(path)
-    if path.is_dir():
-        adata = _read_folder(path)
-    else:
-        check_file(path)
-        adata = _read_hdf5(path)
+    adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
     try:
         check_names(adata)
         for expression, place in ((adata.X, "X"), *((layer, f"layers[{k!r}]") for k, layer in adata.layers.items())):
@@ -180,17 +176,16 @@ def _are_counts(expression):
 
 
 def _read_hdf5(path):
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no HDF5 file or is truncated; expression is read from .h5ad files, zarr folders "
-                         "and folders in the authors' text layout.")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             other = _told_apart(file)
         if other:
             raise ValueError(f"{path} is {other}.")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".* names are not unique")  # refused below, with their names
             return anndata.read_h5ad(path)
+    except (FileNotFoundError, PermissionError):
+        raise
     except Exception as error:
         raise _unreadable(path, error) from error
 

@@ -18,6 +18,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from spicemix_core.atomic import replacing
+from spicemix_core.damaged_files import first_line, open_hdf5
 
 FORMAT = "spicemix-model"
 VERSION = 1
@@ -42,6 +43,11 @@ def save_model(model, path):
         a folder.
     FileNotFoundError
         The folder of ``path`` does not exist.
+
+    Notes
+    -----
+    All texts have a fixed length: those of varying length lie in a heap of the file, and the HDF5 library can read a
+    damaged heap for ever.
     """
     check_is_fitted(model, "metagenes_", msg="This SpiceMix model is not fitted: call fit before save.")
     content = _content(model)
@@ -51,7 +57,8 @@ def save_model(model, path):
     with replacing(check_target(path)) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         for name, array in content.items():
             file.create_dataset(name, data=array)
-        file.attrs.update(attributes | {"digest": _digest(content, attributes)})
+        for name, value in (attributes | {"digest": _digest(content, attributes)}).items():
+            file.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else value  # see Notes
 
 
 def load_model(path, kind):
@@ -75,12 +82,14 @@ def load_model(path, kind):
     ValueError
         It is no such file, a damaged one, one of a newer version, or one whose parts do not fit each other.
     """
-    path = check_file(path)
+    path = Path(path)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             _check_format(file, path)
             attributes = {name: _plain(file.attrs[name]) for name in file.attrs}
             content = _read_all(file, path.stat().st_size)
+    except FileNotFoundError:
+        raise
     except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError, OverflowError) as error:
         raise ValueError(f"{path} is no SpiceMix model or is damaged ({first_line(error)}): save it again.") from error
     if attributes.pop("digest", None) != _digest(content, attributes):
@@ -94,79 +103,8 @@ def load_model(path, kind):
         raise ValueError(f"{path}: {error}") from error
 
 
-def check_file(path):
-    """``path`` as a Path, if it is a file with something in it; a sentence that says what it is instead, if not."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file.")
-    if not path.stat().st_size:
-        raise ValueError(f"{path} is empty.")
-    return path
-
-
-def check_target(path):
-    """``path`` as a Path, if a file can be written there."""
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: give the name of a file.")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {path.absolute().parent} to write {path.name} to: create it.")
-    return path
-
-
-def first_line(error):
-    """The first line of an error's message, or its kind where it has none."""
-    lines = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-def _content(model):
-    """All arrays of a fitted model by the name of their dataset."""
-    content = {"metagenes": model.metagenes_, "affinity": model.affinity_, "noise": [model.noise_],
-               "scaling": model.scaling_}
-    content |= {f"latent_states/{i}": x for i, x in enumerate(model.latent_states_)}
-    history = model.history_.reset_index()
-    content |= {f"history/{name}": history[name].to_numpy() for name in history}
-    if hasattr(model, "feature_names_in_"):
-        content |= {"genes": _encode(model.feature_names_in_), "samples": _encode(model.sample_names_)}
-        content |= {f"cells/{i}": _encode(names) for i, names in enumerate(model.cell_names_)}
-    return {name: np.ascontiguousarray(array) for name, array in content.items()}
-
-
-def _restore(model, content, attributes):
-    model.metagenes_, model.affinity_, model.scaling_ = (content[k] for k in ("metagenes", "affinity", "scaling"))
-    model.noise_ = float(content["noise"][0])
-    model.latent_states_ = _numbered(content, "latent_states")
-    model.history_ = _history(content, json.loads(attributes["history"]))
-    model.n_iter_, model.converged_ = attributes["n_iter"], attributes["converged"]
-    if "genes" in content:
-        model.feature_names_in_ = _decode(content["genes"])
-        model.sample_names_ = _decode(content["samples"]).tolist()
-        model.cell_names_ = [_decode(names) for names in _numbered(content, "cells")]
-    _check_model(model)
-    return model
-
-
-def _history(content, columns):
-    iterations = pd.Index(content["history/iteration"], name="iteration")
-    n = len(iterations)
-    if np.array_equal(iterations, np.arange(1, n + 1)):
-        iterations = pd.RangeIndex(1, n + 1, name="iteration")
-    history = {name: content[f"history/{name}"] for name in columns}
-    if any(column.shape != (n,) for column in history.values()):
-        raise ValueError("the columns of the history differ in length.")
-    return pd.DataFrame(history, index=iterations)
-
-
-def _numbered(content, group):
-    n = sum(name.startswith(f"{group}/") for name in content)
-    return [content[f"{group}/{i}"] for i in range(n)]
-
-
-def _check_model(model):
-    """Shapes that fit each other and numbers that a model can have, or a ValueError."""
+def check_model(model):
+    """Refuse a model (ValueError) whose shapes do not fit each other or which holds numbers that no model can have."""
     K = model.n_metagenes
     if not isinstance(K, int) or model.metagenes_.ndim != 2 or model.metagenes_.shape[1] != K:
         raise ValueError(f"metagenes have shape {model.metagenes_.shape} for n_metagenes={K!r}.")
@@ -192,6 +130,59 @@ def _check_model(model):
         counted = [len(model.metagenes_), n_samples, *map(len, model.latent_states_)]
         if named != counted:
             raise ValueError(f"there are {named} names of genes, samples and cells per sample for {counted}.")
+
+
+def check_target(path):
+    """``path`` as a Path, if a file can be written there."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a file.")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.absolute().parent} to write {path.name} to: create it.")
+    return path
+
+
+def _content(model):
+    """All arrays of a fitted model by the name of their dataset."""
+    content = {"metagenes": model.metagenes_, "affinity": model.affinity_, "noise": [model.noise_],
+               "scaling": model.scaling_}
+    content |= {f"latent_states/{i}": x for i, x in enumerate(model.latent_states_)}
+    history = model.history_.reset_index()
+    content |= {f"history/{name}": history[name].to_numpy() for name in history}
+    if hasattr(model, "feature_names_in_"):
+        content |= {"genes": _encode(model.feature_names_in_), "samples": _encode(model.sample_names_)}
+        content |= {f"cells/{i}": _encode(names) for i, names in enumerate(model.cell_names_)}
+    return {name: np.ascontiguousarray(array) for name, array in content.items()}
+
+
+def _restore(model, content, attributes):
+    model.metagenes_, model.affinity_, model.scaling_ = (content[k] for k in ("metagenes", "affinity", "scaling"))
+    model.noise_ = float(content["noise"][0])
+    model.latent_states_ = _numbered(content, "latent_states")
+    model.history_ = _history(content, json.loads(attributes["history"]))
+    model.n_iter_, model.converged_ = attributes["n_iter"], attributes["converged"]
+    if "genes" in content:
+        model.feature_names_in_ = _decode(content["genes"])
+        model.sample_names_ = _decode(content["samples"]).tolist()
+        model.cell_names_ = [_decode(names) for names in _numbered(content, "cells")]
+    check_model(model)
+    return model
+
+
+def _history(content, columns):
+    iterations = pd.Index(content["history/iteration"], name="iteration")
+    n = len(iterations)
+    if np.array_equal(iterations, np.arange(1, n + 1)):
+        iterations = pd.RangeIndex(1, n + 1, name="iteration")
+    history = {name: content[f"history/{name}"] for name in columns}
+    if any(column.shape != (n,) for column in history.values()):
+        raise ValueError("the columns of the history differ in length.")
+    return pd.DataFrame(history, index=iterations)
+
+
+def _numbered(content, group):
+    n = sum(name.startswith(f"{group}/") for name in content)
+    return [content[f"{group}/{i}"] for i in range(n)]
 
 
 def _parameters(model):

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 
+from spicemix_core.damaged_files import first_line, open_hdf5
 from spicemix_core.datasets.registry import locate, read_table, source
 from spicemix_core.graphs import check_coordinates, graph_from_edges
 
@@ -155,30 +155,33 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
         If the file is no such result or the iteration was not stored.
     """
     try:
-        file = h5py.File(path, "r")
+        with open_hdf5(path) as file:
+            return _read_iteration(file, iteration)
     except FileNotFoundError:
         raise
-    except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file or is truncated ({error}).") from error
-    with file:
-        try:
-            stored = sorted(int(key) for key in file["parameters/M"])
-            at = stored[-1] if iteration is None else iteration
-            if at not in stored:
-                raise ValueError(f"Iteration {at} is not in {path}, which stores {stored}.")
-            names = [name.decode() for name in file["hyperparameters/repli_list"]]
-            states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
-            noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
-            objective = file["progress/Q"]
-            steps = sorted(map(int, objective))
-            return SpiceMixResult(
-                metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
-                affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
-                objective=np.array([objective[str(step)][()] for step in steps]), iterations=np.array(steps),
-                n_metagenes=int(file["hyperparameters/K"][()]),
-                affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
-        except KeyError as error:
-            raise ValueError(f"{path} is not a SpiceMix result: {error.args[0]}.") from error
+    except KeyError as error:
+        raise ValueError(f"{path} is not a SpiceMix result: {first_line(error)}.") from error
+    except (ValueError, ArithmeticError, IndexError, MemoryError, OSError, RuntimeError, TypeError) as error:
+        told = first_line(error) if str(path) in str(error) else f"{path} is a damaged SpiceMix result: {error}"
+        raise ValueError(f"{first_line(told)}.") from error
+
+
+def _read_iteration(file, iteration) -> SpiceMixResult:
+    stored = sorted(int(key) for key in file["parameters/M"])
+    at = stored[-1] if iteration is None else iteration
+    if at not in stored:
+        raise ValueError(f"Iteration {at} is not in {file.filename}, which stores {stored}.")
+    names = [bytes(name).decode() for name in file["hyperparameters/repli_list"]]
+    states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
+    noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
+    objective = file["progress/Q"]
+    steps = sorted(map(int, objective))
+    return SpiceMixResult(
+        metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
+        affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
+        objective=np.array([float(objective[str(step)][()]) for step in steps]), iterations=np.array(steps, dtype=int),
+        n_metagenes=int(file["hyperparameters/K"][()]),
+        affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
 
 
 def _dimension(parts) -> int:
