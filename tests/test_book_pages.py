@@ -83,10 +83,10 @@ def test_new_names_on_the_page_for_users_of_other_programs_exist():
     from spicemix_core.model import SpiceMix
 
     page = (BOOK / "coming_from.md").read_text(encoding="utf-8")
-    last = "\n".join(row.rstrip("| ").rsplit("|", 1)[1] for row in page.splitlines() if row.startswith("| "))
+    here = "\n".join(row.split("|")[2] for row in page.splitlines() if row.startswith("| "))
     options = {option for command in typer.main.get_command(app).commands.values() for parameter in command.params
                for option in parameter.opts}
-    assert set(re.findall(r"`(--[a-z-]+)`", last)) <= options
-    parameters = set(re.findall(r"`([a-z_]+)`", last)) - {"sample_key", "obs", "obsm", "var_names"}
+    assert set(re.findall(r"`(--[a-z-]+)`", here)) <= options
+    parameters = set(re.findall(r"`([a-z_]+)`", here)) - {"sample_key", "obs", "obsm", "var_names"}
     known = set(SpiceMix().get_params()) | set(re.findall(r"(?m)^    ([a-z_]+_)", SpiceMix.__doc__))
     assert parameters and not {name for name in parameters if name not in known and f"{name}_" not in known}
