@@ -8,6 +8,8 @@ import h5py
 
 _HEAP = b"GCOL\x01\0\0\0"  # signature and version of a collection of texts of varying length
 
+_PACKING = 2000  # deflate makes data at most about a thousand times smaller
+
 
 def check_file(path):
     """``path`` as a Path, if it is a file with something in it; a sentence that says what it is instead, if not."""
@@ -17,7 +19,7 @@ def check_file(path):
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a file.")
     if not path.stat().st_size:
-        raise ValueError(f"{path} is empty.")
+        raise ValueError(f"{path} is empty; nothing was written to it.")
     return path
 
 
@@ -39,11 +41,31 @@ def open_hdf5(path):
     if endless is not None:
         raise ValueError(f"{path} is damaged, its texts at byte {endless} have no end.")
     try:
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
     except PermissionError:
         raise
     except OSError as error:
         raise ValueError(f"{path} is not an HDF5 file or is truncated ({first_line(error)}).") from error
+    try:
+        boasting = _larger_than(file, path.stat().st_size)
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        file.close()
+        raise ValueError(f"{path} is damaged ({first_line(error)}).") from error
+    if boasting:
+        file.close()
+        raise ValueError(f"{path} is damaged, its {boasting} claims more numbers than the file can hold.")
+    return file
+
+
+def _larger_than(file, n_bytes):
+    """Name of a dataset whose shape needs more bytes than there are: reading it would only fill the memory."""
+    def look(name, item):
+        if isinstance(item, h5py.Dataset) and item.shape:
+            packed = 1 if item.chunks is None else _PACKING
+            return name if item.size * item.dtype.itemsize > packed * n_bytes else None
+        return None
+
+    return file.visititems(look)
 
 
 def first_line(error):

@@ -194,7 +194,7 @@ def _told_apart(file):
     """What an HDF5 file without cells and genes is, as far as one can say."""
     if {"obs", "var"} <= set(file):
         return None
-    if file.attrs.get("format") == FORMAT:
+    if file.attrs.get("format") == np.bytes_(FORMAT):
         return "a fitted model, not expression; read it with SpiceMix.load"
     if {"parameters", "hyperparameters"} <= set(file):
         return "a result of the authors' program, not expression; convert_result makes a model of it"

@@ -157,7 +157,7 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
     try:
         with open_hdf5(path) as file:
             return _read_iteration(file, iteration)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise
     except KeyError as error:
         raise ValueError(f"{path} is not a SpiceMix result: {first_line(error)}.") from error
@@ -189,6 +189,10 @@ def _dimension(parts) -> int:
 
 
 def _read_sample(folder: Path, name: str) -> anndata.AnnData:
+    for kind in ("expression", "genes", "neighborhood"):
+        path = folder / f"{kind}_{name}.txt"
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no file {path}, which sample {name} needs.")
     expression = read_table(folder / f"expression_{name}.txt")
     if not np.isfinite(expression).all():
         raise ValueError(f"{folder / f'expression_{name}.txt'} holds a value that is not finite.")
