@@ -287,7 +287,8 @@ def selection(table):
     axes[1, 1].set_ylim(0.0, None)
     for ax in axes[1]:
         ax.set(xlabel="number of metagenes K", xticks=sorted(table["n_metagenes"].unique()))
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize="small",
+    ring, *lines = zip(*axes[0, 0].get_legend_handles_labels(), strict=True)
+    figure.legend(*zip(*lines, ring, strict=True), loc="outside right upper", fontsize="small",
                   title=r"penalty $\lambda_\Sigma$")
     return figure
 

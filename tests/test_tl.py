@@ -53,8 +53,8 @@ def test_all_results_survive_a_file_even_with_slashes_in_names(adata, tmp_path):
 
 
 def test_clusters_are_those_of_the_states_and_named_in_the_order_of_their_size(adata):
-    found = tl.cluster(adata, key_added="types")
-    expected = cluster_states(adata.obsm["X_spicemix"], normalization="zscore_proportions")
+    found = tl.cluster(adata, n_clusters_range=(11, 30), key_added="types")  # "10" comes after "9"
+    expected = cluster_states(adata.obsm["X_spicemix"], normalization="zscore_proportions", n_clusters_range=(11, 30))
     np.testing.assert_array_equal(adata.obs["types"].astype(str).astype(int), expected.labels)
     assert list(adata.obs["types"].cat.categories) == [str(k) for k in range(found.n_clusters)]
     curve = adata.uns["spicemix"]["cluster"]["table"]
