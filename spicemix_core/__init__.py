@@ -7,13 +7,22 @@ if TYPE_CHECKING:  # for readers of the sources, type checkers and spicemix_core
     from spicemix_core.model import SpiceMix
 
 __version__ = "0.1.0"
-__all__ = ["SpiceMix"]
+__all__ = ["SpiceMix", "convert", "convert_result", "fit_consensus", "pl", "prepare", "read_data", "select", "tl"]
 
-_MODULES = {"SpiceMix": "spicemix_core.model"}
+_MODULES = {"SpiceMix": "spicemix_core.model",
+            "convert": "spicemix_core.conversion",
+            "convert_result": "spicemix_core.conversion",
+            "fit_consensus": "spicemix_core.consensus",
+            "pl": "spicemix_core.pl",
+            "prepare": "spicemix_core.readers",
+            "read_data": "spicemix_core.readers",
+            "select": "spicemix_core.selection",
+            "tl": "spicemix_core.tl"}
 
 
 def __getattr__(name):
     """Import what is asked for: numba, pandas and scikit-learn take seconds, and not every module needs them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    module = importlib.import_module(_MODULES[name])
+    return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)

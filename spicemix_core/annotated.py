@@ -1,6 +1,7 @@
 """AnnData, the field's container: reading the input of a fit from it and writing the results back."""
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 
@@ -28,22 +29,55 @@ def read_samples(adata, sample_key, graph_key, layer):
     KeyError
         Unknown sample, graph or layer key.
     ValueError
-        Cells without a sample, or edges between samples.
+        No cells or genes, names that occur twice, expression that is not of numbers, cells without a sample, or edges
+        between samples.
     """
+    check_names(adata)
     expression = adata.X if layer is None else _lookup(adata.layers, layer, "layers")
-    if expression is None:
-        raise ValueError("adata.X is empty; put normalised expression there or name a layer")
+    check_values(expression, "adata.X" if layer is None else f"layers[{layer!r}]")
     rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
     expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:
         return expressions, None, rows
     if graph_key not in adata.obsp:
         place = " (coordinates are in obsm['spatial'])" if "spatial" in adata.obsm else ""
-        raise KeyError(f"obsp has no neighbour graph {graph_key!r}{place}; build one with spicemix_core.graphs, or fit "
-                       "with spatial=False")
+        raise KeyError(f"obsp has no neighbour graph {graph_key!r}{place}; build one with spicemix_core.prepare, "
+                       "or pass graph_key=None to take the cells as dissociated")
     graph = sp.csr_array(adata.obsp[graph_key])
     _check_no_edge_between(graph, rows)
     return expressions, [graph[r][:, r] for r in rows], rows
+
+
+def check_names(adata):
+    """Refuse an AnnData object without cells or genes, or in which a cell or a gene is not named or named twice."""
+    for names, kind, place in ((adata.obs_names, "cell", "obs_names"), (adata.var_names, "gene", "var_names")):
+        if not len(names):
+            raise ValueError(f"adata has no {kind}s; check how it was filtered or read")
+        if pd.isna(names).any() or (names == "").any():
+            raise ValueError(f"a {kind} has no name; name all in adata.{place}")
+        twice = names[names.duplicated()]
+        if len(twice):
+            raise ValueError(f"{kind} names must differ, but {twice[0]!r} occurs again ({len(twice)} such {kind}s); "
+                             f"drop them or rename them with adata.{place}_make_unique()")
+
+
+def check_values(expression, place):
+    """Refuse expression that is missing or whose entries are not real numbers."""
+    if expression is None:
+        raise ValueError(f"{place} is empty; put normalised expression there or name a layer")
+    if np.dtype(expression.dtype).kind not in "fiub":
+        raise ValueError(f"{place} holds entries of type {expression.dtype}, expected real numbers; convert it, for "
+                         "instance with astype(float)")
+
+
+def read_names(adata, sample_key, rows):
+    """Names of the genes (array), of the samples (list) and of each sample's cells (list of arrays), all texts.
+
+    ``rows`` as :func:`read_samples` returns them. Without a ``sample_key`` the only sample is named "0".
+    """
+    samples = ["0"] if sample_key is None else [str(adata.obs[sample_key].iloc[r[0]]) for r in rows]
+    names = np.array(adata.obs_names, dtype=object)
+    return np.array(adata.var_names, dtype=object), samples, [names[r] for r in rows]
 
 
 def _lookup(mapping, key, name):

@@ -73,7 +73,7 @@ def draw_type_rows(ax, table, colors, *, counts=None, **options):
 def mark_cells(ax, chosen):
     """A dot in each field of a heat map where ``chosen``, a DataFrame or array of bool, is true."""
     rows, columns = np.nonzero(np.asarray(chosen))
-    ax.scatter(columns + 0.5, rows + 0.5, s=9, color="black", zorder=3)
+    ax.scatter(columns + 0.5, rows + 0.5, s=12, color="black", edgecolors="white", linewidths=0.6, zorder=3)
 
 
 def color_column_names(ax, families, colors):

@@ -1,16 +1,18 @@
 """Cell types from latent states: Ward's hierarchical clustering cut by the Calinski-Harabasz index."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.cluster.hierarchy import linkage
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import squareform
 
 NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
 MAX_DEVIATION = 5.0  # standard deviations, of z-scored proportions
+MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs: 0.4 GB at so many
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Clustering:
     calinski_harabasz : pandas.Series
         Index by number of clusters, over every number that was considered.
     linkage : (N - 1, 4) array
-        Ward tree in SciPy's layout.
+        Ward tree in SciPy's layout; of more than ``MAX_TREE_CELLS`` cells, that of the cells drawn for it.
     """
 
     labels: np.ndarray
@@ -121,11 +123,7 @@ def cut_tree(tree, n_clusters):
     children = tree[:kept, :2].astype(int).ravel()
     forest = sparse.coo_array((np.ones(2 * kept), (parents, children)), shape=(2 * n_cells - 1,) * 2)
     _, root = sparse.csgraph.connected_components(forest, directed=False)
-    _, first, cluster, size = np.unique(root[:n_cells], return_index=True, return_inverse=True,
-                                        return_counts=True)
-    rank = np.empty(n_clusters, dtype=int)
-    rank[np.lexsort((first, -size))] = np.arange(n_clusters)
-    return rank[cluster]
+    return _by_size(np.unique(root[:n_cells], return_inverse=True)[1], n_clusters)
 
 
 def calinski_harabasz_curve(states, n_clusters: Iterable[int] = range(5, 41), *, tree=None):
@@ -196,13 +194,35 @@ def cluster_states(latent_states, *, n_clusters=None, normalization="zscore", n_
 
 
 def cluster_rows(rows, n_clusters=None, n_clusters_range=(5, 40)):
-    """`cluster_states` of states that are normalised already; numbers of clusters beyond N - 1 are not considered."""
+    """`cluster_states` of states that are normalised already; numbers of clusters beyond N - 1 are not considered.
+
+    Of more than ``MAX_TREE_CELLS`` cells, so many are drawn (always the same) and clustered; every cell then takes the
+    cluster whose mean is nearest, which is the criterion of Ward's merges.
+    """
+    if len(rows) > MAX_TREE_CELLS:
+        return _cluster_drawn(np.asarray(rows, dtype=float), n_clusters, n_clusters_range)
     tree = ward_tree(rows)
     smallest, largest = n_clusters_range
     numbers = range(smallest, min(largest, len(tree)) + 1) if n_clusters is None else [n_clusters]
     curve = calinski_harabasz_curve(rows, numbers, tree=tree)
     best = int(curve.idxmax())
     return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
+
+
+def _cluster_drawn(rows, n_clusters, n_clusters_range):
+    drawn = rows[np.sort(np.random.default_rng(0).choice(len(rows), MAX_TREE_CELLS, replace=False))]
+    found = cluster_rows(drawn, n_clusters, n_clusters_range)
+    means = np.array([drawn[found.labels == k].mean(axis=0) for k in range(found.n_clusters)])
+    nearest = cKDTree(means).query(rows)[1]
+    return replace(found, labels=_by_size(nearest, found.n_clusters))
+
+
+def _by_size(cluster, n_clusters):
+    """Clusters numbered anew: the largest is 0, equal sizes in the order of their first cell."""
+    found, first, size = np.unique(cluster, return_index=True, return_counts=True)
+    rank = np.empty(n_clusters, dtype=int)
+    rank[found[np.lexsort((first, -size))]] = np.arange(len(found))
+    return rank[cluster]
 
 
 def cluster_co_association(clusterings):
@@ -221,3 +241,8 @@ def cluster_co_association(clusterings):
     together = np.mean([one[:, None] == one[None, :] for one in labels], axis=0)
     tree = linkage(squareform(1 - together, checks=False), method="average")
     return cut_tree(tree, int(np.median([len(np.unique(one)) for one in labels])))
+
+
+def label_categories(labels) -> pd.Categorical:
+    """Numbers of clusters as text, in the order of the numbers: what plotting programs take for groups."""
+    return pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])

@@ -8,16 +8,25 @@ columns; what one run alone claims does not.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
 from spicemix_core.agreement import adjusted_rand_index, match_labels, match_metagenes
-from spicemix_core.annotated import read_samples, write_results
-from spicemix_core.clustering import NORMALIZATIONS, Clustering, cluster_rows, cut_tree, normalize_states
+from spicemix_core.annotated import read_names, read_samples, write_results
+from spicemix_core.checkpoint import fingerprint
+from spicemix_core.clustering import (
+    NORMALIZATIONS,
+    Clustering,
+    cluster_rows,
+    label_categories,
+    normalize_states,
+)
 from spicemix_core.model import SpiceMix
 from spicemix_core.progress import progress
+from spicemix_core.samples import check_samples
 
 N_RUNS = 10
 NORMALIZATION = "zscore_proportions"
@@ -87,7 +96,7 @@ def cluster_side_by_side(states, *, normalization=NORMALIZATION, n_clusters=None
 
 def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, graph_key="spatial_connectivities",
                   layer=None, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40), random_state=None,
-                  n_jobs=1, **options):
+                  n_jobs=1, folder=None, **options):
     """Fit ``n_runs`` models from different seeds and combine their states into one clustering, without labels.
 
     Parameters
@@ -106,13 +115,18 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     n_jobs : int
         Runs fitted at a time, in processes of one thread each. Within ``with joblib.parallel_config("dask",
         client=client):`` they are fitted on the workers of a Dask client instead.
+    folder : path, optional
+        Where finished runs and checkpoints of those under way are kept until all are done: a consensus that was stopped
+        goes on from there, to the same numbers. Made if it is not there, and removed in the end if nothing else is in
+        it. Workers of a Dask client need to see it.
     **options
         Passed to :class:`spicemix_core.SpiceMix`.
 
     Returns
     -------
     Consensus
-        ``adata`` gains the reference run's results, and ``obs["spicemix_cluster"]`` and ``obs["spicemix_confidence"]``.
+        ``adata`` gains the reference run's results, ``obs["spicemix_cluster"]``, ``obs["spicemix_confidence"]``
+        and, in ``uns["spicemix"]["consensus"]``, the summary of the runs and the stabilities.
 
     Raises
     ------
@@ -134,18 +148,50 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     expressions, graphs, rows = read_samples(adata, sample_key, graph_key if spatial else None, layer)
     seeds = np.random.default_rng(random_state).integers(2**31, size=n_runs).tolist()
     models = [SpiceMix(n_metagenes, random_state=seed, **options) for seed in seeds]
+    places = [None] * n_runs if folder is None else _places(Path(folder), models, expressions, graphs)
     fits = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(model.fit_arrays)(expressions, graphs) for model in models
+        delayed(_fit)(*run, expressions, graphs) for run in zip(models, places, strict=True)
     )
     runs = list(progress(fits, "consensus runs", total=n_runs))
+    for run in runs:
+        run.feature_names_in_, run.sample_names_, run.cell_names_ = read_names(adata, sample_key, rows)
     order = np.argsort(np.concatenate(rows))
     states = [np.concatenate(run.latent_states_)[order] for run in runs]
     result = combine_runs(runs, states, normalization=normalization, n_clusters=n_clusters,
                           n_clusters_range=n_clusters_range)
     write_results(adata, result.model, rows)
-    adata.obs["spicemix_cluster"] = pd.Categorical(result.labels)
+    adata.obs["spicemix_cluster"] = label_categories(result.labels)
     adata.obs["spicemix_confidence"] = result.confidence
+    adata.uns["spicemix"]["consensus"] = {
+        "run_summary": result.run_summary, "metagene_stability": result.metagene_stability,
+        "affinity_stability": result.affinity_stability, "reference": result.reference}
+    if folder is not None:
+        _remove(places)
     return result
+
+
+def _places(folder, models, expressions, graphs):
+    """The file of each finished run, named by a digest of its parameters and the data; makes the folder."""
+    samples = check_samples(expressions, graphs, models[0].n_metagenes)
+    folder.mkdir(exist_ok=True)
+    return [folder / f"run-{fingerprint(model.get_params(), samples)[:16]}.h5" for model in models]
+
+
+def _fit(model, place, expressions, graphs):
+    """Fit a run, or read it from its place if it was finished before."""
+    if place is None:
+        return model.fit_arrays(expressions, graphs)
+    if not place.exists():
+        model.fit_arrays(expressions, graphs, checkpoint=place.with_suffix(".checkpoint")).save(place)
+    return SpiceMix.load(place)
+
+
+def _remove(places):
+    """Remove the files of the runs, and their folder if it holds nothing else."""
+    for place in places:
+        place.unlink()
+    if not any(places[0].parent.iterdir()):
+        places[0].parent.rmdir()
 
 
 def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40)):
@@ -169,7 +215,7 @@ def combine_runs(runs, states, *, normalization=NORMALIZATION, n_clusters=None, 
     index = np.array([c.calinski_harabasz.max() for c in alone])
     kept = np.sort(np.argsort(-index, kind="stable")[: max(2, (len(runs) + 1) // 2)])
     clustering = cluster([states[i] for i in kept], n_clusters)
-    own = [cut_tree(c.linkage, clustering.n_clusters) for c in alone]  # at the number of the consensus
+    own = [cluster([x], clustering.n_clusters).labels for x in states]  # at the number of the consensus
     votes = np.array([match_labels(labels, clustering.labels).loc[labels] == clustering.labels for labels in own])
     agreement = np.array([adjusted_rand_index(labels, clustering.labels) for labels in own])
     reference = int(kept[np.argmax(agreement[kept])])

@@ -14,11 +14,11 @@ import scipy.sparse as sp
 
 from spicemix_core.annotated import read_samples
 from spicemix_core.annotation import expression_frame
-from spicemix_core.latent_states import update_latent_states
 from spicemix_core.myelination import two_metagenes
 from spicemix_core.progress import progress
 from spicemix_core.samples import check_samples
 from spicemix_core.trajectory import correct, regress
+from spicemix_core.transform import solve_states
 
 
 def states_without(model, expressions, graphs, held_out) -> list[np.ndarray]:
@@ -57,13 +57,7 @@ def states_without(model, expressions, graphs, held_out) -> list[np.ndarray]:
         raise ValueError(f"The model has {len(model.scaling_)} samples of {n_genes} genes, the expression "
                          f"{len(samples.expressions)} of {samples.n_genes}: pass what it was fitted to.")
     samples = replace(samples, expressions=[_columns(y, kept) for y in samples.expressions], scaling=model.scaling_)
-    metagenes, variance = model.metagenes_[kept], model.noise_**2
-    gram, linear = metagenes.T @ metagenes / variance, samples.times_metagenes(metagenes) / variance
-    proportions, sizes = np.full((samples.n_cells, K), 1.0 / K), np.ones(samples.n_cells)
-    for affinity in (np.zeros_like(model.affinity_), model.affinity_):  # without neighbours first: one optimum per cell
-        proportions, sizes, _ = update_latent_states(gram, linear, affinity, samples.graph, proportions, sizes,
-                                                     state_penalty=model.state_penalty)
-    parts = samples.split(sizes[:, None] * proportions)
+    parts = samples.split(solve_states(model, samples, kept))
     return [x / c for x, c in zip(parts, model.scaling_, strict=True)]
 
 

@@ -10,12 +10,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import algorithm
-from spicemix_core.annotated import read_samples, write_results
+from spicemix_core.annotated import read_names, read_samples, write_results
 from spicemix_core.checkpoint import Checkpoint
 from spicemix_core.parallel import one_blas_thread
 from spicemix_core.parameters import check_parameters
 from spicemix_core.part import part_of
 from spicemix_core.samples import check_samples
+from spicemix_core.storage import load_model, save_model
+from spicemix_core.transform import transform, transform_arrays
 
 
 class SpiceMix(BaseEstimator):
@@ -70,6 +72,9 @@ class SpiceMix(BaseEstimator):
         block, noise, sweeps, seconds per step.
     n_iter_ : int
     converged_ : bool
+    feature_names_in_, sample_names_, cell_names_ : array of G names, list of names, list of arrays of N_i names
+        Only of a model fitted to AnnData. Samples are in the order of ``latent_states_``; a fit without ``sample_key``
+        has one, named "0".
 
     Notes
     -----
@@ -122,8 +127,49 @@ class SpiceMix(BaseEstimator):
         """
         expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
         self.fit_arrays(expressions, graphs, checkpoint=checkpoint, client=client)
+        self.feature_names_in_, self.sample_names_, self.cell_names_ = read_names(adata, sample_key, rows)
         write_results(adata, self, rows)
         return self
+
+    def transform(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None, *, min_genes=0.5):
+        """Latent states of the cells of an AnnData object, new or not, under the metagenes and affinity of this model.
+
+        Genes are matched by name: their order is free and others are ignored. See
+        :func:`spicemix_core.transform.transform_arrays` for the states of samples and their scaling.
+
+        Parameters
+        ----------
+        adata : AnnData
+            Expression normalised as that of the fit.
+        sample_key, graph_key, layer
+            As in :meth:`fit`; ``graph_key=None`` takes the cells as dissociated.
+        min_genes : float
+            Least share of the model's genes that ``adata`` must have; a warning names those that it has not.
+
+        Returns
+        -------
+        array, shape (N, K)
+            In the units of the data; also written to ``adata.obsm["X_spicemix"]``.
+
+        Raises
+        ------
+        ValueError, KeyError
+            One sentence that says what is wrong with the input and what to do.
+        """
+        return transform(self, adata, sample_key, graph_key, layer, min_genes=min_genes)
+
+    def transform_arrays(self, expressions, graphs=None, *, genes=None):
+        """As :meth:`transform`, of arrays: see :func:`spicemix_core.transform.transform_arrays`."""
+        return transform_arrays(self, expressions, graphs, genes=genes)
+
+    def save(self, path):
+        """Write the fitted model to one HDF5 file: see :func:`spicemix_core.storage.save_model`."""
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """A model that :meth:`save` wrote, equal in all: see :func:`spicemix_core.storage.load_model`."""
+        return load_model(path, cls)
 
     def fit_arrays(self, expressions, graphs=None, *, checkpoint=None, client=None):
         """Fit to one cells x genes array (dense or CSR) and one sparse neighbour graph per sample.
@@ -144,6 +190,8 @@ class SpiceMix(BaseEstimator):
             kept = Checkpoint(checkpoint, self.get_params(), samples)
             cells = self._place(samples, client)
             theta, rows = algorithm.fit(self, cells, kept)
+            for name in ("feature_names_in_", "sample_names_", "cell_names_"):
+                vars(self).pop(name, None)  # of an earlier fit
             self._store(samples, theta, cells.get_states(), rows)
         kept.remove()
         return self

@@ -24,7 +24,8 @@ _BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 PIXELS_PER_INCH = {"png": 160, "svg": 84}  # of pictures inside an SVG; its text and lines are vectors
 MANY_POINTS, MANY_CELLS = 800, 400
 PICTURE_COLORS = 48  # of pictures inside an SVG, with their transparency
-_LEVELS = (0.0, 0.30, -0.22)  # as they are, lighter, darker
+_LEVELS = (0.0, 0.30, -0.22, 0.58, -0.50)  # as they are, lighter, darker, much lighter, much darker
+N_COLORS = len(_BASE_COLORS) * len(_LEVELS)
 
 
 def use_style():
@@ -53,11 +54,11 @@ def _shift_lightness(color, amount):
 def palette(names):
     """A colour for each name, in order, the same wherever it is asked for: dict of name to hex colour.
 
-    Up to 24 colours: eight told apart with any colour vision, then lighter and darker ones of the same hues.
+    Up to `N_COLORS` (40): eight told apart with any colour vision, then lighter and darker ones of the same hues.
     """
     names = list(names)
-    if len(names) > len(_BASE_COLORS) * len(_LEVELS):
-        raise ValueError(f"there are {len(names)} names but only 24 colours; group the rarest ones")
+    if len(names) > N_COLORS:
+        raise ValueError(f"there are {len(names)} names but only {N_COLORS} colours; group the rarest ones")
     colors = [_shift_lightness(color, level) for level in _LEVELS for color in _BASE_COLORS]
     return dict(zip(names, colors, strict=False))
 
@@ -222,10 +223,15 @@ def show(figure):
     """
     from IPython.display import display
 
-    rasterize_marks(figure)
-    svg = shrink_pictures(_printed(figure, "svg", metadata={"Date": None}).decode())
-    display({"image/svg+xml": svg, "image/png": _printed(figure, "png"), "text/plain": repr(figure)}, raw=True)
+    pictures = {"image/svg+xml": svg_of(figure), "image/png": _printed(figure, "png")}
+    display(pictures | {"text/plain": repr(figure)}, raw=True)
     plt.close(figure)
+
+
+def svg_of(figure):
+    """A figure as the text of an SVG that is the same from run to run, many marks as a picture of few colours."""
+    rasterize_marks(figure)
+    return shrink_pictures(_printed(figure, "svg", metadata={"Date": None}).decode())
 
 
 def _printed(figure, kind, **options):

@@ -1,6 +1,8 @@
 """Small data sets drawn at random, for tests of the model."""
 
+import anndata
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from scipy.spatial import Delaunay
 
@@ -30,3 +32,15 @@ def small_samples(random_state=0, n_cells=(80, 60), n_genes=30, n_metagenes=4, n
         expressions.append(np.clip(states @ metagenes.T + noise * rng.normal(size=(n, n_genes)), 0.0, None))
         graphs.append(neighbor_graph(coordinates))
     return expressions, graphs
+
+
+def small_adata(random_state=0, **options):
+    """Samples of :func:`small_samples` as one AnnData object: slides "left" and "right", genes "Gene0", ..."""
+    expressions, graphs = small_samples(random_state, **options)
+    adata = anndata.AnnData(np.concatenate(expressions))
+    adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]
+    adata.var_names = [f"Gene{g}" for g in range(adata.n_vars)]
+    names = ["left", "right"][: len(expressions)]
+    adata.obs["slide"] = pd.Categorical(np.repeat(names, [len(y) for y in expressions]))
+    adata.obsp["spatial_connectivities"] = sp.block_diag(graphs, format="csr")
+    return adata

@@ -436,7 +436,6 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("files")
 
 
-@pytest.mark.filterwarnings("ignore:loadtxt. input contained no data")
 @some
 @given(st.sampled_from([name for name in FILES if "gene" not in name and "types" not in name]),
        st.one_of(st.binary(max_size=30), st.text("0123456789 .-nainf\n", max_size=30).map(str.encode)))

@@ -1,6 +1,7 @@
 """From executed chapters to pages: the lay-out of a book for jupyter-book, its build, and its place."""
 
 import html
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import nbformat
 import yaml
 
 from _tools import BOOK, ROOT, home, provenance
+from _tools.commands import command_reference
 
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
 OTHER_NOTE = "Executed with other parameters than the book: {}."
@@ -28,6 +30,8 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict) -> Path:
         tables = provenance.export(run, name, stage / "downloads" / name)
         (stage / f"chapters/{name}.md").unlink()
         nbformat.write(provenance.page(run, name, tables), stage / f"chapters/{name}.ipynb")
+    if (reference := stage / "commands.md").exists():
+        reference.write_text(f"{reference.read_text(encoding='utf-8')}\n{command_reference()}\n", encoding="utf-8")
     if (citation := ROOT / "CITATION.cff").exists():
         shutil.copy(citation, stage / "downloads")
     config = yaml.safe_load((stage / "_config.yml").read_text())
@@ -56,7 +60,9 @@ def build(stage: Path, pages: Path, builder: str) -> Path | None:
     program = Path(sys.executable).with_name("jupyter-book")
     command = [program, "build", stage, "--path-output", pages, "-W", "-n", "--keep-going", "--quiet",
                "--builder", builder]
-    run = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    paths = os.pathsep.join(filter(None, [str(ROOT), str(BOOK), os.environ.get("PYTHONPATH")]))  # for autodoc
+    run = subprocess.run(command, text=True, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT)
     if run.returncode:
         print(run.stdout, file=sys.stderr)
         return None

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 
+from spicemix_core.damaged_files import first_line, open_hdf5
 from spicemix_core.datasets.registry import locate, read_table, source
 from spicemix_core.graphs import check_coordinates, graph_from_edges
 
@@ -25,8 +25,10 @@ class SpiceMixResult:
         Sigma_x^-1; negative entries attract.
     noise : dict of str to float
         sigma_y per sample.
-    objective : array of shape (n_iterations,)
-        Q per iteration, from the first.
+    objective : array of shape (n_stored,)
+        Q at each of ``iterations``.
+    iterations : array of shape (n_stored,), int
+        Iterations of which the file has a Q.
     iteration : int
     n_metagenes : int
     affinity_penalty : float
@@ -38,6 +40,7 @@ class SpiceMixResult:
     affinity: np.ndarray
     noise: dict[str, float]
     objective: np.ndarray
+    iterations: np.ndarray
     iteration: int
     n_metagenes: int
     affinity_penalty: float
@@ -47,8 +50,9 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
     """Read samples in the authors' text layout, one set of files per sample ``s``.
 
     ``expression_s.txt`` (cells x genes), ``genes_s.txt`` (one name per line), ``neighborhood_s.txt`` (two cell
-    numbers per line, from 0; an edge listed in both directions counts once) and, if there,
-    ``coordinates_s.txt`` and ``celltypes_s.txt``.
+    numbers per line, from 0; an edge listed in both directions counts once; empty for dissociated cells) and, if there,
+    ``coordinates_s.txt`` (a sample without edges may lack it: NaN), ``celltypes_s.txt`` and ``cells_s.txt`` (names of
+    the cells, which the authors' programs do not use; without it, cell i of sample s is called "s-i").
 
     Parameters
     ----------
@@ -78,6 +82,11 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
         if not part.var_names.equals(parts[0].var_names):
             raise ValueError(f"{folder / f'genes_{name}.txt'} differs from genes_{names[0]}.txt: all samples need the "
                              "same genes in the same order.")
+    if any("spatial" in part.obsm for part in parts):
+        for part in parts:
+            if "spatial" not in part.obsm and not part.obsp["spatial_connectivities"].nnz:
+                part.obsm["spatial"] = np.full((part.n_obs, _dimension(parts)), np.nan)  # dissociated
+    for name, part in zip(names, parts, strict=True):
         if set(part.obs) != set(parts[0].obs) or set(part.obsm) != set(parts[0].obsm):
             raise ValueError(f"Sample {name} of {folder} lacks cell types or coordinates that {names[0]} has, or the "
                              "reverse: give them for all samples or for none.")
@@ -89,6 +98,13 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
     graph.sort_indices()
     adata.obsp["spatial_connectivities"] = graph
     return adata
+
+
+def sample_names(path) -> list[str]:
+    """The samples of a folder in the authors' text layout, numbers first and in their order; may be none."""
+    files = sorted(Path(path).glob("expression_*.txt"))
+    names = [file.stem.removeprefix("expression_") for file in files]
+    return sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name))
 
 
 def load_synthetic_cortex(samples=(0, 1, 2, 3), *, download: bool = True) -> anndata.AnnData:
@@ -139,38 +155,51 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
         If the file is no such result or the iteration was not stored.
     """
     try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
+        with open_hdf5(path) as file:
+            return _read_iteration(file, iteration)
+    except (FileNotFoundError, PermissionError):
         raise
-    except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file or is truncated ({error}).") from error
-    with file:
-        try:
-            stored = sorted(int(key) for key in file["parameters/M"])
-            at = stored[-1] if iteration is None else iteration
-            if at not in stored:
-                raise ValueError(f"Iteration {at} is not in {path}, which stores {stored}.")
-            names = [name.decode() for name in file["hyperparameters/repli_list"]]
-            states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
-            noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
-            objective = file["progress/Q"]
-            return SpiceMixResult(
-                metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
-                affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
-                objective=np.array([objective[str(step)][()] for step in sorted(map(int, objective))]),
-                n_metagenes=int(file["hyperparameters/K"][()]),
-                affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
-        except KeyError as error:
-            raise ValueError(f"{path} is not a SpiceMix result: {error.args[0]}.") from error
+    except KeyError as error:
+        raise ValueError(f"{path} is not a SpiceMix result: {first_line(error)}.") from error
+    except (ValueError, ArithmeticError, IndexError, MemoryError, OSError, RuntimeError, TypeError) as error:
+        told = first_line(error) if str(path) in str(error) else f"{path} is a damaged SpiceMix result: {error}"
+        raise ValueError(f"{first_line(told)}.") from error
+
+
+def _read_iteration(file, iteration) -> SpiceMixResult:
+    stored = sorted(int(key) for key in file["parameters/M"])
+    at = stored[-1] if iteration is None else iteration
+    if at not in stored:
+        raise ValueError(f"Iteration {at} is not in {file.filename}, which stores {stored}.")
+    names = [bytes(name).decode() for name in file["hyperparameters/repli_list"]]
+    states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
+    noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
+    objective = file["progress/Q"]
+    steps = sorted(map(int, objective))
+    return SpiceMixResult(
+        metagenes=file[f"parameters/M/{at}"][()], latent_states=states,
+        affinity=file[f"parameters/Sigma_x_inv/{at}"][()], noise=noise, iteration=at,
+        objective=np.array([float(objective[str(step)][()]) for step in steps]), iterations=np.array(steps, dtype=int),
+        n_metagenes=int(file["hyperparameters/K"][()]),
+        affinity_penalty=float(file["hyperparameters/lambda_SigmaXInv"][()]))
+
+
+def _dimension(parts) -> int:
+    return next(part.obsm["spatial"].shape[1] for part in parts if "spatial" in part.obsm)
 
 
 def _read_sample(folder: Path, name: str) -> anndata.AnnData:
+    for kind in ("expression", "genes", "neighborhood"):
+        path = folder / f"{kind}_{name}.txt"
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no file {path}, which sample {name} needs.")
     expression = read_table(folder / f"expression_{name}.txt")
     if not np.isfinite(expression).all():
         raise ValueError(f"{folder / f'expression_{name}.txt'} holds a value that is not finite.")
     n_cells, n_genes = expression.shape
-    obs = pd.DataFrame({"sample": name}, index=[f"{name}-{i}" for i in range(n_cells)])
-    types, places = folder / f"celltypes_{name}.txt", folder / f"coordinates_{name}.txt"
+    types, places, cells = (folder / f"{kind}_{name}.txt" for kind in ("celltypes", "coordinates", "cells"))
+    named = _read_names(cells, n_cells) if cells.exists() else [f"{name}-{i}" for i in range(n_cells)]
+    obs = pd.DataFrame({"sample": name}, index=named)
     if types.exists():
         obs["cell_type"] = _read_names(types, n_cells)
     genes = pd.DataFrame(index=_read_names(folder / f"genes_{name}.txt", n_genes))
@@ -178,16 +207,27 @@ def _read_sample(folder: Path, name: str) -> anndata.AnnData:
     if places.exists():
         adata.obsm["spatial"] = check_coordinates(read_table(places, (n_cells, None)))
     edges = folder / f"neighborhood_{name}.txt"
-    try:
-        graph = graph_from_edges(read_table(edges, (None, 2), dtype=int), n_cells)
-    except ValueError as error:
-        raise ValueError(f"{edges}: {error}") from error
-    adata.obsp["spatial_connectivities"] = graph
+    adata.obsp["spatial_connectivities"] = _read_graph(edges, n_cells)
     return adata
 
 
+def _read_graph(path: Path, n_cells: int):
+    if path.is_file() and not path.read_bytes().strip():
+        return graph_from_edges(np.empty((0, 2), dtype=int), n_cells)
+    edges = read_table(path, (None, 2), dtype=int)
+    if edges.min() >= 1 and edges.max() == n_cells:
+        raise ValueError(f"{path} seems to number the cells from 1 to {n_cells}: number them from 0.")
+    try:
+        return graph_from_edges(edges, n_cells)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _read_names(path: Path, n: int) -> list[str]:
-    names = path.read_text(encoding="utf-8").splitlines()
+    try:
+        names = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}): convert it.") from error
     if len(names) != n:
         raise ValueError(f"{path} has {len(names)} lines, but the expression file needs {n}.")
     return names

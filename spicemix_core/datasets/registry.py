@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -103,12 +104,16 @@ def check_file(path: Path, facts: dict) -> None:
 def read_table(path: Path, shape: tuple[int | None, int | None] = (None, None), dtype=float) -> np.ndarray:
     """Numbers of a white-space separated text file, always two-dimensional.
 
-    ``shape`` gives the expected rows and columns (None: any); ValueError names the file if it differs.
+    ``shape`` gives the expected rows and columns (None: any); ValueError names the file if it differs or is empty.
     """
     try:
-        table = np.loadtxt(path, dtype=dtype, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*input contained no data")
+            table = np.loadtxt(path, dtype=dtype, ndmin=2)
     except ValueError as error:
         raise ValueError(f"{path} is not a table of numbers ({error}).") from error
+    if not table.size:
+        raise ValueError(f"{path} holds no numbers.")
     if any(want is not None and want != got for want, got in zip(shape, table.shape, strict=True)):
         wanted = " x ".join("any" if want is None else str(want) for want in shape)
         raise ValueError(f"{path} has {table.shape[0]} x {table.shape[1]} entries, expected {wanted} (rows x columns).")

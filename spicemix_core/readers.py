@@ -1,0 +1,234 @@
+"""Files of expression in, an AnnData object that a fit takes out: reading, checking, normalising, joining neighbours.
+
+Nothing is executed that a file says: HDF5 and text hold none, and zarr metadata that ask for pickles are refused.
+"""
+
+import warnings
+from functools import partial
+from pathlib import Path
+
+import anndata
+import numpy as np
+import scipy.sparse as sp
+
+from spicemix_core import graphs
+from spicemix_core.annotated import check_names, check_values, read_samples
+from spicemix_core.damaged_files import first_line, open_hdf5
+from spicemix_core.datasets.authors import load_spicemix_directory, sample_names
+from spicemix_core.preprocessing import log_normalize
+from spicemix_core.storage import FORMAT
+
+GRAPHS = ("delaunay", "knn", "radius", None)
+
+
+def read_data(path):
+    """Read expression with its cells and genes.
+
+    Parameters
+    ----------
+    path : path
+        A file that AnnData wrote (``.h5ad``), a zarr folder that it wrote, or a folder in the text layout of the
+        authors' programs (``expression_s.txt``, ... for each sample s; all its samples are read, see
+        :func:`spicemix_core.datasets.load_spicemix_directory`). What it is, is told by its content.
+
+    Returns
+    -------
+    AnnData
+
+    Raises
+    ------
+    FileNotFoundError
+        There is nothing of that name.
+    ValueError
+        It is nothing of these or damaged; no cells or no genes; a cell or gene that is named twice; expression that is
+        not of real numbers; coordinates that are no numbers.
+    """
+    path = Path(path)
+    adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
+    try:
+        check_names(adata)
+        for expression, place in ((adata.X, "X"), *((layer, f"layers[{k!r}]") for k, layer in adata.layers.items())):
+            if expression is not None:
+                check_values(expression, place)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return adata
+
+
+def prepare(adata, *, sample_key=None, graph="delaunay", max_length=None, n_neighbors=6, radius=None, normalize=False,
+            graph_key="spatial_connectivities", symmetrize=False):
+    """A copy of ``adata`` with log-normalised expression and a neighbour graph, as :meth:`SpiceMix.fit` takes it.
+
+    Parameters
+    ----------
+    adata : AnnData, N cells x G genes
+    sample_key : str, optional
+        Column of ``obs``: neighbours are looked up within each sample.
+    graph : {"delaunay", "knn", "radius", None}
+        How neighbours are found in ``obsm["spatial"]`` (N x 2 or 3) if ``obsp[graph_key]`` is not there yet; a graph
+        that is there, such as that of ``squidpy.gr.spatial_neighbors``, is checked and taken as it is. A sample whose
+        coordinates are all NaN is one of dissociated cells and gets no edges. ``None`` builds no graph.
+    max_length : float, optional
+        Longest side of the Delaunay graph, in the unit of the coordinates.
+    n_neighbors : int
+        Of the graph of nearest neighbours; an edge in either direction counts.
+    radius : float
+        Largest distance of neighbours; ``"radius"`` needs it.
+    normalize : bool
+        Take ``X`` for counts: they move to ``layers["counts"]``, and ``X`` becomes log(1 + 10^4 count / cell total).
+    graph_key : str
+    symmetrize : bool
+        Make a graph that is there symmetric and without weights: an edge wherever either direction has an entry other
+        than zero.
+
+    Returns
+    -------
+    AnnData
+
+    Raises
+    ------
+    ValueError, KeyError
+        Counts without ``normalize``, or the reverse; no coordinates, or some that are not finite; or anything that
+        :mod:`spicemix_core.graphs`, :func:`spicemix_core.preprocessing.log_normalize` or :meth:`SpiceMix.fit` refuse.
+    """
+    if graph not in GRAPHS:
+        raise ValueError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}")
+    check_names(adata)
+    check_values(adata.X, "adata.X")
+    counts = _are_counts(adata.X)
+    if counts and not normalize:
+        raise ValueError("adata.X holds whole numbers only, which look like raw counts; pass normalize=True, or put "
+                         "log-normalised expression there")
+    if normalize and not counts:
+        raise ValueError("adata.X is to be normalised but does not hold whole numbers only; put raw counts there, or "
+                         "leave out normalize")
+    build = graph_key not in adata.obsp and graph is not None
+    built = _build(adata, sample_key, _builder(graph, max_length, n_neighbors, radius)) if build else None
+    adata = adata.copy()
+    if built is not None:
+        adata.obsp[graph_key] = built
+    elif symmetrize and graph_key in adata.obsp:
+        adata.obsp[graph_key] = _symmetric(adata.obsp[graph_key])
+    there = graph_key if graph_key in adata.obsp else None
+    _, parts, _ = read_samples(adata, sample_key, there, None)
+    for part in parts or []:
+        _check_joined(part, f"obsp[{graph_key!r}]")
+    if normalize:
+        adata.layers["counts"] = adata.X
+        adata.X = log_normalize(adata.X)
+    return adata
+
+
+def _check_joined(graph, place):
+    try:
+        graphs.check_graph(graph, graph.shape[0], place)
+    except ValueError as error:
+        raise ValueError(f"{error}; or pass symmetrize=True to prepare") from error
+
+
+def _symmetric(graph):
+    graph = sp.csr_array(graph)
+    either = sp.csr_matrix(((graph != 0) + (graph != 0).T).astype(float))
+    either.setdiag(0.0)
+    either.eliminate_zeros()
+    return either
+
+
+def _builder(graph, max_length, n_neighbors, radius):
+    if graph == "knn":
+        return partial(graphs.knn_graph, n_neighbors=n_neighbors)
+    if graph == "radius":
+        if radius is None:
+            raise ValueError('graph="radius" needs a radius, in the unit of the coordinates')
+        return partial(graphs.radius_graph, radius=radius)
+    return partial(graphs.delaunay_graph, max_length=max_length)
+
+
+def _build(adata, sample_key, build):
+    """The graph of the cells that have a place; a sample without any place has no edges."""
+    if "spatial" not in adata.obsm:
+        raise KeyError("obsm has no coordinates 'spatial' to find neighbours in; put them there, or pass graph=None")
+    points = _coordinates(adata.obsm["spatial"])
+    _, _, rows = read_samples(adata, sample_key, None, None)
+    placed = np.ones(len(points), dtype=bool)
+    samples = np.empty(len(points), dtype=int)
+    for i, r in enumerate(rows):
+        samples[r] = i
+        placed[r] = not np.isnan(points[r]).all()
+    if not placed.any():
+        raise ValueError("obsm['spatial'] has no coordinates but NaN; pass graph=None")
+    cells = np.flatnonzero(placed)
+    edges = sp.coo_array(graphs.graph_by_sample(points[cells], samples[cells], build))
+    return sp.csr_matrix((edges.data, (cells[edges.row], cells[edges.col])), shape=(len(points), len(points)))
+
+
+def _coordinates(stored):
+    points = np.asarray(stored)
+    if points.dtype.kind not in "fiu":
+        raise ValueError(f"obsm['spatial'] holds entries of type {points.dtype}, expected numbers")
+    graphs.check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
+    return points.astype(float)
+
+
+def _are_counts(expression):
+    values = expression.data if sp.issparse(expression) else np.asarray(expression)
+    return bool(values.size) and values.dtype.kind != "b" and bool((np.mod(values, 1) == 0).all())
+
+
+def _read_hdf5(path):
+    try:
+        with open_hdf5(path) as file:
+            other = _told_apart(file)
+        if other:
+            raise ValueError(f"{path} is {other}.")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".* names are not unique")  # refused below, with their names
+            return anndata.read_h5ad(path)
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from error
+
+
+def _told_apart(file):
+    """What an HDF5 file without cells and genes is, as far as one can say."""
+    if {"obs", "var"} <= set(file):
+        return None
+    if file.attrs.get("format") == np.bytes_(FORMAT):
+        return "a fitted model, not expression; read it with SpiceMix.load"
+    if {"parameters", "hyperparameters"} <= set(file):
+        return "a result of the authors' program, not expression; convert_result makes a model of it"
+    if "matrix" in file:
+        return "a count matrix of 10x Genomics; read it with scanpy.read_10x_h5 and write it with write_h5ad"
+    return "an HDF5 file but not one of AnnData (it has no obs and var)"
+
+
+def _read_folder(path):
+    if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
+        try:
+            _refuse_pickles(path)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".* names are not unique")
+                return anndata.read_zarr(path)
+        except Exception as error:
+            raise _unreadable(path, error) from error
+    names = sample_names(path)
+    if not names:
+        raise ValueError(f"{path} is a folder with neither zarr metadata nor files expression_*.txt of the authors' "
+                         "text layout.")
+    return load_spicemix_directory(path, names)
+
+
+def _refuse_pickles(folder):
+    for name in (".zarray", ".zmetadata", "zarr.json"):
+        for path in folder.rglob(name):
+            if b"pickle" in path.read_bytes():
+                raise ValueError(f"{path} asks for pickled objects, which are never loaded; write the data anew with "
+                                 "write_zarr.")
+
+
+def _unreadable(path, error):
+    """The libraries' errors on damaged files are of every kind; ours already say what is wrong."""
+    if isinstance(error, ValueError) and str(error).startswith(str(path)):
+        return error
+    return ValueError(f"{path} cannot be read as AnnData, it is damaged or incomplete ({first_line(error)}).")
