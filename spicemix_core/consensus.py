@@ -118,7 +118,7 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     folder : path, optional
         Where finished runs and checkpoints of those under way are kept until all are done: a consensus that was stopped
         goes on from there, to the same numbers. Made if it is not there, and removed in the end if nothing else is in
-        it.
+        it. Workers of a Dask client need to see it.
     **options
         Passed to :class:`spicemix_core.SpiceMix`.
 

@@ -58,8 +58,8 @@ class Selection:
         A row per setting: ``n_metagenes``, ``affinity_penalty``; ``error`` (held out, relative), ``error_se`` (standard
         error over the folds), ``difference`` from the lowest error and its ``difference_se`` (paired over the folds),
         ``as_good``; ``ari`` (mean over pairs of seeds), ``metagene_correlation``; ``calinski_harabasz`` (highest, mean
-        over seeds), ``n_clusters`` (there, median over seeds); ``converged`` (share of the fits), ``seconds`` (of one
-        fit of all cells), ``suggested``.
+        over seeds), ``n_clusters`` (there, median over seeds); ``converged`` (share of the fits), ``seconds`` (of the
+        fastest fit of all cells), ``suggested``.
     suggestion : dict
         ``n_metagenes`` and ``affinity_penalty``, arguments of :class:`spicemix_core.SpiceMix`.
     reason : str
@@ -101,8 +101,11 @@ def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_se
            **options) -> Selection:
     """Fit over a grid of numbers of metagenes and penalties, and suggest one, as the head of this module says.
 
-    How often the rule is right where the truth is known is measured in the book, chapter "Choosing K, the penalty and
-    trusting a run"; it is not always, and the table says more than the suggestion.
+    The rule finds how many metagenes the data can resolve. In ten tissues each of seven kinds whose number is known
+    (:mod:`spicemix_core.selection_study`; book, chapter "Choosing K, the penalty and trusting a run") it was right in
+    20 of 20 (6 metagenes at little noise, 10 at more), 8 of 10 (6 at more noise), and 1 of 10 each
+    with yet more noise, 150 cells or metagenes that are alike, where it was 1 to 3 too low; on the simulated cortex 4
+    of 10. The lowest error itself was right in 38 of the 70, the rule in 35. The table says more than the suggestion.
 
     Parameters
     ----------
@@ -116,7 +119,8 @@ def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_se
     random_state : int, numpy Generator or None
         Seeds and folds are drawn from it, the same for every setting.
     n_jobs : int
-        Fits at a time, in processes of one thread each; nothing but ``seconds`` depends on it.
+        Fits at a time, in processes of one thread each, or on the workers of a Dask client
+        (:func:`spicemix_core.stored_runs.run_stored`); nothing but ``seconds`` depends on it.
     folder : path, optional
         Keeps the result of every fit; the same call, or one with a larger grid, takes what is there and goes on. Needs
         an integer as ``random_state``.
@@ -220,8 +224,9 @@ def compare_errors(held_out) -> pd.DataFrame:
 
 def _summarize(held_out, fits):
     by_setting = fits.groupby(SETTING)
-    means = by_setting[["ari", "metagene_correlation", "calinski_harabasz", "converged", "seconds"]].mean()
+    means = by_setting[["ari", "metagene_correlation", "calinski_harabasz", "converged"]].mean()
     means.insert(3, "n_clusters", by_setting["n_clusters"].median())
+    means["seconds"] = by_setting["seconds"].min()  # the first fit of a process also compiles
     return compare_errors(held_out).join(means).reset_index().astype({"n_metagenes": int})
 
 

@@ -145,3 +145,17 @@ def test_authors_stored_nmf_gives_their_five_clusters(real_data):
     found = cluster_states(np.concatenate(states))
     assert found.n_clusters == 5
     assert adjusted_rand_score(truth, found.labels) == pytest.approx(0.5812, abs=5e-5)
+
+
+def test_more_cells_than_a_tree_can_hold_are_clustered_by_those_drawn(monkeypatch):
+    states, truth = blobs([40, 300, 160], n_dimensions=3)
+    whole = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
+    monkeypatch.setattr("spicemix_core.clustering.MAX_TREE_CELLS", 120)
+    drawn = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
+    assert len(drawn.linkage) == 119
+    assert drawn.n_clusters == whole.n_clusters == 3
+    np.testing.assert_array_equal(drawn.labels, whole.labels)  # by size too: 0 is the largest
+    np.testing.assert_array_equal(np.bincount(drawn.labels), [300, 160, 40])
+    assert adjusted_rand_score(drawn.labels, truth) == 1
+    again = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
+    np.testing.assert_array_equal(again.labels, drawn.labels)

@@ -137,9 +137,10 @@ def test_digest_tells_data_apart_by_value_type_and_graph():
     data = small()
     others = [Data([data.expressions[0] + 1e-12, data.expressions[1]], data.graphs), Data(data.expressions, None),
               Data([y.astype(np.float32) for y in data.expressions], data.graphs),
+              Data([y.view(np.int64) for y in data.expressions], data.graphs),
               Data([sparse.csr_array(y) for y in data.expressions], data.graphs),
               Data(data.expressions[::-1], data.graphs[::-1])]
-    assert len({repr(one) for one in [data, *others]}) == 6
+    assert len({repr(one) for one in [data, *others]}) == 7
     assert repr(small()) == repr(data)
 
 

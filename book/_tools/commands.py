@@ -56,4 +56,7 @@ def _definitions(command, context):
 
 
 def _escaped(text):
-    return re.sub(r"([<>*_\[\]$])", r"\\\1", text)
+    """Text that is no markup: options as code, signs of markup outside code escaped."""
+    text = re.sub(r"(?<![`\w-])(--[a-z-]+)(?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text)
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([<>*_\[\]$])", r"\\\1", part) for part in parts)

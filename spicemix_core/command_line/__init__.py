@@ -20,9 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Metagenes, their spatial affinity and cell types from spatial transcriptomics.\n\n"
          "\b\nFrom a file to figures:\n"
-         "  spicemix fit tissue.h5ad --metagenes 20 --output model.h5 --annotated fitted.h5ad\n"
-         "  spicemix cluster fitted.h5ad --output clustered.h5ad\n"
-         "  spicemix report model.h5 clustered.h5ad --output report.html",
+         "  spicemix fit tissue.h5ad --metagenes 20 -o model.h5 -a fitted.h5ad\n"
+         "  spicemix cluster fitted.h5ad -o clustered.h5ad\n"
+         "  spicemix report model.h5 clustered.h5ad -o report.html",
     epilog="Exit status: 0 done, 1 failed, 2 the request was not understood, 130 interrupted.")
 for command in (fitting.fit, fitting.transform, analysing.cluster, analysing.plot, selecting.select, files.simulate,
                 files.convert):

@@ -44,8 +44,8 @@ def cluster(
 
     \b
     Examples:
-      spicemix cluster fitted.h5ad --output clustered.h5ad
-      spicemix cluster fitted.h5ad --clusters 8 --markers markers.csv --output clustered.h5ad
+      spicemix cluster fitted.h5ad -o clustered.h5ad
+      spicemix cluster fitted.h5ad --clusters 8 --markers m.csv -o clustered.h5ad
     """
     check_suffix(output, DATA_SUFFIXES)
     check_suffix(markers, (".csv",), "--markers")
@@ -85,8 +85,8 @@ def plot(
 
     \b
     Examples:
-      spicemix plot spatial clustered.h5ad --sample-key sample --output map.svg
-      spicemix plot affinity clustered.h5ad --output affinity.pdf
+      spicemix plot spatial clustered.h5ad --sample-key sample -o map.svg
+      spicemix plot affinity clustered.h5ad -o affinity.pdf
     """
     check_suffix(output, FIGURE_SUFFIXES)
     check_outputs(force, output)

@@ -39,7 +39,7 @@ def simulate(
 
     \b
     Example:
-      spicemix simulate --samples 2 --cells 500 --seed 1 --output simulated.h5ad
+      spicemix simulate --samples 2 --cells 500 --seed 1 -o simulated.h5ad
     """
     check_suffix(output, DATA_SUFFIXES)
     check_outputs(force, output)

@@ -72,8 +72,8 @@ def fit(
 
     \b
     Examples:
-      spicemix fit tissue.h5ad --metagenes 20 --sample-key sample --output model.h5 --annotated fitted.h5ad
-      spicemix fit counts.h5ad --normalize --graph knn --neighbors 8 --runs 10 --jobs 2 -o model.h5 -a fitted.h5ad
+      spicemix fit tissue.h5ad -k 20 --sample-key sample -o model.h5
+      spicemix fit counts.h5ad --normalize --runs 10 -o model.h5 -a fitted.h5ad
     """
     check_suffix(output, MODEL_SUFFIXES)
     check_suffix(annotated, DATA_SUFFIXES, "--annotated")
@@ -129,7 +129,7 @@ def transform(
 
     \b
     Example:
-      spicemix transform model.h5 new_sections.h5ad --sample-key section --output new_states.h5ad
+      spicemix transform model.h5 new.h5ad --sample-key sample -o states.h5ad
     """
     check_suffix(output, DATA_SUFFIXES)
     check_outputs(force, output)

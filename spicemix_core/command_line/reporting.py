@@ -36,7 +36,7 @@ def report(
 
     \b
     Example:
-      spicemix report model.h5 fitted.h5ad --sample-key sample --output report.html
+      spicemix report model.h5 fitted.h5ad --sample-key sample -o report.html
     """
     check_suffix(output, (".html",))
     check_outputs(force, output)

@@ -30,6 +30,8 @@ from spicemix_core.command_line.running import (
     write_table,
 )
 
+SHOWN = ["n_metagenes", "affinity_penalty", "error", "error_se", "as_good", "ari", "seconds"]
+
 
 def _numbers(text, kind, option):
     """Comma-separated numbers."""
@@ -73,7 +75,7 @@ def select(
 
     \b
     Example:
-      spicemix select tissue.h5ad --metagenes 5,10,15,20 --seeds 3 --output grid.csv --plot grid.svg
+      spicemix select tissue.h5ad -k 5,10,15,20 -o grid.csv --plot grid.svg
     """
     numbers, penalties = _numbers(metagenes, int, "--metagenes"), _numbers(penalty, float, "--penalty")
     check_suffix(output, (".csv",))
@@ -94,7 +96,7 @@ def select(
         from spicemix_core import pl
 
         save_figure(pl.selection(selection.table), plot)
-    print(selection.table.to_string(index=False))
+    print(selection.table[SHOWN].to_string(index=False, float_format="{:.4g}".format))
     suggested = selection.suggestion
     print(f"suggestion: --metagenes {suggested['n_metagenes']} --penalty {suggested['affinity_penalty']:g}\n"
           f"{selection.reason}")
