@@ -2,6 +2,7 @@
 
 import mmap
 import struct
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -45,27 +46,31 @@ def open_hdf5(path):
     except PermissionError:
         raise
     except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file or is truncated ({first_line(error)}).") from error
+        raise ValueError(f"{path} cannot be read: it is not an HDF5 file or is truncated ({first_line(error)})."
+                         ) from error
     try:
-        boasting = _larger_than(file, path.stat().st_size)
+        wrong = file.visititems(partial(_unreadable, n_bytes=path.stat().st_size))
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         file.close()
         raise ValueError(f"{path} is damaged ({first_line(error)}).") from error
-    if boasting:
+    if wrong:
         file.close()
-        raise ValueError(f"{path} is damaged, its {boasting} claims more numbers than the file can hold.")
+        raise ValueError(f"{path} is damaged, its {wrong}.")
     return file
 
 
-def _larger_than(file, n_bytes):
-    """Name of a dataset whose shape needs more bytes than there are: reading it would only fill the memory."""
-    def look(name, item):
-        if isinstance(item, h5py.Dataset) and item.shape:
-            packed = 1 if item.chunks is None else _PACKING
-            return name if item.size * item.dtype.itemsize > packed * n_bytes else None
-        return None
-
-    return file.visititems(look)
+def _unreadable(name, item, n_bytes):
+    """What would fill the memory or end the program if it were read; None of all that can be read."""
+    kinds = [item.attrs.get_id(key).get_type().get_class() for key in item.attrs]
+    if h5py.h5t.VLEN in kinds:  # not that of texts; no file that is read here has it
+        return f"{name} has an attribute of an unknown type"
+    if isinstance(item, h5py.Dataset) and item.shape:
+        packed = 1 if item.chunks is None else _PACKING
+        if item.size * item.dtype.itemsize > packed * n_bytes:
+            return f"{name} claims more numbers than the file can hold"
+        if item.id.get_type().get_class() == h5py.h5t.VLEN:
+            return f"{name} has entries of an unknown type"
+    return None
 
 
 def first_line(error):

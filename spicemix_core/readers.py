@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import anndata
+import h5py
 import numpy as np
 import scipy.sparse as sp
 
@@ -44,7 +45,9 @@ def read_data(path):
         not of real numbers; coordinates that are no numbers.
     """
     path = Path(path)
-    adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* names are not unique")  # refused below, with their names
+        adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
     try:
         check_names(adata)
         for expression, place in ((adata.X, "X"), *((layer, f"layers[{k!r}]") for k, layer in adata.layers.items())):
@@ -176,14 +179,15 @@ def _are_counts(expression):
 
 
 def _read_hdf5(path):
+    if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
+        raise ValueError(f"{path} is no HDF5 file or is truncated; expression is read from .h5ad files, zarr folders "
+                         "and folders in the authors' text layout.")
     try:
         with open_hdf5(path) as file:
             other = _told_apart(file)
         if other:
             raise ValueError(f"{path} is {other}.")
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".* names are not unique")  # refused below, with their names
-            return anndata.read_h5ad(path)
+        return anndata.read_h5ad(path)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
@@ -207,9 +211,7 @@ def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
         try:
             _refuse_pickles(path)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".* names are not unique")
-                return anndata.read_zarr(path)
+            return anndata.read_zarr(path)
         except Exception as error:
             raise _unreadable(path, error) from error
     names = sample_names(path)

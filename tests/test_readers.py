@@ -228,6 +228,11 @@ def test_files_with_unusable_content_are_refused_by_their_name(adata, tmp_path, 
     assert str(caught.value).startswith(f"{path}: {sentence}")
 
 
+def cut(path):
+    small_adata().write_h5ad(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
 def hdf5(**groups):
     def write(path):
         with h5py.File(path, "w") as file:
@@ -238,9 +243,10 @@ def hdf5(**groups):
 
 @pytest.mark.parametrize(("write", "sentence"), [
     (lambda p: p.write_bytes(b""), "is empty; nothing was written to it."),
-    (lambda p: p.write_bytes(b"%PDF-1.7 not this"), "is not an HDF5 file or is truncated."),
-    (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n half a file"), "is not an HDF5 file or is truncated"),
-    (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is not an HDF5 file or is truncated."),
+    (lambda p: p.write_bytes(b"%PDF-1.7 not this"), "is no HDF5 file or is truncated; expression is read from"),
+    (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n half a file"), "cannot be read: it is not an HDF5 file or is trunc"),
+    (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is no HDF5 file or is truncated; expression is read from"),
+    (cut, "cannot be read: it is not an HDF5 file or is truncated (Unable to synchronously open file (truncated file"),
     (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var)."),
     (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
     (hdf5(parameters=1, hyperparameters=1), "is a result of the authors' program, not expression"),
