@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.graphs import check_graph
+from spicemix_core.progress import progress
 
 
 def _codes(values, n_cells, name):
@@ -103,7 +104,7 @@ def affinity_permutation_test(graph, labels, samples=None, *, n_permutations=100
     observed = _affinity(row, col, codes, len(types))
     order = np.argsort(sample, kind="stable")
     higher, lower = np.ones_like(observed), np.ones_like(observed)
-    for _ in range(n_permutations):
+    for _ in progress(range(n_permutations), "permutations"):
         # Sorting by sample, then by a random key, permutes the cells within each sample.
         permuted = np.empty_like(codes)
         permuted[order] = codes[np.lexsort((rng.random(len(codes)), sample))]

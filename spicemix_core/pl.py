@@ -21,6 +21,7 @@ from spicemix_core.clustering import normalize_states
 from spicemix_core.plotting import (
     N_COLORS,
     draw_affinity,
+    draw_curve,
     draw_legend,
     draw_points,
     draw_table,
@@ -121,6 +122,33 @@ def affinity(adata):
     figure, ax = plt.subplots(figsize=(side + 1.2, side))
     draw_affinity(ax, values)
     ax.set(xlabel="metagene", ylabel="metagene")
+    return figure
+
+
+@_figure
+def cluster(adata):
+    """Calinski-Harabasz index by number of clusters (:func:`spicemix_core.tl.cluster`), the chosen number marked."""
+    result = _table(adata, "cluster")
+    curve = result["table"].set_index("n_clusters")["calinski_harabasz"]
+    figure, ax = plt.subplots(figsize=(5.5, 3.2))
+    draw_curve(ax, curve, int(result["n_clusters"]), label="Calinski-Harabasz index")
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(8, integer=True))
+    return figure
+
+
+@_figure
+def agreement(adata):
+    """Cells of each group of one labelling by the groups of another (:func:`spicemix_core.tl.agreement`)."""
+    result = _table(adata, "agreement")
+    counts = result["table"].pivot(index="first", columns="second", values="cells")
+    counts = counts.loc[_in_order(counts.index), _in_order(counts.columns)]
+    shares = order_rows_by_columns(counts.div(counts.sum(axis=1), axis=0))
+    figure, ax = plt.subplots(figsize=(3.6 + 0.26 * shares.shape[1], 2.2 + 0.24 * len(shares)))
+    draw_table(ax, shares.rename(index=_short, columns=_short), label="share of the row's cells", cmap="Blues")
+    ax.tick_params(axis="x", rotation=90)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel=result["second"], ylabel=result["first"])
+    ax.set_title(f"adjusted Rand index {float(result['adjusted_rand_index']):.2f}", fontsize="small")
     return figure
 
 

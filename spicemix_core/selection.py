@@ -119,7 +119,8 @@ def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_se
     random_state : int, numpy Generator or None
         Seeds and folds are drawn from it, the same for every setting.
     n_jobs : int
-        Fits at a time, in processes of one thread each; nothing but ``seconds`` depends on it.
+        Fits at a time, in processes of one thread each, or on the workers of a Dask client
+        (:func:`spicemix_core.stored_runs.run_stored`); nothing but ``seconds`` depends on it.
     folder : path, optional
         Keeps the result of every fit; the same call, or one with a larger grid, takes what is there and goes on. Needs
         an integer as ``random_state``.

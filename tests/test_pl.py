@@ -27,6 +27,7 @@ def adata():
     tl.enrichment(adata, {f"a set of genes with quite a long name, number {i}": adata.var_names[i : i + 9]
                           for i in range(50)})
     tl.type_affinity(adata, sample_key="sample", n_permutations=19, random_state=0)
+    tl.agreement(adata, "spicemix_cluster", "cell_type")
     adata.obsm["X_spicemix_umap"] = adata.obsm["X_spicemix"][:, :2]  # the embedding itself is tested elsewhere
     adata.obs["many"] = [f"type {i % 60}" for i in range(adata.n_obs)]
     adata.obs["gaps"] = adata.obs["cell_type"].where(np.arange(adata.n_obs) % 2 == 0)
@@ -42,7 +43,7 @@ ALL = {
     "gene": lambda a: pl.spatial(a, "gene3", "sample"), "metagenes": lambda a: pl.metagenes(a, "sample"),
     "affinity": pl.affinity, "type_affinity": pl.type_affinity, "umap": pl.umap, "genes": pl.metagene_genes,
     "umap of a number": lambda a: pl.umap(a, "metagene 2"), "markers": pl.markers, "enrichment": pl.enrichment,
-    "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
+    "cluster": pl.cluster, "agreement": pl.agreement, "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
 
 
 def texts(figure):
@@ -166,6 +167,12 @@ def test_affinity_maps_are_symmetric_and_dots_mark_what_is_significant(adata):
     assert dots == 2 * significant.sum() - (significant & same).sum()
 
 
+def test_rows_of_an_agreement_are_shares_of_their_cells(adata):
+    mesh = next(artist for artist in pl.agreement(adata).axes[0].collections
+                if isinstance(artist, mpl.collections.QuadMesh))
+    np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(40, 8).sum(axis=1), 1.0)
+
+
 @pytest.mark.parametrize(("call", "message"), [
     (lambda a: pl.spatial(a, "nope"), "is no column of obs, no gene and no metagene"),
     (lambda a: pl.spatial(a, "metagene 6"), "is no column of obs"), (lambda a: pl.umap(a, "nope"), "is no column of"),
@@ -179,7 +186,8 @@ def test_what_is_not_there_is_not_drawn(adata, call, message):
 @pytest.mark.parametrize(("draw", "message"), [
     (pl.metagenes, "no 'X_spicemix'"), (pl.affinity, "no 'affinity': fit SpiceMix"), (pl.umap, "call tl.umap first"),
     (pl.type_affinity, "no 'type_affinity': call tl.type_affinity first"), (pl.history, "no 'history'"),
-    (pl.enrichment, "call tl.enrichment"), (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
+    (pl.enrichment, "call tl.enrichment"), (pl.cluster, "call tl.cluster"),
+    (pl.agreement, "call tl.agreement"), (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
 def test_figures_say_which_call_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))

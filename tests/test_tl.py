@@ -1,5 +1,8 @@
 """Analyses on AnnData: results that survive a file, agree with what they rest on, and refuse what they cannot use."""
 
+import gzip
+from pathlib import Path
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -7,7 +10,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import hypergeom
 
-from spicemix_core import SpiceMix, tl
+from spicemix_core import SpiceMix, pl, tl
 from spicemix_core.cell_type_affinity import affinity_permutation_test, cell_type_affinity
 from spicemix_core.clustering import cluster_states
 from spicemix_core.differential_expression import differential_expression, each_against_rest
@@ -180,6 +183,29 @@ def test_a_new_fit_removes_the_results_of_the_one_before(adata):
     tl.metagene_genes(adata)
     SpiceMix(3, random_state=0, max_iter=2, tol=1.0).fit(adata, sample_key="sample")
     assert "metagene_genes" not in adata.uns["spicemix"]
+
+
+@pytest.mark.parametrize("name", ["squidpy", "scanpy"])
+def test_objects_of_other_packages_are_analysed_and_drawn_as_they_are(name, tmp_path):
+    path = tmp_path / f"{name}.h5ad"
+    path.write_bytes(gzip.decompress((Path(__file__).parent / f"fixtures/{name}.h5ad.gz").read_bytes()))
+    adata = anndata.read_h5ad(path)
+    theirs = set(adata.uns) | set(adata.obsm) | set(adata.obs)
+    spatial = "spatial_connectivities" in adata.obsp
+    SpiceMix(3, random_state=0, spatial=spatial, max_iter=3, tol=1.0).fit(adata, sample_key="library")
+    tl.cluster(adata)
+    assert len(tl.markers(adata, "cell_type", n_genes=4)) == 12
+    tl.metagene_genes(adata)
+    if spatial:
+        assert len(tl.type_affinity(adata, "cell_type", "library", 9, 0)) == 6
+        pl.type_affinity(adata)
+        pl.affinity(adata)
+    for draw in (lambda a: pl.spatial(a, "cell_type", "library"), lambda a: pl.metagenes(a, "library"), pl.markers,
+                 pl.metagene_genes, pl.history):
+        assert draw(adata).axes
+    assert theirs <= set(adata.uns) | set(adata.obsm) | set(adata.obs)
+    adata.write_h5ad(path)
+    assert set(anndata.read_h5ad(path).uns["spicemix"]) == set(adata.uns["spicemix"])
 
 
 def write(path, text):
