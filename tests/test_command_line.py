@@ -79,6 +79,7 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     adata = anndata.read_zarr("a.zarr")
     summary = adata.uns["spicemix"]["consensus"]["run_summary"]
     assert len(summary) == 2
+    assert "consensus of 2 runs" in capsys.readouterr().out
     assert adata.obs["spicemix_confidence"].between(0, 1).all() and "spicemix_cluster" in adata.obs
     assert SpiceMix.load("m.h5").random_state in list(summary["random_state"])
     assert not Path("m.h5.checkpoint").exists()
@@ -126,6 +127,7 @@ def test_select_compares_the_grid_and_suggests_one_of_it(here, capsys):
     suggested = table.loc[table["suggested"], "n_metagenes"].item()
     assert f"suggestion: --metagenes {suggested} --penalty 0.0001" in capsys.readouterr().out
     assert Path("grid.pdf").read_bytes().startswith(b"%PDF")
+    assert not Path("grid.csv.fits").exists()
 
 
 def test_convert_goes_there_and_back(here):

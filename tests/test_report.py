@@ -28,6 +28,7 @@ def fitted(tmp_path_factory):
     adata = simulate_cortex(2, n_cells=60, n_genes=20, random_state=0)
     result = fit_consensus(adata, K, n_runs=2, sample_key="sample", random_state=0, max_iter=5)
     result.model.save(folder / "model.h5")
+    adata.obsm["X_spicemix_umap"] = np.random.default_rng(0).random((120, 2))  # to compute one takes half a minute
     adata.write_h5ad(folder / "fitted.h5ad")
     return folder
 
@@ -115,6 +116,16 @@ def test_data_without_states_get_those_of_the_model(fitted):
     found = complete(plain, model, "sample")
     np.testing.assert_array_equal(found.obsm["X_spicemix"], model.transform(plain, "sample"))
     np.testing.assert_array_equal(found.varm["metagenes"], model.metagenes_)
+
+
+def test_counts_are_normalised_if_asked(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), simulate_cortex(1, n_cells=60, n_genes=20, random_state=0)
+    adata.X = np.round(100 * abs(adata.X))
+    with pytest.raises(ValueError, match="look like raw counts"):
+        complete(adata.copy(), model, None)
+    found = complete(adata, model, None, normalize=True)
+    np.testing.assert_array_equal(found.layers["counts"], adata.X)
+    assert found.obsm["X_spicemix"].shape == (60, K)
 
 
 def test_genes_in_another_order_keep_their_weights(fitted):
