@@ -74,6 +74,7 @@ benchmark: $(STAMP)  ## time the core; tables go to benchmarks/results
 	$(BIN)/python benchmarks/scaling.py --output benchmarks/results/scaling.md
 	$(BIN)/python benchmarks/solvers.py --output benchmarks/results/solvers.md
 	$(BIN)/python benchmarks/compare.py --output benchmarks/results/compare.md
+	$(BIN)/python benchmarks/cluster.py --output benchmarks/results/cluster.md
 
 lock:  ## write requirements.lock anew (needs uv; keeps the present pins that still fit)
 	echo 'torch==$(TORCH)+cpu' | uv pip compile pyproject.toml requirements.in --all-extras --universal -p 3.11 \

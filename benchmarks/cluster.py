@@ -1,7 +1,7 @@
 """One process against the workers of a Dask cluster: seconds per iteration, bytes that travel, and where it pays.
 
-    python benchmarks/cluster.py [--cells 10000 50000 100000] [--genes 500] [--samples 8] [--n-metagenes 20]
-                                 [--workers 2] [--pairs 12] [--output benchmarks/results/cluster.md]
+    python benchmarks/cluster.py [--cells 1000 10000 50000 100000] [--genes 500] [--samples 8] [--n-metagenes 20]
+                                 [--workers 2] [--pairs 8] [--output benchmarks/results/cluster.md]
 
 Simulated tissue in samples of one size. One process and the workers, with one thread each, hold the same data and go
 through the same iterations in turn; what is reported is the median of the paired ratios, of seconds that passed and of
@@ -124,12 +124,12 @@ def table(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, nargs="+", default=[10_000, 50_000, 100_000])
+    parser.add_argument("--cells", type=int, nargs="+", default=[1000, 10_000, 50_000, 100_000])
     parser.add_argument("--genes", type=int, default=500)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--n-metagenes", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     os.environ.update({f"{v}_NUM_THREADS": "1" for v in ("OMP", "OPENBLAS", "MKL", "NUMBA")})  # before any import

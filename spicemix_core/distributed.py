@@ -187,10 +187,11 @@ class _Held:
 
 
 def _aligned(array):
-    """An array as compiled code wants it: where messages put it in memory, products can take three times as long."""
+    """An array as compiled code wants it. Messages leave arrays where products take three times as long, and read-only,
+    for which kernels would be compiled anew."""
     if sp.issparse(array):
         return sp.csr_array(tuple(map(_aligned, (array.data, array.indices, array.indptr))), shape=array.shape)
-    return np.require(array, requirements="A") if isinstance(array, np.ndarray) else array
+    return np.require(array, requirements="AW") if isinstance(array, np.ndarray) else array
 
 
 def _share_out(samples, n):

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix, affinity, algorithm, distributed, initialization
 from spicemix_core.consensus import fit_consensus
+from spicemix_core.part import Part
 from spicemix_core.samples import check_samples
 from spicemix_core.stored_runs import run_stored
 
@@ -24,7 +25,7 @@ OPTIONS = dict(n_metagenes=4, random_state=0, max_iter=12, tol=0.0, affinity_ite
 
 @pytest.fixture(scope="module")
 def samples():
-    return small_samples(0, n_cells=(60, 40, 50))
+    return small_samples(0, n_cells=(61, 40, 50))  # the second worker's cells begin with the odd number 61
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,23 @@ def test_subsets_of_the_cells_are_those_of_one_process(samples, client, monkeypa
     monkeypatch.setattr(initialization, "KMEANS_CELLS", 50)
     monkeypatch.setattr(affinity, "SUBSET", 40)
     assert_same(fitted(samples, client), fitted(samples))
+
+
+@pytest.mark.parametrize("spacing", [1, 3])
+def test_sums_over_parts_are_those_over_all_cells(samples, client, spacing):
+    all_samples, rng = check_samples(*samples, 4), np.random.default_rng(0)
+    states, metagenes = (rng.dirichlet(np.ones(4), 151), rng.gamma(4.0, size=151)), rng.dirichlet(np.ones(30), 4).T
+    found = []
+    for cells in (Part(all_samples), distributed.DistributedParts(client, all_samples)):
+        cells.set_states(*states)
+        moves = cells.update_states(metagenes, -np.eye(4), 0.1, 1.0)
+        places, coordinates, sizes = cells.profiles(np.eye(30), np.array([150, 3, 70, 61, 60]))
+        order = np.argsort(places)
+        found.append([*moves, *cells.state_products(), cells.affinity_value(-np.eye(4)),
+                      *cells.affinity_sums(-np.eye(4), spacing), cells.affinity_curvature(-np.eye(4), spacing),
+                      coordinates[order], sizes[order], *cells.get_states()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-12)
 
 
 def bytes_of(caplog):
