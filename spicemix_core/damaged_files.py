@@ -49,7 +49,8 @@ def open_hdf5(path):
         raise ValueError(f"{path} cannot be read: it is not an HDF5 file or is truncated ({first_line(error)})."
                          ) from error
     try:
-        wrong = file.visititems(partial(_unreadable, n_bytes=path.stat().st_size))
+        check = partial(_unreadable, n_bytes=path.stat().st_size)
+        wrong = check("root", file) or file.visititems(check)  # which leaves out the root
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         file.close()
         raise ValueError(f"{path} is damaged ({first_line(error)}).") from error
