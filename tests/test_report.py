@@ -1,5 +1,6 @@
 """The report: one page that holds all it shows, from a fit and its data, or nothing and one sentence."""
 
+import base64
 import os
 import re
 import shutil
@@ -167,3 +168,16 @@ def test_residuals_of_sparse_expression_in_blocks_are_the_same(fitted, monkeypat
     np.testing.assert_allclose(again, cells)
     with pytest.raises(KeyError, match="layers has no 'raw'"):
         residuals(adata, layer="raw")
+
+
+def test_clusters_are_in_the_order_of_their_categories(fitted, tmp_path):
+    adata = anndata.read_h5ad(fitted / "fitted.h5ad")
+    names = [str(number) for number in range(12)]
+    adata.obs["spicemix_cluster"] = np.resize(names, adata.n_obs)
+    adata.obs["spicemix_cluster"] = adata.obs["spicemix_cluster"].astype("category").cat.set_categories(names)
+    adata.write_h5ad(tmp_path / "twelve.h5ad")
+    write_report(fitted / "model.h5", tmp_path / "twelve.h5ad", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    picture = re.search(r'alt="Heat map of the mean proportion[^"]*" src="data:image/svg\+xml;base64,([^"]+)"', page)[1]
+    drawn = re.findall(r"<!-- (\d+) -->", base64.b64decode(picture).decode())
+    assert drawn[K:K + 12] == names
