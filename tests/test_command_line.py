@@ -333,8 +333,8 @@ BAD = {
     # of the files
     "no such file": ((), ("fit", "nothing.h5ad", "-o", "m.h5"), 1, "nothing.h5ad"),
     "empty file": (lambda: Path("e.h5ad").touch(), ("fit", "e.h5ad", "-o", "m.h5"), 1, "e.h5ad"),
-    "truncated file": (_truncated("tissue.h5ad", "t.h5ad"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "t.h5ad is"),
-    "a table": (lambda: Path("t.h5ad").write_text("a,b\n1,2\n"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "not an HDF5"),
+    "truncated file": (_truncated("tissue.h5ad", "t.h5ad"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "truncated"),
+    "a table": (lambda: Path("t.h5ad").write_text("a,b\n1,2\n"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "HDF5 file"),
     "counts of 10x": (_tenx, ("fit", "tenx.h5", "-o", "m.h5"), 1, "10x Genomics"),
     "a model": ((), ("fit", "model.h5", "-o", "m.h5"), 1, "a fitted model, not expression"),
     "any folder": (lambda: Path("d").mkdir(), ("fit", "d", "-o", "m.h5"), 1, "neither zarr metadata nor"),
