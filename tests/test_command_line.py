@@ -79,6 +79,7 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     adata = anndata.read_zarr("a.zarr")
     summary = adata.uns["spicemix"]["consensus"]["run_summary"]
     assert len(summary) == 2
+    assert "consensus of 2 runs" in capsys.readouterr().out
     assert adata.obs["spicemix_confidence"].between(0, 1).all() and "spicemix_cluster" in adata.obs
     assert SpiceMix.load("m.h5").random_state in list(summary["random_state"])
     assert not Path("m.h5.checkpoint").exists()
@@ -126,6 +127,7 @@ def test_select_compares_the_grid_and_suggests_one_of_it(here, capsys):
     suggested = table.loc[table["suggested"], "n_metagenes"].item()
     assert f"suggestion: --metagenes {suggested} --penalty 0.0001" in capsys.readouterr().out
     assert Path("grid.pdf").read_bytes().startswith(b"%PDF")
+    assert not Path("grid.csv.fits").exists()
 
 
 def test_convert_goes_there_and_back(here):
@@ -331,8 +333,8 @@ BAD = {
     # of the files
     "no such file": ((), ("fit", "nothing.h5ad", "-o", "m.h5"), 1, "nothing.h5ad"),
     "empty file": (lambda: Path("e.h5ad").touch(), ("fit", "e.h5ad", "-o", "m.h5"), 1, "e.h5ad"),
-    "truncated file": (_truncated("tissue.h5ad", "t.h5ad"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "t.h5ad is"),
-    "a table": (lambda: Path("t.h5ad").write_text("a,b\n1,2\n"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "not an HDF5"),
+    "truncated file": (_truncated("tissue.h5ad", "t.h5ad"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "truncated"),
+    "a table": (lambda: Path("t.h5ad").write_text("a,b\n1,2\n"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "HDF5 file"),
     "counts of 10x": (_tenx, ("fit", "tenx.h5", "-o", "m.h5"), 1, "10x Genomics"),
     "a model": ((), ("fit", "model.h5", "-o", "m.h5"), 1, "a fitted model, not expression"),
     "any folder": (lambda: Path("d").mkdir(), ("fit", "d", "-o", "m.h5"), 1, "neither zarr metadata nor"),

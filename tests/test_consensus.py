@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 from models import neighbor_graph
 from scipy import sparse
 
@@ -246,3 +246,39 @@ def test_refuses_an_unknown_normalisation():
 def test_impossible_requests_are_refused_before_anything_is_fitted(fitted, options, message):
     with pytest.raises(ValueError, match=message):
         fit_consensus(fitted[0], 10**6, **options)  # so many metagenes would be refused by the first fit
+
+
+def test_stopped_consensus_goes_on_to_the_same_numbers(tmp_path, monkeypatch, fitted):
+    whole, folder, fits = fitted[1], tmp_path / "runs", []
+    fit = SpiceMix.fit_arrays
+
+    def stops_at_the_third(model, *arrays, **options):
+        fits.append(model.random_state)
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return fit(model, *arrays, **options)
+
+    monkeypatch.setattr(SpiceMix, "fit_arrays", stops_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        fit_consensus(tissue(), **OPTIONS, folder=folder)
+    assert len(list(folder.glob("run-*.h5"))) == 2
+    resumed = fit_consensus(tissue(), **OPTIONS, folder=folder)
+    assert len(fits) == len(set(fits)) + 1 == len(whole.runs) + 1  # only the third was fitted again
+    np.testing.assert_array_equal(resumed.labels, whole.labels)
+    np.testing.assert_array_equal(resumed.model.metagenes_, whole.model.metagenes_)
+    assert not folder.exists()
+
+
+def test_consensus_leaves_what_else_is_in_its_folder(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    fit_consensus(tissue(), **OPTIONS | {"n_runs": 2, "max_iter": 2}, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_consensus_keeps_its_summary_and_names_with_the_data(fitted, tmp_path):
+    adata, result = fitted
+    adata.copy().write_h5ad(tmp_path / "fitted.h5ad")
+    kept = read_h5ad(tmp_path / "fitted.h5ad").uns["spicemix"]["consensus"]
+    np.testing.assert_array_equal(kept["run_summary"]["Q"], result.run_summary["Q"])
+    np.testing.assert_array_equal(kept["metagene_stability"], result.metagene_stability)
+    assert list(result.model.feature_names_in_) == list(adata.var_names)

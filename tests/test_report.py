@@ -1,5 +1,6 @@
 """The report: one page that holds all it shows, from a fit and its data, or nothing and one sentence."""
 
+import base64
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ def fitted(tmp_path_factory):
     adata = simulate_cortex(2, n_cells=60, n_genes=20, random_state=0)
     result = fit_consensus(adata, K, n_runs=2, sample_key="sample", random_state=0, max_iter=5)
     result.model.save(folder / "model.h5")
+    adata.obsm["X_spicemix_umap"] = np.random.default_rng(0).random((120, 2))  # to compute one takes half a minute
     adata.write_h5ad(folder / "fitted.h5ad")
     return folder
 
@@ -117,6 +119,16 @@ def test_data_without_states_get_those_of_the_model(fitted):
     np.testing.assert_array_equal(found.varm["metagenes"], model.metagenes_)
 
 
+def test_counts_are_normalised_if_asked(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), simulate_cortex(1, n_cells=60, n_genes=20, random_state=0)
+    adata.X = np.round(100 * abs(adata.X))
+    with pytest.raises(ValueError, match="look like raw counts"):
+        complete(adata.copy(), model, None)
+    found = complete(adata, model, None, normalize=True)
+    np.testing.assert_array_equal(found.layers["counts"], adata.X)
+    assert found.obsm["X_spicemix"].shape == (60, K)
+
+
 def test_genes_in_another_order_keep_their_weights(fitted):
     model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
     found = complete(adata[:, ::-1].copy(), model, "sample")
@@ -156,3 +168,16 @@ def test_residuals_of_sparse_expression_in_blocks_are_the_same(fitted, monkeypat
     np.testing.assert_allclose(again, cells)
     with pytest.raises(KeyError, match="layers has no 'raw'"):
         residuals(adata, layer="raw")
+
+
+def test_clusters_are_in_the_order_of_their_categories(fitted, tmp_path):
+    adata = anndata.read_h5ad(fitted / "fitted.h5ad")
+    names = [str(number) for number in range(12)]
+    adata.obs["spicemix_cluster"] = np.resize(names, adata.n_obs)
+    adata.obs["spicemix_cluster"] = adata.obs["spicemix_cluster"].astype("category").cat.set_categories(names)
+    adata.write_h5ad(tmp_path / "twelve.h5ad")
+    write_report(fitted / "model.h5", tmp_path / "twelve.h5ad", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    picture = re.search(r'alt="Heat map of the mean proportion[^"]*" src="data:image/svg\+xml;base64,([^"]+)"', page)[1]
+    drawn = re.findall(r"<!-- (\d+) -->", base64.b64decode(picture).decode())
+    assert drawn[K:K + 12] == names

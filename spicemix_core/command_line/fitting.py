@@ -92,8 +92,11 @@ def fit(
         else:
             from spicemix_core.consensus import fit_consensus
 
-            model = fit_consensus(adata, n_metagenes=metagenes, n_runs=runs, n_jobs=jobs, random_state=seed,
-                                  folder=checkpoint, **keys, **options).model
+            consensus = fit_consensus(adata, n_metagenes=metagenes, n_runs=runs, n_jobs=jobs, random_state=seed,
+                                      folder=checkpoint, **keys, **options)
+            model, agreement = consensus.model, consensus.run_summary["ari_with_consensus"]
+            print(f"consensus of {runs} runs: {consensus.clustering.n_clusters} clusters, adjusted Rand index of the "
+                  f"runs with it {agreement.min():.2f} to {agreement.max():.2f}; of the run that agrees best:")
         model.save(output)
     print(f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {metagenes} metagenes: {model.n_iter_} iterations, "
           f"{'converged' if model.converged_ else 'not converged'}, noise {model.noise_:.4g}")

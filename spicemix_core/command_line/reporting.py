@@ -9,6 +9,7 @@ from spicemix_core.command_line.running import (
     Debug,
     Force,
     Model,
+    Normalize,
     SampleKey,
     Seed,
     Threads,
@@ -23,6 +24,7 @@ def report(
     data: Data,
     output: output_option("The page, .html."),
     sample_key: SampleKey = None,
+    normalize: Normalize = False,
     title: Annotated[str | None, typer.Option(help="Title of the page; default: the name of the data.")] = None,
     seed: Seed = 0,
     force: Force = False,
@@ -42,5 +44,5 @@ def report(
     check_outputs(force, output)
     from spicemix_core.report import write_report
 
-    write_report(model, data, output, sample_key=sample_key, title=title, random_state=seed)
+    write_report(model, data, output, sample_key=sample_key, normalize=normalize, title=title, random_state=seed)
     print(output)

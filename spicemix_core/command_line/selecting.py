@@ -1,5 +1,6 @@
 """``spicemix select``."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,7 @@ def select(
     max_iter: Annotated[int, typer.Option(min=1, help="Most iterations of a fit.")] = 200,
     plot: Annotated[Path | None, typer.Option(help="Also draw the trade-off: .svg, .png or .pdf.")] = None,
     folder: Annotated[Path | None, typer.Option(
-        help="Where finished fits are kept, to go on from after an interruption; default: beside the output.")] = None,
+        help="Where fits are kept, for later grids too; default: beside the output until all are done.")] = None,
     seed: Seed = 0,
     force: Force = False,
     threads: Threads = None,
@@ -81,21 +82,23 @@ def select(
     check_suffix(output, (".csv",))
     check_suffix(plot, FIGURE_SUFFIXES, "--plot")
     check_outputs(force, output, plot)
-    folder = folder or output.with_name(f"{output.name}.fits")
+    kept = folder or output.with_name(f"{output.name}.fits")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
                           no_space=False)
     from spicemix_core.selection import select as select_settings
 
-    with resumable(f"the same command goes on with the fits in {folder}."):
+    with resumable(f"the same command goes on with the fits in {kept}."):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=seeds,
                                     sample_key=sample_key, graph_key=graph_key, layer=layer, random_state=seed,
-                                    n_jobs=jobs, folder=folder, max_iter=max_iter)
+                                    n_jobs=jobs, folder=kept, max_iter=max_iter)
     write_table(selection.table, output)
     if plot:
         from spicemix_core import pl
 
         save_figure(pl.selection(selection.table), plot)
+    if folder is None:
+        shutil.rmtree(kept)
     print(selection.table[SHOWN].to_string(index=False, float_format="{:.4g}".format))
     suggested = selection.suggestion
     print(f"suggestion: --metagenes {suggested['n_metagenes']} --penalty {suggested['affinity_penalty']:g}\n"

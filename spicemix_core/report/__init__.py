@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 STATES, CLUSTERS = "X_spicemix", "spicemix_cluster"
 
 
-def write_report(model, data, output, *, sample_key=None, title=None, random_state=0):
+def write_report(model, data, output, *, sample_key=None, normalize=False, title=None, random_state=0):
     """Execute the report's chapter on a fitted model and its data, and write the page.
 
     Parameters
@@ -29,13 +29,15 @@ def write_report(model, data, output, *, sample_key=None, title=None, random_sta
     model : path
         A model that :meth:`spicemix_core.SpiceMix.save` wrote.
     data : path
-        As :func:`spicemix_core.readers.read_data`. States in ``obsm["X_spicemix"]``, clusters in
-        ``obs["spicemix_cluster"]`` and a consensus in ``uns["spicemix"]`` are shown as they are; without states, those
-        of the model are computed.
+        As :func:`spicemix_core.readers.read_data`. States in ``obsm["X_spicemix"]``, their embedding in
+        ``obsm["X_spicemix_umap"]``, clusters in ``obs["spicemix_cluster"]`` and a consensus in ``uns["spicemix"]`` are
+        shown as they are; what is missing, but for a consensus, is computed.
     output : path
         The page, one HTML file; there whole or not at all.
     sample_key : str, optional
         Column of ``obs`` that names the samples.
+    normalize : bool
+        As :func:`spicemix_core.readers.prepare`, for data without states.
     title : str, optional
         By default the name of the data.
     random_state : int
@@ -58,7 +60,7 @@ def write_report(model, data, output, *, sample_key=None, title=None, random_sta
         raise ModuleNotFoundError(f"the report needs the package {error.name}, which is not installed: pip install "
                                   "'spicemix-core[book]'") from error
     title = title or Path(data).stem
-    adata = complete(read_data(data), SpiceMix.load(model), sample_key)
+    adata = complete(read_data(data), SpiceMix.load(model), sample_key, normalize)
     with tempfile.TemporaryDirectory() as folder, _kernel_environment(folder):
         adata.write_h5ad(f"{folder}/data.h5ad")
         notebook = jupytext.read(HERE / "chapter.md", fmt="md:myst")
@@ -77,14 +79,15 @@ def write_report(model, data, output, *, sample_key=None, title=None, random_sta
         temporary.write_text(page, encoding="utf-8")
 
 
-def complete(adata, model, sample_key):
+def complete(adata, model, sample_key, normalize=False):
     """Data with all that the chapter shows: the model's states, metagenes, affinity and history where they lack.
 
     Genes that the model does not know are left out.
     """
     K = model.metagenes_.shape[1]
     if STATES not in adata.obsm:
-        adata = prepare(adata, sample_key=sample_key, graph="delaunay" if "spatial" in adata.obsm else None)
+        adata = prepare(adata, sample_key=sample_key, normalize=normalize,
+                        graph="delaunay" if "spatial" in adata.obsm else None)
         model.transform(adata, sample_key=sample_key,
                         graph_key="spatial_connectivities" if "spatial_connectivities" in adata.obsp else None)
     if adata.obsm[STATES].shape[1] != K:
