@@ -19,6 +19,7 @@ import scipy.sparse as sp
 
 from spicemix_core import __version__
 from spicemix_core.atomic import replacing
+from spicemix_core.damaged_files import open_hdf5
 
 FORMAT, VERSION = "spicemix-checkpoint", 1
 SECONDS = 30.0  # between two checkpoints
@@ -75,13 +76,13 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return None
         try:
-            with h5py.File(self.path) as file:
-                if file.attrs.get("format") != FORMAT or file.attrs["version"] != VERSION:
+            with open_hdf5(self.path) as file:
+                if file.attrs.get("format") != np.bytes_(FORMAT) or file.attrs["version"] != VERSION:
                     raise ValueError(f"not of the format {FORMAT} {VERSION}")
-                digest = file.attrs["fingerprint"]
+                digest = file.attrs["fingerprint"].decode()
                 arrays = {name: file[name][...] for name in _ARRAYS}
                 rows = pd.DataFrame({name: file["history"][name][...] for name in json.loads(file.attrs["columns"])})
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(f"{self.path} is not a whole checkpoint ({error}); remove it, or name another file"
                              ) from error
         if digest != self._digest:
@@ -96,8 +97,8 @@ class Checkpoint:
         arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.get_states()
         table = pd.DataFrame(rows)
         with replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs.update(format=FORMAT, version=VERSION, fingerprint=self._digest,
-                              columns=json.dumps(list(table.columns)))
+            texts = {"format": FORMAT, "fingerprint": self._digest, "columns": json.dumps(list(table.columns))}
+            file.attrs.update({name: np.bytes_(text) for name, text in texts.items()}, version=VERSION)
             for name, array in zip(_ARRAYS, arrays, strict=True):
                 file.create_dataset(name, data=array, chunks=True, fletcher32=True)
             for name, column in table.items():

@@ -7,22 +7,28 @@ as PNG, SVG or PDF.
 """
 
 from functools import wraps
-from textwrap import shorten
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from spicemix_core.annotation import expression_frame
-from spicemix_core.cell_type_figures import GREY, mark_cells
-from spicemix_core.clustering import normalize_states
+from spicemix_core.cell_type_figures import mark_cells
+from spicemix_core.panels import (
+    HEIGHT,
+    WIDTH,
+    color_limits,
+    draw_counted_legend,
+    mark_size,
+    sample_panels,
+    short_name,
+    side_by_side,
+    text_colors,
+)
 from spicemix_core.plotting import (
-    N_COLORS,
     draw_affinity,
     draw_curve,
-    draw_legend,
     draw_points,
     draw_table,
     draw_values,
@@ -32,10 +38,17 @@ from spicemix_core.plotting import (
     rasterize_marks,
     use_style,
 )
+from spicemix_core.shown_values import (
+    column_of,
+    in_order,
+    places_of,
+    proportions_of,
+    result_of,
+    samples_of,
+    table_of,
+    values_of,
+)
 
-WIDTH, HEIGHT = 10.0, 7.0  # inches, of the panels of a figure as a rule
-LEGEND_ROW = 0.2  # inches
-POOLED = "all others"
 LEVEL = 0.05  # false discovery rate of what is marked
 
 
@@ -67,16 +80,16 @@ def spatial(adata, color="spicemix_cluster", sample_key=None, *, layer=None):
     layer : str, optional
         Of the gene's expression.
     """
-    values, label = _values(adata, color, layer)
-    coordinates, samples = _places(adata), _samples(adata, sample_key)
-    figure, axes, size = _panels(coordinates, samples)
+    values, label = values_of(adata, color, layer)
+    coordinates, samples = places_of(adata), samples_of(adata, sample_key)
+    figure, axes, size = sample_panels(coordinates, samples)
     if isinstance(values, pd.Categorical):
-        values, colors = _colors(values)
+        values, colors = text_colors(values)
         for name, ax in axes.items():
             draw_points(ax, coordinates[samples == name], values[samples == name], colors, size=size)
-        _legend(figure, values, colors, label)
+        draw_counted_legend(figure, values, colors, label)
     else:
-        limits = _limits(values)
+        limits = color_limits(values)
         for name, ax in axes.items():
             points = draw_values(ax, coordinates[samples == name], values[samples == name], size=size, limits=limits)
         figure.set_figwidth(figure.get_figwidth() + 1.0)
@@ -90,14 +103,14 @@ def metagenes(adata, sample_key=None):
 
     Colours run from 0 to the 99th percentile of the panel, which its title tells.
     """
-    proportions = _proportions(adata)
-    samples = _samples(adata, sample_key)
-    places, bounds = _side_by_side(_places(adata), samples)
+    proportions = proportions_of(adata)
+    samples = samples_of(adata, sample_key)
+    places, bounds = side_by_side(places_of(adata), samples)
     n, aspect = proportions.shape[1], bounds[1] / bounds[0]
     columns = min(range(1, 7), key=lambda c: abs(-(-n // c) * (WIDTH / c * aspect + 0.3) - 1.4 * HEIGHT))
     rows, size = -(-n // columns), WIDTH / columns
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, rows * (size * aspect + 0.3)), squeeze=False)
-    mark = _mark_size(size * size * aspect, len(places))
+    mark = mark_size(size * size * aspect, len(places))
     for k, ax in enumerate(axes.flat[:n]):
         top = float(np.quantile(proportions[:, k], 0.99)) or float(proportions[:, k].max()) or 1.0
         points = draw_values(ax, places, proportions[:, k] / top, size=mark, limits=(0, 1))
@@ -110,14 +123,15 @@ def metagenes(adata, sample_key=None):
     bar.ax.set_yticklabels(["0", "upper limit"])
     bar.set_label("proportion of the metagene in the cell")
     if len(samples.categories) > 1:
-        figure.supxlabel(_short(f"{sample_key}, row by row: {', '.join(samples.categories)}", 110), fontsize="small")
+        names = f"{sample_key}, row by row: {', '.join(samples.categories)}"
+        figure.supxlabel(short_name(names, 110), fontsize="small")
     return figure
 
 
 @_figure
 def affinity(adata):
     """Spatial affinity of the metagenes, S minus its mean: red pairs attract each other."""
-    values = np.asarray(_result(adata, "affinity", "fit SpiceMix to the data first"))
+    values = np.asarray(result_of(adata, "affinity", "fit SpiceMix to the data first"))
     side = 2.2 + 0.24 * len(values)
     figure, ax = plt.subplots(figsize=(side + 1.2, side))
     draw_affinity(ax, values)
@@ -128,7 +142,7 @@ def affinity(adata):
 @_figure
 def cluster(adata):
     """Calinski-Harabasz index by number of clusters (:func:`spicemix_core.tl.cluster`), the chosen number marked."""
-    result = _table(adata, "cluster")
+    result = table_of(adata, "cluster")
     curve = result["table"].set_index("n_clusters")["calinski_harabasz"]
     figure, ax = plt.subplots(figsize=(5.5, 3.2))
     draw_curve(ax, curve, int(result["n_clusters"]), label="Calinski-Harabasz index")
@@ -139,12 +153,12 @@ def cluster(adata):
 @_figure
 def agreement(adata):
     """Cells of each group of one labelling by the groups of another (:func:`spicemix_core.tl.agreement`)."""
-    result = _table(adata, "agreement")
+    result = table_of(adata, "agreement")
     counts = result["table"].pivot(index="first", columns="second", values="cells")
-    counts = counts.loc[_in_order(counts.index), _in_order(counts.columns)]
+    counts = counts.loc[in_order(counts.index), in_order(counts.columns)]
     shares = order_rows_by_columns(counts.div(counts.sum(axis=1), axis=0))
     figure, ax = plt.subplots(figsize=(3.6 + 0.26 * shares.shape[1], 2.2 + 0.24 * len(shares)))
-    draw_table(ax, shares.rename(index=_short, columns=_short), label="share of the row's cells", cmap="Blues")
+    draw_table(ax, shares.rename(index=short_name, columns=short_name), label="share of the row's cells", cmap="Blues")
     ax.tick_params(axis="x", rotation=90)
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=result["second"], ylabel=result["first"])
@@ -158,16 +172,16 @@ def type_affinity(adata):
 
     A dot marks what is left at a false discovery rate of 5 %.
     """
-    result = _table(adata, "type_affinity")
+    result = table_of(adata, "type_affinity")
     table = result["table"]
-    groups = _in_order(table["first"])
+    groups = in_order(table["first"])
     square = {}
     for column in ("affinity", "p_adjusted"):
         half = table.pivot(index="first", columns="second", values=column).reindex(index=groups, columns=groups)
         square[column] = half.combine_first(half.T).loc[groups, groups]
     side = 2.4 + 0.24 * len(groups)
     figure, ax = plt.subplots(figsize=(side + 1.4, side))
-    draw_table(ax, square["affinity"].rename(index=_short, columns=_short), cmap="RdBu_r", center=0.0,
+    draw_table(ax, square["affinity"].rename(index=short_name, columns=short_name), cmap="RdBu_r", center=0.0,
                label=f"affinity (positive = attraction)\ndot: false discovery rate below {LEVEL:.0%}")
     mark_cells(ax, square["p_adjusted"] < LEVEL)
     ax.tick_params(axis="x", rotation=90)
@@ -181,16 +195,16 @@ def umap(adata, color="spicemix_cluster", *, layer=None):
     """The embedding of :func:`spicemix_core.tl.umap`; ``color`` and ``layer`` as for :func:`spatial`."""
     if "X_spicemix_umap" not in adata.obsm:
         raise KeyError("obsm has no 'X_spicemix_umap': call tl.umap first")
-    values, label = _values(adata, color, layer)
+    values, label = values_of(adata, color, layer)
     places = np.asarray(adata.obsm["X_spicemix_umap"])
     figure, ax = plt.subplots(figsize=(6.0, 6.0))
-    size = _mark_size(18.0, len(places))
+    size = mark_size(18.0, len(places))
     if isinstance(values, pd.Categorical):
-        values, colors = _colors(values)
+        values, colors = text_colors(values)
         draw_points(ax, places, values, colors, size=size)
-        _legend(figure, values, colors, label)
+        draw_counted_legend(figure, values, colors, label)
     else:
-        points = draw_values(ax, places, values, size=size, limits=_limits(values))
+        points = draw_values(ax, places, values, size=size, limits=color_limits(values))
         figure.colorbar(points, ax=ax, label=label, shrink=0.6, aspect=30)
     ax.set(xlabel="UMAP 1", ylabel="UMAP 2", aspect="equal")
     return figure
@@ -202,7 +216,7 @@ def metagene_genes(adata, n_genes=8):
 
     Bars are the loading, ticks the mean loading of the gene over the metagenes.
     """
-    table = _table(adata, "metagene_genes")["table"]
+    table = table_of(adata, "metagene_genes")["table"]
     table = table[table["rank"] <= n_genes]
     n = table["metagene"].nunique()
     columns = min(n, 5)
@@ -213,7 +227,7 @@ def metagene_genes(adata, n_genes=8):
         ax.barh(y, top["loading"], color="#56b4e9", height=0.8)
         ax.scatter(top["mean_loading"], y, marker="|", s=40, color="black", linewidths=1.2, zorder=3)
         ax.set(yticks=y, ylim=(per_panel - 0.5, -0.5), xlim=(0, None))
-        ax.set_yticklabels([_short(gene, 16) for gene in top["gene"]], fontsize="x-small")
+        ax.set_yticklabels([short_name(gene, 16) for gene in top["gene"]], fontsize="x-small")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2))
         ax.tick_params(axis="x", labelsize="x-small", pad=2, length=2)
         ax.tick_params(axis="y", length=0, pad=2)
@@ -227,18 +241,18 @@ def metagene_genes(adata, n_genes=8):
 @_figure
 def markers(adata, n_genes=3, *, layer=None):
     """Mean expression of the first markers of each group (:func:`spicemix_core.tl.markers`) in all groups."""
-    result = _table(adata, "markers")
+    result = table_of(adata, "markers")
     table = result["table"]
     first = table[table["difference"] > 0].groupby("group", sort=False).head(n_genes)
     values = adata if layer is None else adata.copy()
     if layer is not None:
         values.X = values.layers[layer]
-    labels = _column(adata, result["groupby"]).astype(str)
+    labels = column_of(adata, result["groupby"]).astype(str)
     means = expression_by_cluster(expression_frame(values, first["gene"]), labels)
-    groups = _in_order(means.index)
+    groups = in_order(means.index)
     figure, ax = plt.subplots(figsize=(3.4 + 0.24 * len(groups), 1.6 + 0.16 * means.shape[1]))
-    draw_table(ax, means.loc[groups].T.rename(columns=_short, index=lambda gene: _short(gene, 20)), cmap="RdBu_r",
-               center=0.0, label="mean expression,\nz-scored over the groups")
+    shown = means.loc[groups].T.rename(columns=short_name, index=lambda gene: short_name(gene, 20))
+    draw_table(ax, shown, cmap="RdBu_r", center=0.0, label="mean expression,\nz-scored over the groups")
     ax.tick_params(axis="y", labelsize="x-small", rotation=0)
     ax.tick_params(axis="x", rotation=90)
     ax.set_xlabel(result["groupby"])
@@ -251,11 +265,11 @@ def enrichment(adata, n_sets=30):
 
     A dot marks what is left at a false discovery rate of 5 %.
     """
-    table = _table(adata, "enrichment")["table"]
+    table = table_of(adata, "enrichment")["table"]
     sets = table.groupby("gene_set")["p_value"].min().sort_values(kind="stable").index[:n_sets]
     adjusted = table.pivot(index="gene_set", columns="metagene", values="p_adjusted").loc[sets]
     adjusted = adjusted.loc[order_rows_by_columns(-np.log10(adjusted.clip(lower=1e-300))).index]
-    names = [_short(name, 48) for name in adjusted.index]
+    names = [short_name(name, 48) for name in adjusted.index]
     figure, ax = plt.subplots(figsize=(2.2 + 0.07 * max(map(len, names)) + 0.26 * adjusted.shape[1],
                                        1.6 + 0.22 * len(sets)))
     draw_table(ax, -np.log10(adjusted.clip(lower=1e-300)).set_axis(names, axis=0), cmap="Blues",
@@ -269,7 +283,7 @@ def enrichment(adata, n_sets=30):
 @_figure
 def history(adata):
     """How the fit went: the objective Q, the energy of the states, and how far each block moved in an iteration."""
-    rows = pd.DataFrame(_result(adata, "history", "fit SpiceMix to the data first"))
+    rows = pd.DataFrame(result_of(adata, "history", "fit SpiceMix to the data first"))
     tol = adata.uns["spicemix"]["parameters"].get("tol")
     x = rows["iteration"] if "iteration" in rows else rows.index + 1
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0))
@@ -319,151 +333,3 @@ def selection(table):
     figure.legend(*zip(*lines, ring, strict=True), loc="outside right upper", fontsize="small",
                   title=r"penalty $\lambda_\Sigma$")
     return figure
-
-
-def _places(adata):
-    if "spatial" not in adata.obsm:
-        raise KeyError("obsm has no 'spatial': there are no coordinates to draw the cells at")
-    return np.asarray(adata.obsm["spatial"], dtype=float)[:, :2]
-
-
-def _column(adata, key):
-    if key not in adata.obs:
-        raise KeyError(f"obs has no column {key!r}; it has {', '.join(map(repr, adata.obs)) or 'none'}")
-    return adata.obs[key]
-
-
-def _samples(adata, sample_key):
-    """Sample of each cell as text, in the order of the categories or of appearance; one sample without a key."""
-    if sample_key is None:
-        return pd.Categorical([""] * adata.n_obs)
-    column = _column(adata, sample_key)
-    names = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column.unique()
-    return pd.Categorical(column.astype(str), [str(name) for name in names if (column == name).any()])
-
-
-def _proportions(adata):
-    if "X_spicemix" not in adata.obsm:
-        raise KeyError("obsm has no 'X_spicemix': fit SpiceMix to the data, or transform them, first")
-    return normalize_states(adata.obsm["X_spicemix"], "proportions")
-
-
-def _result(adata, name, remedy):
-    if name not in adata.uns.get("spicemix", {}):
-        raise KeyError(f"uns['spicemix'] has no {name!r}: {remedy}")
-    return adata.uns["spicemix"][name]
-
-
-def _table(adata, name):
-    return _result(adata, name, f"call tl.{name} first")
-
-
-def _values(adata, color, layer):
-    """What ``color`` names, as a Categorical or an array of numbers, and the label of its legend."""
-    if color in adata.obs:
-        column = adata.obs[color]
-        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-            return column.to_numpy(dtype=float), color
-        given = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else _in_order(column.dropna())
-        texts = column.astype(object).where(column.notna(), "missing").astype(str)
-        names = [*map(str, given), *(["missing"] if column.isna().any() else [])]
-        return pd.Categorical(texts, names).remove_unused_categories(), color
-    if color in adata.var_names:
-        values = adata[:, color].X if layer is None else adata[:, color].layers[layer]
-        return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=float).ravel(), color
-    word, _, number = str(color).partition(" ")
-    if word == "metagene" and number.isdecimal():
-        proportions = _proportions(adata)
-        if int(number) < proportions.shape[1]:
-            return proportions[:, int(number)], f"proportion of {color}"
-    raise KeyError(f"{color!r} is no column of obs, no gene and no metagene ('metagene 0', ...): nothing to colour by")
-
-
-def _in_order(names):
-    """Each name once as text, those that are numbers in their order."""
-    return sorted({str(name) for name in names}, key=lambda s: (not s.isdecimal(), int(s) if s.isdecimal() else 0, s))
-
-
-def _colors(values):
-    """Text of each cell and the colour of each text: beyond 40 categories, the rarest are pooled in grey."""
-    names, texts = list(values.categories), np.asarray(values, dtype=object)
-    kept = names
-    if len(names) > N_COLORS:
-        kept = set(values.value_counts().sort_values(ascending=False, kind="stable").index[: N_COLORS - 1])
-        kept = [name for name in names if name in kept]
-        texts = np.where(np.isin(texts.astype(str), kept), texts, POOLED)
-    colors = palette([name for name in kept if name != "missing"])
-    grey = [name for name in (POOLED, "missing") if name in texts]
-    return texts.astype(str), dict.fromkeys(grey, GREY) | colors  # grey below the others
-
-
-def _legend(figure, texts, colors, title):
-    """Names with their numbers of cells, in two columns at most; the figure grows by what they take."""
-    counts = pd.Series(texts).value_counts()
-    short = {name: _short(name) for name in colors}
-    if len(set(short.values())) < len(short):  # names that differ beyond what is shown
-        short = {name: name for name in colors}
-    ordered = {short[name]: colors[name] for name in sorted(colors, key=lambda name: colors[name] == GREY)}
-    width, height = figure.get_size_inches()
-    height = max(height, 0.5 + LEGEND_ROW * -(-len(ordered) // 2))
-    columns = 1 if 0.5 + LEGEND_ROW * len(ordered) <= height else 2
-    letters = max(len(name) for name in ordered) + 6
-    figure.set_size_inches(width + max(columns * (0.4 + 0.075 * letters), 0.09 * len(title)), height)
-    draw_legend(figure, ordered, counts={short[name]: count for name, count in counts.items()}, columns=columns,
-                title=title)
-
-
-def _limits(values):
-    finite = values[np.isfinite(values)]
-    low, high = np.quantile(finite, [0.01, 0.99]) if finite.size else (0.0, 1.0)
-    low = 0.0 if finite.size and finite.min() >= 0 else low
-    return (low, high) if high > low else (low, max(float(finite.max(initial=0.0)), low + 1e-12))
-
-
-def _short(name, width=28):
-    return shorten(str(name), width, placeholder=" …") if " " in str(name) else (
-        str(name) if len(str(name)) <= width else str(name)[: width - 1] + "…")
-
-
-def _mark_size(area, n_cells):
-    """Area of a mark in points squared: a share of the area (square inches) that each cell has."""
-    return float(np.clip(0.42 * area * 72**2 / max(n_cells, 1), 0.2, 70.0))
-
-
-def _panels(coordinates, samples):
-    """A figure with a panel per sample; axes by name, and the area of a mark."""
-    names = list(samples.categories)
-    spans = [np.ptp(coordinates[samples == name], axis=0) for name in names]
-    width, height = np.maximum(np.max(spans, axis=0), 1e-12)
-    aspect = np.clip(height / width, 0.2, 5.0)
-    # as many columns as bring the figure nearest to its usual shape
-    columns = min(range(1, len(names) + 1),
-                  key=lambda c: abs(np.log(-(-len(names) // c) / c * aspect / (HEIGHT / WIDTH))))
-    rows = -(-len(names) // columns)
-    panel = min(WIDTH / columns, 1.3 * HEIGHT / rows / aspect, 6.5)
-    figure, grid = plt.subplots(rows, columns, squeeze=False,
-                                figsize=(columns * panel, max(2.0, rows * (panel * aspect + 0.3))))
-    for ax in grid.flat[len(names):]:
-        ax.remove()
-    axes = dict(zip(names, grid.flat, strict=False))
-    middle = [np.mean([coordinates[samples == name].min(axis=0), coordinates[samples == name].max(axis=0)], axis=0)
-              for name in names]
-    for (name, ax), (x, y) in zip(axes.items(), middle, strict=True):
-        ax.set_title(_short(name), fontsize="small", pad=3)
-        ax.set_aspect("equal")
-        ax.set(xlim=(x - 0.54 * width, x + 0.54 * width), ylim=(y - 0.54 * height, y + 0.54 * height))
-        ax.spines[:].set_visible(False)
-    return figure, axes, _mark_size(panel * panel * aspect, max(samples.value_counts()))
-
-
-def _side_by_side(coordinates, samples):
-    """Coordinates with the samples in rows beside each other, and the width and height of the whole."""
-    names = list(samples.categories)
-    columns = len(names) if len(names) <= 5 else int(np.ceil(np.sqrt(2 * len(names))))
-    spans = np.array([np.ptp(coordinates[samples == name], axis=0) for name in names])
-    cell = 1.12 * np.maximum(spans.max(axis=0), 1e-12)
-    rows, places = -(-len(names) // columns), np.empty_like(coordinates)
-    for i, (name, span) in enumerate(zip(names, spans, strict=True)):
-        own, corner = samples == name, np.array([i % columns, rows - 1 - i // columns]) * cell
-        places[own] = coordinates[own] - coordinates[own].min(axis=0) + corner + (cell - span) / 2
-    return places, cell * (columns, rows)

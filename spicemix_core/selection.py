@@ -24,27 +24,20 @@ Source: A. B. Owen and P. O. Perry, Annals of Applied Statistics 3, 564-594 (200
 standard error is L. Breiman et al., Classification and Regression Trees (1984), here with paired differences.
 """
 
-import hashlib
 import itertools
 import tempfile
-import time
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from spicemix_core.agreement import adjusted_rand_index, match_metagenes
 from spicemix_core.annotated import read_samples
-from spicemix_core.clustering import cluster_states
-from spicemix_core.held_out import states_without
+from spicemix_core.cross_validation import N_FOLDS, Data, fit_seeds_of_setting, fit_without_fold
 from spicemix_core.model import SpiceMix
 from spicemix_core.parameters import check_parameters
 from spicemix_core.stored_runs import run_stored
 
-N_FOLDS = 5
-NORMALIZATION = "zscore_proportions"
 SETTING = ["n_metagenes", "affinity_penalty"]
 
 
@@ -74,38 +67,16 @@ class Selection:
     curves: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class Data:
-    """The input of a fit as an argument of a stored run, told by a digest of its content."""
-
-    expressions: list
-    graphs: list | None
-
-    def __repr__(self):
-        return f"Data({self.digest})"
-
-    @cached_property
-    def digest(self):
-        """sha256 of all values, shapes and types."""
-        digest = hashlib.sha256()
-        for matrix in [*self.expressions, *(self.graphs or [None])]:
-            parts = (matrix.data, matrix.indices, matrix.indptr) if sp.issparse(matrix) else (matrix,)
-            digest.update(repr(None if matrix is None else matrix.shape).encode())
-            for part in parts if matrix is not None else ():
-                digest.update(str(part.dtype).encode() + np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()
-
-
 def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_seeds=3, sample_key=None,
            graph_key="spatial_connectivities", layer=None, random_state=None, n_jobs=1, folder=None,
            **options) -> Selection:
     """Fit over a grid of numbers of metagenes and penalties, and suggest one, as the head of this module says.
 
     The rule finds how many metagenes the data can resolve. In ten tissues each of seven kinds whose number is known
-    (:mod:`spicemix_core.selection_study`; book, chapter "Choosing K, the penalty and trusting a run") it was right in
-    20 of 20 (6 metagenes at little noise, 10 at more), 8 of 10 (6 at more noise), and 1 of 10 each
-    with yet more noise, 150 cells or metagenes that are alike, where it was 1 to 3 too low; on the simulated cortex 4
-    of 10. The lowest error itself was right in 38 of the 70, the rule in 35. The table says more than the suggestion.
+    (:mod:`spicemix_core.selection_study`; the book's chapter on choosing K repeats four of each) it was right in 20 of
+    20 (6 metagenes at little noise, 10 at more), 8 of 10 (6 at more noise), and 1 of 10 each with yet more noise, 150
+    cells or metagenes that are alike, where it was 1 to 3 too low; on the simulated cortex 4 of 10. The lowest error
+    itself was right in 38 of the 70, the rule in 35. The table says more than the suggestion.
 
     Parameters
     ----------
@@ -171,48 +142,6 @@ def select(adata, *, n_metagenes=(5, 10, 15, 20), affinity_penalty=(1e-4,), n_se
     return Selection(table, suggestion, reason, curves.astype({"n_clusters": int, "random_state": int}))
 
 
-def fit_without_fold(data, setting, options, fold, fold_seed, seed):
-    """Held-out error of one setting on one fold of the cells: a row with ``error`` and its two sums."""
-    rng = np.random.default_rng(fold_seed)
-    held = [_deal(y.shape[0], rng) == fold for y in data.expressions]
-    gene_fold = _deal(data.expressions[0].shape[1], rng)
-    training = [y[~out] for y, out in zip(data.expressions, held, strict=True)]
-    graphs = data.graphs and [graph[~out][:, ~out] for graph, out in zip(data.graphs, held, strict=True)]
-    model = SpiceMix(**setting, **options, random_state=seed).fit_arrays(training, graphs)
-    squares = baseline = 0.0
-    for number in range(N_FOLDS):
-        genes = np.flatnonzero(gene_fold == number)
-        states = states_without(model, data.expressions, data.graphs, genes)
-        for y, y_training, x, out in zip(data.expressions, training, states, held, strict=True):
-            masked = _dense(y[out][:, genes])
-            squares += ((masked - x[out] @ model.metagenes_[genes].T) ** 2).sum()
-            baseline += ((masked - np.asarray(y_training[:, genes].mean(axis=0)).ravel()) ** 2).sum()
-    return pd.DataFrame([{"kind": "held-out", **setting, "fold": fold, "squares": squares, "baseline": baseline,
-                          "error": squares / baseline}])
-
-
-def fit_seeds_of_setting(data, setting, options, seeds):
-    """Fits of one setting to all cells: a row of kind ``fit`` per seed, and its Calinski-Harabasz ``curve``."""
-    models, clusterings, rows = [], [], []
-    for seed in seeds:
-        start = time.perf_counter()
-        models.append(SpiceMix(**setting, **options, random_state=seed).fit_arrays(data.expressions, data.graphs))
-        seconds = time.perf_counter() - start
-        clusterings.append(cluster_states(np.concatenate(models[-1].latent_states_), normalization=NORMALIZATION,
-                                          n_clusters_range=(2, 40)))
-        curve = clusterings[-1].calinski_harabasz
-        rows += [{"kind": "curve", **setting, "random_state": seed, "n_clusters": k, "calinski_harabasz": value}
-                 for k, value in curve.items()]
-        rows.append({"kind": "fit", **setting, "random_state": seed, "seconds": seconds,
-                     "converged": float(models[-1].converged_), "n_clusters": clusterings[-1].n_clusters,
-                     "calinski_harabasz": curve.max()})
-    pairs = list(itertools.combinations(range(len(seeds)), 2))
-    ari = np.mean([adjusted_rand_index(clusterings[i].labels, clusterings[j].labels) for i, j in pairs])
-    correlation = np.mean([match_metagenes(models[i].metagenes_, models[j].metagenes_).correlations.mean()
-                           for i, j in pairs])
-    return pd.DataFrame(rows).assign(ari=ari, metagene_correlation=correlation)
-
-
 def compare_errors(held_out) -> pd.DataFrame:
     """By setting, the columns ``error`` to ``as_good`` of the table, from the rows of :func:`fit_without_fold`."""
     errors = held_out.pivot(index=SETTING, columns="fold", values="error")
@@ -271,12 +200,3 @@ def _check_sizes(data, n_metagenes):
     if n_metagenes[-1] > most:
         raise ValueError(f"n_metagenes={n_metagenes[-1]} is too many: without a fifth of the cells or genes at most "
                          f"{most} can be fitted.")
-
-
-def _deal(n, rng):
-    """Fold of each of n cells or genes; folds differ by one in size."""
-    return rng.permutation(n) % N_FOLDS
-
-
-def _dense(matrix):
-    return matrix.toarray() if sp.issparse(matrix) else matrix

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from spicemix_core.cross_validation import N_FOLDS, Data, fit_without_fold
 from spicemix_core.graphs import delaunay_graph
-from spicemix_core.selection import N_FOLDS, SETTING, Data, compare_errors, fit_without_fold
+from spicemix_core.selection import SETTING, compare_errors
 from spicemix_core.simulation import FIRST_NOISE, draw_positions, sample_spicemix, simulate_cortex
 from spicemix_core.stored_runs import run_stored
 

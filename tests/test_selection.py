@@ -7,9 +7,10 @@ from anndata import AnnData
 from models import small_samples
 from scipy import sparse
 
-from spicemix_core import SpiceMix, selection
+from spicemix_core import SpiceMix, cross_validation
+from spicemix_core.cross_validation import Data, fit_without_fold
 from spicemix_core.dissociated import ARMS, gain_of_seed, join_dissociated
-from spicemix_core.selection import Data, compare_errors, fit_without_fold, select, suggest
+from spicemix_core.selection import compare_errors, select, suggest
 from spicemix_core.selection_study import Draw, suggested_numbers
 from spicemix_core.simulation import simulate_cortex
 
@@ -85,13 +86,13 @@ def test_an_interrupted_selection_goes_on_where_it_was(adata, tmp_path, monkeypa
 
 def test_neither_parameters_nor_states_see_the_masked_entries(monkeypatch):
     data, seen = small(), []
-    solve = selection.states_without
+    solve = cross_validation.states_without
 
     def spy(model, expressions, graphs, genes):
         states = solve(model, expressions, graphs, genes)
         seen.append((model.metagenes_, model.affinity_, model.noise_, *states))
         return states
-    monkeypatch.setattr(selection, "states_without", spy)
+    monkeypatch.setattr(cross_validation, "states_without", spy)
     before = fit_without_fold(data, SETTING, QUICK, 2, 7, 0)
     rng = np.random.default_rng(7)
     held = [rng.permutation(len(y)) % 5 == 2 for y in data.expressions]
@@ -108,7 +109,7 @@ def test_neither_parameters_nor_states_see_the_masked_entries(monkeypatch):
 
 def test_every_entry_is_masked_once_and_its_error_is_that_of_the_definition(monkeypatch):
     data = small()
-    monkeypatch.setattr(selection, "states_without",
+    monkeypatch.setattr(cross_validation, "states_without",
                         lambda model, expressions, *_: [np.zeros((len(y), 3)) for y in expressions])
     rows = pd.concat([fit_without_fold(data, SETTING, QUICK, fold, 7, 0) for fold in range(5)])
     assert rows["squares"].sum() == pytest.approx(sum((y**2).sum() for y in data.expressions))  # all predicted as 0
