@@ -1,9 +1,6 @@
 """One form of the data into another, and the authors' results into models of this package."""
 
-import os
-import shutil
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import anndata
@@ -12,7 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.annotated import check_names, read_names, read_samples
-from spicemix_core.atomic import replacing
+from spicemix_core.atomic import replacing_any
 from spicemix_core.datasets.authors import read_spicemix_result
 from spicemix_core.graphs import check_graph
 from spicemix_core.model import SpiceMix
@@ -45,12 +42,11 @@ def convert(source, target, *, sample_key=None, graph_key="spatial_connectivitie
         A source that cannot be read, an unknown form, or data that the form cannot hold.
     """
     source, target = Path(source), Path(target)
-    forms = {".h5ad": _write_h5ad, ".zarr": _write_zarr, "": write_text, ".h5": None}
+    forms = {".h5ad": write_data, ".zarr": write_data, "": write_text, ".h5": None}
     if target.suffix not in forms:
         raise ValueError(f"{target} has an unknown ending; use .h5ad, .zarr, .h5 for a model, or none for a folder in "
                          "the authors' text layout")
-    if target.exists():
-        raise FileExistsError(f"{target} is there already; remove it or choose another name")
+    _check_new(target)
     check_target(target)
     if target.suffix == ".h5":
         return convert_result(source, target)
@@ -151,7 +147,10 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
     ValueError, KeyError
         Names that cannot be file names or lines, or anything that :meth:`spicemix_core.SpiceMix.fit` refuses in samples
         and graph.
+    FileExistsError
+        There is such a folder already.
     """
+    _check_new(Path(folder))
     check_names(adata)
     key = "sample" if sample_key is None and "sample" in adata.obs else sample_key
     expressions, graphs, rows = read_samples(adata, key, graph_key if graph_key in adata.obsp else None, None)
@@ -160,7 +159,8 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
     types = adata.obs["cell_type"].astype(str).to_numpy() if "cell_type" in adata.obs else None
     for names, kind in ((genes, "gene"), (adata.obs_names, "cell"), ([] if types is None else types, "cell type")):
         _check_lines(names, kind, forbidden="\n\r")
-    with _new_folder(folder) as place:
+    with replacing_any(folder) as place:
+        place.mkdir()
         for i, (sample, r) in enumerate(zip(samples, rows, strict=True)):
             y = expressions[i]
             _write_table(place / f"expression_{sample}.txt", y.toarray() if sp.issparse(y) else np.asarray(y), "%.17g")
@@ -178,29 +178,20 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
                 _write_lines(place / f"celltypes_{sample}.txt", types[r])
 
 
-def _write_h5ad(adata, target):
-    with replacing(target) as temporary:
-        adata.write_h5ad(temporary, compression="gzip")
-
-
-def _write_zarr(adata, target):
+def write_data(adata, target):
+    """Write an AnnData object as ``.h5ad`` or ``.zarr``, by the ending of ``target``, whole or not at all."""
     settings = anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False)
-    with _new_folder(target) as place, settings, warnings.catch_warnings():
+    with replacing_any(target) as place, settings, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
-        adata.write_zarr(place)
+        if Path(target).suffix.lower() == ".zarr":
+            adata.write_zarr(place)
+        else:
+            adata.write_h5ad(place, compression="gzip")
 
 
-@contextmanager
-def _new_folder(target):
-    """A temporary folder beside ``target`` that takes its name when the block ends without an error."""
-    target = Path(target)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    temporary.mkdir()
-    try:
-        yield temporary
-        os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _check_new(target):
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; remove it or choose another name")
 
 
 def _check_lines(names, kind, forbidden):

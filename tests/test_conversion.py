@@ -107,6 +107,14 @@ def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, t
     assert not list(tmp_path.iterdir())
 
 
+def test_text_files_that_are_there_are_never_replaced(adata, tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "mine").touch()
+    with pytest.raises(FileExistsError, match="is there already"):
+        write_text(adata, tmp_path / "text")
+    assert [path.name for path in (tmp_path / "text").iterdir()] == ["mine"]
+
+
 def test_targets_that_cannot_be_written_are_refused(source, tmp_path):
     for name in ("there.zarr", "there"):
         (tmp_path / name).mkdir()

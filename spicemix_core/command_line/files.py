@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from spicemix_core.atomic import replacing_any
 from spicemix_core.command_line.running import (
     DATA_SUFFIXES,
     Debug,
@@ -16,7 +17,6 @@ from spicemix_core.command_line.running import (
     check_outputs,
     check_suffix,
     output_option,
-    replacing_any,
     write_data,
 )
 

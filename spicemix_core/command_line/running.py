@@ -1,7 +1,6 @@
 """What the commands share: their options, threads, outputs that are never overwritten by mistake, and messages."""
 
 import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
@@ -86,31 +85,11 @@ def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, 
                    symmetrize=symmetrize)
 
 
-@contextmanager
-def replacing_any(target):
-    """A temporary path beside ``target``, of its ending, for a file or a folder that takes its place when complete."""
-    temporary, old = (target.with_name(f".{target.stem}-{os.getpid()}-{word}{target.suffix}")
-                      for word in ("partial", "old"))
-    try:
-        yield temporary
-        if target.is_dir():
-            os.rename(target, old)
-        os.replace(temporary, target)
-    finally:
-        for path in (temporary, old):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
 def write_data(adata, target):
     """An AnnData object as .h5ad or .zarr, whole or not at all."""
-    import anndata
+    from spicemix_core import conversion
 
-    with replacing_any(target) as temporary:
-        if target.suffix.lower() == ".zarr":
-            with anndata.settings.override(zarr_write_format=3):
-                adata.write_zarr(temporary)
-        else:
-            adata.write_h5ad(temporary, compression="gzip")
+    conversion.write_data(adata, target)
 
 
 def write_table(table, path):
