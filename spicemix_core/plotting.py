@@ -21,7 +21,7 @@ from spicemix_core.clustering import normalize_states
 
 # Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
 _BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a400", "#7f7f7f")
-PIXELS_PER_INCH = {"png": 160, "svg": 84}  # of pictures inside an SVG; its text and lines are vectors
+PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of pictures inside an SVG; its text and lines are vectors
 MANY_POINTS, MANY_CELLS = 800, 400
 PICTURE_COLORS = 48  # of pictures inside an SVG, with their transparency
 _LEVELS = (0.0, 0.30, -0.22, 0.58, -0.50)  # as they are, lighter, darker, much lighter, much darker

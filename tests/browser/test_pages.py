@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 BOOK = Path(__file__).resolve().parents[2] / "book"
 HTML = BOOK / "_build/html"
 LISTED = re.findall(r"(?:root|file): *(\S+)", (BOOK / "_toc.yml").read_text())
-PAGES = [*LISTED, "genindex", "search"]
+PAGES = [*LISTED, "search"]
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
          "--window-size=1280,1600", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
