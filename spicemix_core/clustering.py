@@ -8,7 +8,6 @@ import pandas as pd
 from scipy import sparse
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import squareform
 
 NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
 MAX_DEVIATION = 5.0  # standard deviations, of z-scored proportions
@@ -193,25 +192,43 @@ def cluster_states(latent_states, *, n_clusters=None, normalization="zscore", n_
     return cluster_rows(normalize_states(latent_states, normalization), n_clusters, n_clusters_range)
 
 
-def cluster_rows(rows, n_clusters=None, n_clusters_range=(5, 40)):
+def highest_index(curve):
+    """The number of clusters at which a Calinski-Harabasz curve is highest, as in the paper."""
+    return int(curve.idxmax())
+
+
+def first_peak(curve):
+    """The smallest number of clusters at which a Calinski-Harabasz curve stops rising.
+
+    A type whose cells lie along a line, as where two metagenes share it in all ratios, has an index that rises again as
+    the line is cut into ever more pieces: W falls with the square of their number. The highest index is then far beyond
+    the number of types; the first peak is not (book, simulation chapter).
+    """
+    falls = np.flatnonzero(curve.to_numpy()[1:] < curve.to_numpy()[:-1])
+    return int(curve.index[falls[0] if len(falls) else -1])
+
+
+def cluster_rows(rows, n_clusters=None, n_clusters_range=(5, 40), choose=highest_index):
     """`cluster_states` of states that are normalised already; numbers of clusters beyond N - 1 are not considered.
+
+    ``choose`` takes the curve and gives the number of clusters: `highest_index` or `first_peak`.
 
     Of more than ``MAX_TREE_CELLS`` cells, so many are drawn (always the same) and clustered; every cell then takes the
     cluster whose mean is nearest, which is the criterion of Ward's merges.
     """
     if len(rows) > MAX_TREE_CELLS:
-        return _cluster_drawn(np.asarray(rows, dtype=float), n_clusters, n_clusters_range)
+        return _cluster_drawn(np.asarray(rows, dtype=float), n_clusters, n_clusters_range, choose)
     tree = ward_tree(rows)
     smallest, largest = n_clusters_range
     numbers = range(smallest, min(largest, len(tree)) + 1) if n_clusters is None else [n_clusters]
     curve = calinski_harabasz_curve(rows, numbers, tree=tree)
-    best = int(curve.idxmax())
+    best = choose(curve)
     return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
 
 
-def _cluster_drawn(rows, n_clusters, n_clusters_range):
+def _cluster_drawn(rows, *how):
     drawn = rows[np.sort(np.random.default_rng(0).choice(len(rows), MAX_TREE_CELLS, replace=False))]
-    found = cluster_rows(drawn, n_clusters, n_clusters_range)
+    found = cluster_rows(drawn, *how)
     means = np.array([drawn[found.labels == k].mean(axis=0) for k in range(found.n_clusters)])
     nearest = cKDTree(means).query(rows)[1]
     return replace(found, labels=_by_size(nearest, found.n_clusters))
@@ -223,24 +240,6 @@ def _by_size(cluster, n_clusters):
     rank = np.empty(n_clusters, dtype=int)
     rank[found[np.lexsort((first, -size))]] = np.arange(len(found))
     return rank[cluster]
-
-
-def cluster_co_association(clusterings):
-    """Consensus of clusterings by evidence accumulation: array of int, shape (N,).
-
-    Average linkage on ``1 - C``, with ``C_ij`` the share of the clusterings in which cells i and j are in one cluster;
-    cut at the median of the clusterings' numbers of clusters, rounded down.
-
-    Source: A. Fred and A. K. Jain, IEEE Transactions on Pattern Analysis and Machine Intelligence 27 (2005) 835-850.
-
-    Parameters
-    ----------
-    clusterings : sequence of (N,) arrays
-    """
-    labels = np.asarray(clusterings)
-    together = np.mean([one[:, None] == one[None, :] for one in labels], axis=0)
-    tree = linkage(squareform(1 - together, checks=False), method="average")
-    return cut_tree(tree, int(np.median([len(np.unique(one)) for one in labels])))
 
 
 def label_categories(labels) -> pd.Categorical:

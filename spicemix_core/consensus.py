@@ -3,8 +3,8 @@
 A fit starts from k-means and ends in a local optimum, and neither its objective nor its energy ranks the runs by the
 quality of their cell types; how well a run's own states fall into clusters, its Calinski-Harabasz index, does so in
 part (book, simulation chapter). The consensus uses no labels: the half of the runs with the highest index is kept, and
-their normalised states, side by side as one matrix, are clustered once. Whatever the runs agree on adds up over the
-columns; what one run alone claims does not.
+their normalised states, side by side as one matrix, are clustered once and cut at the first peak of the index. Whatever
+the runs agree on adds up over the columns; what one run alone claims does not.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from spicemix_core.clustering import (
     NORMALIZATIONS,
     Clustering,
     cluster_rows,
+    first_peak,
     label_categories,
     normalize_states,
 )
@@ -47,12 +48,12 @@ class Consensus:
     runs : list of SpiceMix
         The fitted models, in the order of their seeds.
     own_labels : list of arrays of int, each (N,)
-        Every run's own clustering of its states, cut at its own highest Calinski-Harabasz index.
+        Every run's own clustering of its states, cut at its own first peak of the index.
     reference : int
         The kept run whose own clustering agrees best with the consensus; use its metagenes and affinity.
     run_summary : DataFrame
-        Per run: seed, last Q, iterations, convergence, highest Calinski-Harabasz index of its own states and the number
-        of clusters there, whether it was kept, and the adjusted Rand index of its own clustering with the consensus.
+        Per run: seed, last Q, iterations, convergence, highest Calinski-Harabasz index of its own states, number of
+        clusters of its own clustering, whether it was kept, and the adjusted Rand index of that with the consensus.
     metagene_stability : array, shape (K,)
         For each metagene of the reference run, the mean correlation with its match in the other runs.
     affinity_stability : DataFrame
@@ -78,6 +79,8 @@ class Consensus:
 def cluster_side_by_side(states, *, normalization=NORMALIZATION, n_clusters=None, n_clusters_range=(5, 40)):
     """Ward clustering of the normalised states of all runs, put side by side as one matrix.
 
+    Unless it is given, the number of clusters is that of :func:`spicemix_core.clustering.first_peak`.
+
     Parameters
     ----------
     states : list of arrays, each (N, K)
@@ -91,7 +94,7 @@ def cluster_side_by_side(states, *, normalization=NORMALIZATION, n_clusters=None
     Clustering
     """
     joined = np.concatenate([normalize_states(x, normalization) for x in states], axis=1)
-    return cluster_rows(joined, n_clusters, n_clusters_range)
+    return cluster_rows(joined, n_clusters, n_clusters_range, first_peak)
 
 
 def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, graph_key="spatial_connectivities",
@@ -108,8 +111,8 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
         Number of seeds, at least 2. The clustering rests on the better half (at least two), confidence and stability
         on all.
     normalization, n_clusters, n_clusters_range
-        As :func:`spicemix_core.clustering.cluster_states`; the number of clusters is chosen by the Calinski-Harabasz
-        index unless ``n_clusters`` is given.
+        As :func:`spicemix_core.clustering.cluster_states`; the number of clusters is that of the first peak of the
+        Calinski-Harabasz index unless ``n_clusters`` is given.
     random_state : int, numpy Generator or None
         The seeds of the runs are drawn from it; results do not depend on ``n_jobs``.
     n_jobs : int

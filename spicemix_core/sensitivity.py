@@ -8,9 +8,10 @@ import pandas as pd
 
 from spicemix_core import datasets
 from spicemix_core.agreement import adjusted_rand_index
-from spicemix_core.clustering import cluster_states
-from spicemix_core.consensus import fit_consensus
+from spicemix_core.clustering import cluster_states, normalize_states
+from spicemix_core.consensus import NORMALIZATION, fit_consensus
 from spicemix_core.model import SpiceMix
+from spicemix_core.recovery import supervised_index
 from spicemix_core.stored_runs import run_stored
 from spicemix_core.study import Settings, draw_replicate
 
@@ -87,8 +88,9 @@ def run_authors_data(folder, names, master_seeds, *, n_metagenes=10, n_runs, n_j
     Returns
     -------
     DataFrame
-        ``data``, ``master_seed``, ``run`` (-1: the consensus), the columns of `sweep` for each run, and ``seconds`` of
-        the whole consensus.
+        ``data``, ``master_seed``, ``run`` (-1: the consensus), the columns of `sweep` for each run (``normalization``
+        "first peak": the run's own clustering in the consensus), ``seconds`` of the whole consensus and, of the states
+        of all its runs, ``supervised`` (`spicemix_core.recovery.supervised_index`).
     """
     tasks = {f"authors-{name}-{seed}": (authors_consensus, (name, seed, n_metagenes, n_runs))
              for name, seed in itertools.product(names, master_seeds)}
@@ -101,9 +103,13 @@ def authors_consensus(name, master_seed, n_metagenes, n_runs):
     types, start = adata.obs["cell_type"], time.perf_counter()
     result = fit_consensus(adata, n_metagenes, n_runs=n_runs, sample_key="sample", random_state=master_seed)
     seconds = time.perf_counter() - start
+    # fields 0-3 come one after the other in these data, so the samples' states make the rows of adata
+    states = [np.concatenate(model.latent_states_) for model in result.runs]
+    joined = np.concatenate([normalize_states(x, NORMALIZATION) for x in states], axis=1)
     rows = [pd.DataFrame([{"run": -1, "normalization": "consensus", "n_clusters": result.clustering.n_clusters,
-                           "ari": adjusted_rand_index(result.labels, types)}])]
-    for number, model in enumerate(result.runs):
-        # fields 0-3 come one after the other in these data, so the samples' states make the rows of adata
-        rows.append(_rows_of_run(model, np.concatenate(model.latent_states_), types).assign(run=number))
+                           "ari": adjusted_rand_index(result.labels, types),
+                           "supervised": supervised_index(joined, types)}])]
+    for number, (model, x, own) in enumerate(zip(result.runs, states, result.own_labels, strict=True)):
+        peak = {"normalization": "first peak", "n_clusters": own.max() + 1, "ari": adjusted_rand_index(own, types)}
+        rows += [_rows_of_run(model, x, types).assign(run=number), pd.DataFrame([{"run": number} | peak])]
     return pd.concat(rows, ignore_index=True).assign(data=name, master_seed=master_seed, seconds=seconds)

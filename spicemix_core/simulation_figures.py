@@ -146,6 +146,15 @@ def draw_embedding(ax, embedding, types, title):
     ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2", title=title)
 
 
+def draw_layer_distances(ax, table):
+    """Adjusted Rand index of each replicate against the distance of its most alike layers, by scenario."""
+    for (name, rows), marker in zip(table.groupby("scenario", sort=False), "o^sD", strict=False):
+        ax.scatter(rows["layer_distance"], rows["ari"], s=22, marker=marker, linewidths=0, label=name)
+    ax.set(xlabel="smallest distance between two layers' metagenes, in units of 1 / G", ylabel="adjusted Rand index",
+           ylim=(None, 1))
+    ax.legend(fontsize="small", loc="lower right")
+
+
 def draw_normalizations(ax, table):
     """Mean and extremes of the index by method and normalisation; ``table`` as for `draw_ari_boxes`, one scenario."""
     names = {"zscore": "z-score of X", "proportions": "proportions z", "zscore_proportions": "z-score of z"}

@@ -14,11 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS
 from spicemix_core.consensus import N_RUNS
+from spicemix_core.recovery import layer_distance
 from spicemix_core.simulation import simulate_cortex
 from spicemix_core.stored_runs import run_stored
 from spicemix_core.study_methods import SCORES, fit_methods, score_fits
 
-COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", *SCORES]
+COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "layer_distance", *SCORES]
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def run_replicate(scenario, replicate, settings):
     """Simulate, fit and score one replicate: DataFrame with a row per method and normalisation."""
     adata, seed = draw_replicate(scenario, replicate, settings)
     scores = score_fits(adata, fit_methods(adata, seed, settings))
-    return scores.assign(scenario=scenario.name, **asdict(scenario), replicate=replicate)[COLUMNS]
+    return scores.assign(scenario=scenario.name, **asdict(scenario), replicate=replicate,
+                         layer_distance=layer_distance(adata.varm["true_metagenes"]))[COLUMNS]
 
 
 def run_study(folder, *, n_replicates=20, scenarios=SCENARIOS, settings=None, n_jobs=1):

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
 from spicemix_core.agreement import adjusted_rand_index, best_number_of_clusters_by_ari
 from spicemix_core.baselines.hmrf import fit_hmrf_grid
-from spicemix_core.clustering import cluster_co_association, cluster_states, cut_tree, normalize_states
+from spicemix_core.clustering import cluster_states, cut_tree, normalize_states
 from spicemix_core.consensus import NORMALIZATION, cluster_side_by_side, fit_consensus
 from spicemix_core.model import SpiceMix
 from spicemix_core.recovery import (
@@ -94,6 +96,24 @@ def other_combinations(states, own_labels, seconds=0.0):
     voted = cluster_co_association(own_labels)
     return [Fit("SpiceMix, all runs", NORMALIZATION, joined, seconds + after - start),
             Fit("SpiceMix, co-association", NORMALIZATION, voted, seconds + time.perf_counter() - after)]
+
+
+def cluster_co_association(clusterings):
+    """Consensus of clusterings by evidence accumulation: array of int, shape (N,).
+
+    Average linkage on ``1 - C``, with ``C_ij`` the share of the clusterings in which cells i and j are in one cluster;
+    cut at the median of the clusterings' numbers of clusters, rounded down.
+
+    Source: A. Fred and A. K. Jain, IEEE Transactions on Pattern Analysis and Machine Intelligence 27 (2005) 835-850.
+
+    Parameters
+    ----------
+    clusterings : sequence of (N,) arrays
+    """
+    labels = np.asarray(clusterings)
+    together = np.mean([one[:, None] == one[None, :] for one in labels], axis=0)
+    tree = linkage(squareform(1 - together, checks=False), method="average")
+    return cut_tree(tree, int(np.median([len(np.unique(one)) for one in labels])))
 
 
 def _clusterings(name, model, seconds, truth):

@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import fcluster
 from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score
@@ -10,6 +11,7 @@ from spicemix_core.clustering import (
     calinski_harabasz_curve,
     cluster_states,
     cut_tree,
+    first_peak,
     normalize_states,
     ward_tree,
 )
@@ -159,3 +161,10 @@ def test_more_cells_than_a_tree_can_hold_are_clustered_by_those_drawn(monkeypatc
     assert adjusted_rand_score(drawn.labels, truth) == 1
     again = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
     np.testing.assert_array_equal(again.labels, drawn.labels)
+
+
+@pytest.mark.parametrize(("index", "peak"), [
+    ([1, 3, 2, 5], 6), ([4, 3, 2, 5], 5), ([1, 2, 3, 4], 8), ([1, 2, 2, 1], 7),
+])
+def test_first_peak_is_where_the_index_stops_rising(index, peak):
+    assert first_peak(pd.Series(index, index=range(5, 9), dtype=float)) == peak

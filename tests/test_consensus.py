@@ -9,7 +9,7 @@ from scipy import sparse
 
 from spicemix_core import SpiceMix
 from spicemix_core.agreement import adjusted_rand_index
-from spicemix_core.clustering import cluster_states
+from spicemix_core.clustering import cluster_rows, first_peak, highest_index, normalize_states
 from spicemix_core.consensus import NORMALIZATION, cluster_side_by_side, combine_runs, fit_consensus
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
@@ -186,11 +186,20 @@ def test_clusters_given_number_and_normalisation():
 
 
 def test_one_run_side_by_side_is_its_own_clustering():
-    from spicemix_core.clustering import cluster_states
-
     states, _ = planted(np.random.default_rng(10), spread=1.0)
     joined = cluster_side_by_side(states[:1], normalization="zscore")
-    np.testing.assert_array_equal(joined.labels, cluster_states(states[0]).labels)
+    np.testing.assert_array_equal(joined.labels, cluster_rows(normalize_states(states[0]), choose=first_peak).labels)
+
+
+def test_types_along_lines_are_not_cut_to_pieces():
+    """Every type is a mixture of two metagenes in many ratios: the highest index has far more clusters than types."""
+    rng = np.random.default_rng(0)
+    truth, share = np.repeat(np.arange(6), 100), 0.3 + 0.4 * rng.random((600, 1))
+    line = share * np.eye(12)[2 * truth] + (1 - share) * np.eye(12)[2 * truth + 1]
+    found = cluster_side_by_side([line[:, rng.permutation(12)] for _ in range(2)])
+    assert highest_index(found.calinski_harabasz) > 12
+    assert found.n_clusters == 6
+    assert same_partition(found.labels, truth)
 
 
 def test_every_run_has_its_own_clustering(fitted):
@@ -199,7 +208,8 @@ def test_every_run_has_its_own_clustering(fitted):
     result = combine_runs(runs, states)
     assert len({tuple(labels) for labels in result.own_labels}) == len(runs)
     for labels, own, number in zip(result.own_labels, states, result.run_summary["n_clusters"], strict=True):
-        np.testing.assert_array_equal(labels, cluster_states(own, normalization=NORMALIZATION).labels)
+        rows = normalize_states(own, NORMALIZATION)
+        np.testing.assert_array_equal(labels, cluster_rows(rows, choose=first_peak).labels)
         assert labels.max() + 1 == number
 
 

@@ -19,7 +19,6 @@ from sklearn.metrics import silhouette_score
 from spicemix_core import SpiceMix, stored_runs
 from spicemix_core import recovery as rc
 from spicemix_core.agreement import adjusted_rand_index
-from spicemix_core.clustering import cluster_co_association
 from spicemix_core.sensitivity import sweep
 from spicemix_core.simulation import simulate_cortex
 from spicemix_core.sources import sources_of_code
@@ -35,7 +34,7 @@ from spicemix_core.study import (
     run_replicate,
     run_study,
 )
-from spicemix_core.study_methods import Fit, other_combinations, score_fits
+from spicemix_core.study_methods import Fit, cluster_co_association, other_combinations, score_fits
 
 matplotlib.use("agg")
 SMALL = Settings(n_cells=130, n_metagenes=6, n_runs=2, betas=(0.0, 1.0), n_states=(8,))
@@ -293,6 +292,23 @@ def test_the_truth_recovers_itself_whatever_the_order(cortex):
     morans = scores.pop("layer_morans_i")
     np.testing.assert_allclose(list(scores.values()), 1.0)
     assert morans > 0.4
+
+
+def test_types_are_told_by_a_supervised_rule_as_far_as_the_rows_tell_them():
+    rng = np.random.default_rng(0)
+    types = np.repeat(["a", "b"], 200)
+    told = (types == "a")[:, None] + rng.normal(scale=0.05, size=(400, 3))
+    assert rc.supervised_index(told, types) == 1.0
+    assert abs(rc.supervised_index(rng.permutation(told), types)) < 0.05
+
+
+def test_layers_that_are_alike_have_no_distance(cortex):
+    metagenes = cortex.varm["true_metagenes"].copy()
+    layers = 100 * metagenes[:, 6:10].T
+    smallest = min(np.linalg.norm(layers[i] - layers[j]) for i in range(4) for j in range(i))
+    assert rc.layer_distance(metagenes) == pytest.approx(smallest)
+    metagenes[:, 8] = metagenes[:, 6]
+    assert rc.layer_distance(metagenes) == 0.0
 
 
 def test_noise_recovers_nothing(cortex):
