@@ -38,10 +38,32 @@ def _sweep(metagenes, gram, cross):
         metagenes[k] = target
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gap_and_residual(metagenes, gram, cross, sum_of_squares):
+    """:func:`duality_gap` and :func:`squared_residual` of metagenes in rows, in one pass without a temporary array."""
+    K, G = metagenes.shape
+    gradient = np.empty(G)
+    descent, linear, lowest = 0.0, 0.0, 0.0
+    for k in range(K):
+        for g in range(G):
+            gradient[g] = -cross[k, g]
+        for l in range(K):
+            weight = gram[k, l]
+            for g in range(G):
+                gradient[g] += weight * metagenes[l, g]
+        lowest += gradient.min()
+        descent += np.dot(gradient, metagenes[k])
+        linear += np.dot(cross[k], metagenes[k])
+    return descent - lowest, sum_of_squares + descent - linear
+
+
 def duality_gap(metagenes, gram, cross):
     """How much :math:`\\tfrac12\\|Y - X M^\\top\\|^2` can still fall, at most (Frank-Wolfe gap)."""
-    gradient = gram @ metagenes.T - cross.T
-    return float((gradient * metagenes.T).sum() - gradient.min(axis=1).sum())
+    return _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), 0.0)[0]
+
+
+def _in_rows(metagenes):
+    return np.ascontiguousarray(metagenes.T)
 
 
 def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
@@ -64,19 +86,23 @@ def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
     -------
     array, shape (G, K)
     """
-    rows, target = np.ascontiguousarray(metagenes.T), np.ascontiguousarray(cross.T)
+    rows, target = _in_rows(metagenes), _in_rows(cross)
     for _ in range(MAX_SWEEPS):
         _sweep(rows, gram, target)
-        residual = squared_residual(rows.T, gram, target.T, sum_of_squares)
-        if duality_gap(rows.T, gram, target.T) <= 0.5 * tol * residual:
+        gap, residual = _gap_and_residual(rows, gram, target, sum_of_squares)
+        if gap <= 0.5 * tol * _resolved(residual, sum_of_squares):
             break
-    return np.ascontiguousarray(rows.T)
+    return _in_rows(rows)
 
 
 def squared_residual(metagenes, gram, cross, sum_of_squares):
     r""":math:`\|Y - X M^\top\|_F^2` from sums alone, never below what rounding can resolve."""
-    residual = sum_of_squares - 2.0 * (metagenes * cross).sum() + ((metagenes.T @ metagenes) * gram).sum()
-    return max(float(residual), np.finfo(float).eps * sum_of_squares)
+    residual = _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), sum_of_squares)[1]
+    return _resolved(residual, sum_of_squares)
+
+
+def _resolved(residual, sum_of_squares):
+    return max(residual, np.finfo(float).eps * sum_of_squares)
 
 
 def update_noise(metagenes, gram, cross, *, sum_of_squares, n_entries):
