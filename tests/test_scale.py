@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from spicemix_core import SpiceMix, parallel, products
 from spicemix_core.algorithm import Theta, iterate
+from spicemix_core.held_out import states_without
 from spicemix_core.initialization import initialize
 from spicemix_core.part import Part
 from spicemix_core.samples import check_samples
@@ -139,10 +140,12 @@ def test_a_fit_leaves_the_threads_to_the_blocks(monkeypatch):
         seen.extend(library["num_threads"] for library in threadpool_info())
         return product(*arguments)
 
-    product = products.times_metagenes
+    product, data = products.times_metagenes, small_samples(0)
     monkeypatch.setattr(products, "times_metagenes", spy)
     with threadpool_limits(2):
-        fitted(*small_samples(0))
+        model = fitted(*data)
+        model.transform_arrays(*data)
+        states_without(model, *data, [3])
         assert {library["num_threads"] for library in threadpool_info()} == {2}
     assert set(seen) == {1}
 
