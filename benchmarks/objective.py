@@ -71,8 +71,9 @@ def table(options):
            f"convergence, at most {options.iterations} iterations. Before: {options.name}. Energy: -log P(Y, X) "
            "without its partition function, lower is better; Q: higher is better. Processor seconds are those of the "
            "iterations.\n")
-    columns = ["data set", "seed", "iterations before", "after", "energy before", "after", "relative difference",
-               "Q before", "after", "relative difference", "processor s before", "after"]
+    columns = ["data set", "seed", "iterations before", "iterations after", "energy before", "energy after",
+               "relative difference of energy", "Q before", "Q after", "relative difference of Q",
+               "processor s before", "processor s after"]
     yield "| " + " | ".join(columns) + " |\n" + len(columns) * "|-" + "|"
     for name in options.names or LOADERS:
         expressions, graphs = load(name)
