@@ -71,6 +71,9 @@ lint: $(STAMP)  ## ruff
 
 benchmark: $(STAMP)  ## time the core; tables go to benchmarks/results
 	$(BIN)/python benchmarks/run.py --output benchmarks/results/fits.md
+	$(BIN)/python benchmarks/run.py --output benchmarks/results/large.md --repeats 1 tissue:100000x500 sparse:1000000x500
+	$(BIN)/python benchmarks/run.py --output benchmarks/results/public_size.md --n-metagenes 10 --threads 1 --tol 0 \
+	    --iterations 100 simulated
 	$(BIN)/python benchmarks/scaling.py --output benchmarks/results/scaling.md
 	$(BIN)/python benchmarks/solvers.py --output benchmarks/results/solvers.md
 	$(BIN)/python benchmarks/compare.py --output benchmarks/results/compare.md

@@ -26,10 +26,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def start_of_fit(samples, n_metagenes, device=None):
+def start_of_fit(samples, n_metagenes, device=None, start=None):
     """Cells and parameters near those after initialisation, without k-means on all cells, which is not measured here.
 
-    Returns the cells, as a :class:`spicemix_core.part.Part`, and the parameters.
+    Returns the cells, as a :class:`spicemix_core.part.Part`, and the parameters. ``start`` gives metagenes and noise.
     """
     import numpy as np
 
@@ -39,13 +39,13 @@ def start_of_fit(samples, n_metagenes, device=None):
     from spicemix_core.samples import check_samples
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, noise = initialize(Part(few), n_metagenes, np.random.default_rng(0))
+    metagenes, noise = start or initialize(Part(few), n_metagenes, np.random.default_rng(0))
     cells = part_of(samples, device=device)
     cells.solve_states(metagenes)
     return cells, Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
 
 
-def start_of_old_fit(samples, n_metagenes):
+def start_of_old_fit(samples, n_metagenes, start=None):
     """The same for a checkout from before parts, in which one state held the cells' states and the parameters."""
     import numpy as np
 
@@ -55,28 +55,31 @@ def start_of_old_fit(samples, n_metagenes):
     from spicemix_core.simplex import nonnegative_least_squares
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, _, _, noise = initialize(few, n_metagenes, np.random.default_rng(0))
+    metagenes, noise = start or initialize(few, n_metagenes, np.random.default_rng(0))[::3]
     states = nonnegative_least_squares(metagenes.T @ metagenes, samples.times_metagenes(metagenes))
     return State(metagenes, np.zeros((n_metagenes, n_metagenes)), noise, *split_states(states))
 
 
-def walk(samples, n_metagenes):
+def walk(samples, n_metagenes, start=None):
     """What iterates, ``function(estimate_affinity)`` that returns an iteration's row, and what is to be multiplied:
-    ``function()`` that returns metagenes and states."""
+    ``function()`` that returns metagenes and states. ``start`` as in :func:`start_of_fit`."""
     from spicemix_core import SpiceMix
 
     model = SpiceMix(n_metagenes)
     try:
         from spicemix_core.algorithm import iterate
 
-        cells, theta = start_of_fit(samples, n_metagenes)
+        cells, theta = start_of_fit(samples, n_metagenes, start=start)
     except ImportError:
-        state = start_of_old_fit(samples, n_metagenes)
+        from spicemix_core.model import _changes
+
+        state = start_of_old_fit(samples, n_metagenes, start)
 
         def step(estimate_affinity):
             nonlocal state
+            before = state
             state, row = model._iterate(samples, state, estimate_affinity=estimate_affinity)
-            return row
+            return row | _changes(before, state)
 
         return step, lambda: (state.metagenes, state.states)
 

@@ -21,7 +21,7 @@ import scipy.linalg
 from spicemix_core.partition import log_simplex_integral, simplex_moments
 
 MAX_NEWTON_STEPS = 100
-SUBSET = 8192  # cells of the warm-up, and of the Hessian
+LEAST, SUBSET = 2048, 8192  # cells of the warm-up and of the Hessian: an eighth of all, within these bounds
 
 
 def objective_sum(affinity, proportions, neighbor_sums):
@@ -115,9 +115,9 @@ def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, p
 def minimize(affinity, sums, curvature, n_cells, n_directed_edges, *, penalty, tol=1e-12):
     """:func:`update_affinity` of cells that are known by sums only, wherever they are.
 
-    With more than twice ``SUBSET`` cells, the minimum over evenly spaced ``SUBSET`` of them is the start, and their
-    Hessian stands for that of all: it decides how many steps are taken, not where they end. Value and gradient are
-    always those of all cells.
+    With at least twice ``LEAST`` cells, the minimum over an eighth of them, evenly spaced, at least ``LEAST`` and at
+    most ``SUBSET``, is the start, and their Hessian stands for that of all: it decides how many steps are taken, not
+    where they end. Value and gradient are always those of all cells.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def minimize(affinity, sums, curvature, n_cells, n_directed_edges, *, penalty, t
     affinity, n_directed_edges, penalty, tol
         As :func:`update_affinity`.
     """
-    spacing = max(1, n_cells // SUBSET)
+    spacing = max(1, n_cells // min(max(n_cells // 8, LEAST), SUBSET))
 
     def value_and_gradient(S, spacing=1):
         total, excess = sums(S, spacing)

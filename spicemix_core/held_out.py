@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from spicemix_core.annotated import read_samples
 from spicemix_core.annotation import expression_frame
 from spicemix_core.myelination import two_metagenes
+from spicemix_core.parallel import one_blas_thread
 from spicemix_core.progress import progress
 from spicemix_core.samples import check_samples
 from spicemix_core.trajectory import correct, regress
@@ -57,7 +58,8 @@ def states_without(model, expressions, graphs, held_out) -> list[np.ndarray]:
         raise ValueError(f"The model has {len(model.scaling_)} samples of {n_genes} genes, the expression "
                          f"{len(samples.expressions)} of {samples.n_genes}: pass what it was fitted to.")
     samples = replace(samples, expressions=[_columns(y, kept) for y in samples.expressions], scaling=model.scaling_)
-    parts = samples.split(solve_states(model, samples, kept))
+    with one_blas_thread():
+        parts = samples.split(solve_states(model, samples, kept))
     return [x / c for x, c in zip(parts, model.scaling_, strict=True)]
 
 

@@ -20,10 +20,10 @@ ROWS = 65_536  # cells of a batch
 
 
 def check_device(device):
-    """Raise ValueError for a device that PyTorch does not know or this machine does not have."""
+    """Raise ValueError for a device that PyTorch does not know, this machine does not have, or without doubles."""
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, dtype=torch.float64, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(f"device={device!r} cannot be used here ({str(error).splitlines()[0]}); choose 'cpu', or None "
                          "for the compiled code without PyTorch") from error
 

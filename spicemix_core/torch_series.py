@@ -14,7 +14,13 @@ _CHECK = 8  # terms between two questions whether all series have ended
 
 
 def log_integral_and_mean(eta, with_mean=True):
-    """``log I(eta)`` (N,) and, if asked for, the mean of the density (N, K), for ``eta`` (N, K) in double precision."""
+    """``log I(eta)`` (N,) and, if asked for, the mean of the density (N, K), for ``eta`` (N, K) in double precision.
+
+    Raises
+    ------
+    ValueError
+        ``eta`` is not finite; the series would not end.
+    """
     K = eta.shape[1]
     top = eta.max(dim=1).values
     r = top - eta.min(dim=1).values
@@ -24,7 +30,10 @@ def log_integral_and_mean(eta, with_mean=True):
     total = torch.zeros_like(r)
     weight = torch.ones_like(r)  # r^n (K - 1)! / (n + K - 1)!
     log_scale = torch.full_like(r, -math.lgamma(K))
-    grows = bool((r > 0.9 * math.log(_BIG)).any())  # the sum is at most e^r
+    widest = float(r.max())
+    if not math.isfinite(widest):
+        raise ValueError("eta has NaN or infinite entries; the integral is defined for finite eta only")
+    grows = widest > 0.9 * math.log(_BIG)  # the sum is at most e^r
     for d in range(K - 1):
         diagonal = _advance(diagonal, a, first_column=1.0 if d == 0 else 0.0)
     n = 0

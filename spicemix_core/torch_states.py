@@ -136,7 +136,10 @@ def _alternate(A, b, field, state_penalty, z, s, mask):
 
 
 def _solve_free(A, mask, sides):
-    """Solve ``A x = c`` on each row's free coordinates, (n, K, sides); zero elsewhere."""
+    """Solve ``A x = c`` on each row's free coordinates, (n, K, sides); zero elsewhere.
+
+    Two triangular solves, and not ``cholesky_solve``, which on a GPU takes the systems of a batch one by one.
+    """
     both = mask[:, :, None] & mask[:, None, :]
     top = A.diagonal().max()
     system = torch.where(both, A, torch.zeros_like(A))
@@ -145,7 +148,8 @@ def _solve_free(A, mask, sides):
     if bool(failed.any()):  # linearly dependent metagenes: pick one of the ties
         system[failed > 0] += 1e-8 * top * torch.eye(len(A), dtype=A.dtype, device=A.device)
         factor = torch.linalg.cholesky(system)
-    return torch.cholesky_solve(sides * mask[:, :, None], factor)
+    half = torch.linalg.solve_triangular(factor, sides * mask[:, :, None], upper=False)
+    return torch.linalg.solve_triangular(factor.mT, half, upper=True)
 
 
 def _step_to_bound(z, mask, target):

@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic, on numbers made up here, and the tables that are kept."""
 
+import argparse
 import logging
 import re
 import sys
@@ -21,18 +22,23 @@ def benchmarks():
         del sys.modules[name]
 
 
+def check_table(lines):
+    title, empty, told, *lines = lines
+    assert title.startswith("# ") and not empty
+    assert re.search(r"20\d\d-\d\d-\d\d", told) and re.search(r"x86_64|aarch64|arm64", told) and "cores" in told
+    header, rule, *rows = [line for line in lines if line.startswith("|")]
+    assert rule == len(cells_of(header)) * "|-" + "|" and rows
+    assert {line.count("|") for line in rows} == {header.count("|")}
+    return rows
+
+
 def cells_of(line):
     return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/results").glob("*.md")), ids=lambda path: path.stem)
 def test_a_kept_table_says_when_and_where_and_has_full_rows(path):
-    title, empty, told, *lines = path.read_text().splitlines()
-    assert title.startswith("# ") and not empty
-    assert re.search(r"20\d\d-\d\d-\d\d", told) and re.search(r"x86_64|aarch64|arm64", told) and "cores" in told
-    header, rule, *rows = [line for line in lines if line.startswith("|")]
-    assert rule == len(cells_of(header)) * "|-" + "|" and rows
-    assert {line.count("|") for line in rows} == {header.count("|")}
+    check_table(path.read_text().splitlines())
 
 
 def test_a_table_is_written_whole_or_not_at_all(tmp_path, capsys):
@@ -108,3 +114,22 @@ def test_tissue_comes_in_pieces_and_iterates(sparse):
     assert rows[3]["energy"] < rows[2]["energy"] < rows[1]["energy"] and rows[3]["change_affinity"] == 0.0
     metagenes, states = factors()
     assert metagenes.shape == (40, 4) and states.shape == (230, 4)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_benchmark_of_a_device_is_ready_to_run(sparse):
+    from device import table
+
+    options = argparse.Namespace(device="cpu", cells=300, genes=40, n_metagenes=4, iterations=4, sparse=sparse)
+    rows = check_table("\n".join(table(options)).splitlines())
+    assert [cells_of(row)[0] for row in rows[:3]] == ["Y M", "Y'X", "S estimated, seconds"] and len(rows) == 10
+    assert all(float(cells_of(row)[1]) >= 0.0 for row in rows)
+
+
+def test_bytes_of_a_sparse_tensor_are_those_of_its_indices_too():
+    import torch
+    from device import stored
+
+    y = torch.tensor([[0.0, 2.0], [0.0, 0.0]], dtype=torch.float32)
+    assert sum(part.nbytes for part in stored(y)) == 16
+    assert sum(part.nbytes for part in stored(y.to_sparse_csr())) == 4 + 8 + 3 * 8

@@ -12,6 +12,7 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix
+from spicemix_core.algorithm import has_converged
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,26 @@ def test_fit_stops_when_nothing_moves(samples):
     assert (changes.iloc[-1] < 1e-2).all() and (changes.iloc[:-1].max(axis=1) >= 1e-2).all()
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         SpiceMix(4, random_state=0, max_iter=2, tol=0.0).fit_arrays(expressions, graphs)
+
+
+@pytest.mark.parametrize("block", ["states", "metagenes", "affinity", "noise"])
+def test_every_block_must_have_settled(block):
+    settled = {f"change_{name}": 0.9e-3 for name in ("states", "metagenes", "affinity", "noise")} | {"energy": 5.0}
+    assert has_converged([{"change_states": 1.0}, settled], 1e-3)
+    assert not has_converged([settled, settled | {f"change_{block}": 1e-3}], 1e-3)
+
+
+def test_changes_are_those_of_the_blocks(samples):
+    """Of the third iteration, from the parameters and states of fits that stop before and after it."""
+    before, after = (fitted(samples, max_iter=n, affinity_iterations=None) for n in (2, 3))
+    z0, z1 = (np.concatenate(m.latent_states_) for m in (before, after))
+    z0, z1 = (z / z.sum(axis=1, keepdims=True) for z in (z0, z1))
+    expected = {"states": 0.5 * abs(z1 - z0).sum(axis=1).mean(),
+                "metagenes": 0.5 * abs(after.metagenes_ - before.metagenes_).sum(axis=0).mean(),
+                "affinity": abs(after.affinity_ - before.affinity_).max() / max(1.0, abs(after.affinity_).max()),
+                "noise": abs(after.noise_ - before.noise_) / after.noise_}
+    last = after.history_.iloc[-1]
+    assert {name: last[f"change_{name}"] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
 def test_planted_affinity_is_found():

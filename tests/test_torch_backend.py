@@ -11,6 +11,8 @@ import torch
 from models import small_samples
 from sklearn.exceptions import ConvergenceWarning
 from test_steps import random_affinity_problem, random_state_problem
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from spicemix_core import SpiceMix, torch_backend
 from spicemix_core import affinity as affinity_module
@@ -27,6 +29,44 @@ def on_device(problem):
     placed = torch_backend.TorchSamples(samples, torch.device("cpu"))
     tensors = {name: placed.tensor(problem[name]) for name in ("linear", "proportions", "sizes")}
     return problem | tensors | dict(graph=placed.graph, colors=placed.colors)
+
+
+class SecondDevice(TorchFunctionMode):
+    """Takes tensors made with ``device=`` for those of another device: they may not meet tensors made without it, nor
+    become arrays, except through ``.cpu()``."""
+
+    def __init__(self):
+        super().__init__()
+        self.dtypes = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", "")
+        there = [hasattr(t, "is_there") for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        assert all(there) or not any(there), f"{name} of tensors of two devices"
+        assert not any(there) or name not in ("numpy", "__array__"), "an array of a tensor on the device"
+        result = function(*args, **kwargs)
+        if name == "cpu":
+            return result.clone()
+        if any(there) or kwargs.get("device") is not None:
+            for tensor in tree_leaves(result):
+                if isinstance(tensor, torch.Tensor):
+                    tensor.is_there = True
+                    self.dtypes.add(tensor.dtype)
+        return result
+
+
+@pytest.mark.parametrize("kind", ["dense", "csr"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_all_tensors_of_a_fit_are_on_the_device_and_none_is_single_by_accident(kind, dtype, monkeypatch):
+    monkeypatch.setattr(affinity_module, "SUBSET", 60)
+    expressions, graphs = small_samples(0)
+    data = [(sp.csr_array(y) if kind == "csr" else y).astype(dtype) for y in expressions]
+    with warnings.catch_warnings(), SecondDevice() as seen:
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        SpiceMix(4, random_state=0, max_iter=4, tol=0.0, device="cpu").fit_arrays(data, graphs)
+    single = {torch.float32} if dtype == np.float32 else set()
+    assert {d for d in seen.dtypes if d.is_floating_point} == {torch.float64} | single
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -68,6 +108,12 @@ def test_series_is_that_of_the_compiled_code(K, spread):
     expected, expected_mean = simplex_moments(eta)
     np.testing.assert_allclose(log_integral, expected, rtol=1e-13, atol=1e-12)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_series_that_would_not_end_is_refused(wrong):
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        log_integral_and_mean(torch.tensor([[0.0, 1.0], [wrong, 1.0]], dtype=torch.float64))
 
 
 @pytest.mark.parametrize("subset", [8192, 60])
