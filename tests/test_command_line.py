@@ -74,6 +74,31 @@ def test_seed_decides_the_numbers(here):
     assert abs(a - c).max() > 1e-3
 
 
+def test_layer_is_fitted_shown_and_transformed_whatever_x_holds(here):
+    adata = anndata.read_h5ad("tissue.h5ad")
+    adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
+    adata.write_h5ad("layers.h5ad")
+    options = ("--sample-key", "sample", "--layer", "log")
+    assert main(("fit", "layers.h5ad", "-o", "m.h5", "-a", "a.h5ad", *options, *FAST)) == 0
+    np.testing.assert_array_equal(SpiceMix.load("m.h5").metagenes_, SpiceMix.load("model.h5").metagenes_)
+    np.testing.assert_array_equal(anndata.read_h5ad("a.h5ad").X, adata.layers["log"])
+    assert main(("transform", "m.h5", "layers.h5ad", "-o", "s.h5ad", *options)) == 0
+    assert main(("transform", "m.h5", "tissue.h5ad", "-o", "t.h5ad", "--sample-key", "sample")) == 0
+    np.testing.assert_array_equal(*(anndata.read_h5ad(name).obsm["X_spicemix"] for name in ("s.h5ad", "t.h5ad")))
+    selection = ("-k", "2,3", "--seeds", "2", "--max-iter", "2")
+    assert main(("select", "layers.h5ad", "-o", "g.csv", *options, *selection)) == 0
+
+
+def test_graph_of_another_name_is_fitted_and_drawn(here):
+    adata = anndata.read_h5ad("tissue.h5ad")
+    adata.obsp["adjacency"] = adata.obsp.pop("spatial_connectivities")
+    adata.write_h5ad("b.h5ad")
+    assert main(("fit", "b.h5ad", "-o", "m.h5", "-a", "a.h5ad", "--graph-key", "adjacency", *FAST)) == 0
+    arguments = ("plot", "type-affinity", "a.h5ad", "--color", "cell_type")
+    assert main((*arguments, "-o", "f.svg")) == 1 and not Path("f.svg").exists()
+    assert main((*arguments, "--graph-key", "adjacency", "-o", "f.svg")) == 0
+
+
 def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     assert main(("fit", "tissue.h5ad", "-o", "m.h5", "-a", "a.zarr", "--runs", "2", *FAST)) == 0
     adata = anndata.read_zarr("a.zarr")

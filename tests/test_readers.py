@@ -105,6 +105,22 @@ def test_counts_are_normalised_and_kept(adata):
     assert (ready.layers["counts"].toarray() == counts).all() and (adata.X.toarray() == counts).all()
 
 
+def test_a_layer_with_the_expression_becomes_x_and_nothing_is_lost(adata):
+    counts = np.random.default_rng(0).poisson(3.0, size=(140, 30)) + 1
+    logged, adata.layers["log"], adata.X = adata.X, adata.X, counts
+    ready = prepare(adata, layer="log")
+    np.testing.assert_array_equal(ready.X, logged)
+    np.testing.assert_array_equal(ready.layers["X"], counts)
+    adata.layers["umi"], adata.X = counts, logged
+    ready = prepare(adata, layer="umi", normalize=True)
+    np.testing.assert_allclose(ready.X, np.log1p(1e4 * counts / counts.sum(1, keepdims=True)))
+    np.testing.assert_array_equal(ready.layers["umi"], counts)
+    adata.X = None
+    assert set(prepare(adata, layer="log").layers) == {"log", "umi"}
+    with pytest.raises(ValueError, match=r"layers\['umi'\] holds whole numbers only"):
+        prepare(adata, layer="umi")
+
+
 def test_a_sample_without_places_has_no_edges(adata):
     del adata.obsp["spatial_connectivities"]
     adata.obsm["spatial"][80:] = np.nan

@@ -35,7 +35,8 @@ Threads = Annotated[int | None, typer.Option(
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 SampleKey = Annotated[str | None, typer.Option(
     help="Column of obs that names each cell's sample; default: one sample.")]
-Layer = Annotated[str | None, typer.Option(help="Layer that holds the expression; default: X.")]
+Layer = Annotated[str | None, typer.Option(
+    help="Layer that holds the expression; it becomes X of the data that are written. Default: X.")]
 GraphKey = Annotated[str, typer.Option(
     help="Key of obsp with the graph of neighbours, which is used as it is if it is there.")]
 Graph = Annotated[Literal["delaunay", "knn", "radius"], typer.Option(
@@ -45,7 +46,7 @@ MaxLength = Annotated[float | None, typer.Option(
 Neighbors = Annotated[int, typer.Option(min=1, help="Neighbours looked up per cell in a knn graph.")]
 Radius = Annotated[float | None, typer.Option(help="Distance within which cells are neighbours in a radius graph.")]
 Normalize = Annotated[bool, typer.Option(
-    "--normalize", help="X holds counts: scale each cell to a total of 10,000 and take log(1 + x).")]
+    "--normalize", help="The data are counts: scale each cell to a total of 10,000 and take log(1 + x).")]
 Symmetrize = Annotated[bool, typer.Option(
     "--symmetrize", help="Make a graph that is there symmetric and without weights.")]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Ignore positions and graph (plain NMF).")]
@@ -75,13 +76,13 @@ def check_suffix(path, suffixes, option="--output"):
     return path
 
 
-def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, symmetrize, normalize,
+def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, symmetrize, layer, normalize,
                   no_space):
     """The data with a graph of neighbours and normalised expression, as a fit needs them."""
     from spicemix_core.readers import prepare, read_data
 
     return prepare(read_data(data), sample_key=sample_key, graph=None if no_space else graph, max_length=max_length,
-                   n_neighbors=neighbors, radius=radius, normalize=normalize, graph_key=graph_key,
+                   n_neighbors=neighbors, radius=radius, normalize=normalize, layer=layer, graph_key=graph_key,
                    symmetrize=symmetrize)
 
 
