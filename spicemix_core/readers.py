@@ -159,7 +159,7 @@ def _build(adata, sample_key, layer, build):
     """The graph of the cells that have a place; a sample without any place has no edges."""
     if "spatial" not in adata.obsm:
         raise KeyError("obsm has no coordinates 'spatial' to find neighbours in; put them there, or pass graph=None")
-    points = _coordinates(adata.obsm["spatial"])
+    points = coordinates_of(adata)
     _, _, rows = read_samples(adata, sample_key, None, layer)
     placed = np.ones(len(points), dtype=bool)
     samples = np.empty(len(points), dtype=int)
@@ -170,11 +170,15 @@ def _build(adata, sample_key, layer, build):
         raise ValueError("obsm['spatial'] has no coordinates but NaN; pass graph=None")
     cells = np.flatnonzero(placed)
     edges = sp.coo_array(graphs.graph_by_sample(points[cells], samples[cells], build))
+    if not edges.nnz and len(cells) > 1:
+        raise ValueError("the graph of obsm['spatial'] joins no cells; check the samples, and max_length or radius, "
+                         "which are in the unit of the coordinates, or pass graph=None")
     return sp.csr_matrix((edges.data, (cells[edges.row], cells[edges.col])), shape=(len(points), len(points)))
 
 
-def _coordinates(stored):
-    points = np.asarray(stored)
+def coordinates_of(adata):
+    """``obsm["spatial"]`` as an array of two or three columns of numbers."""
+    points = np.asarray(adata.obsm["spatial"])
     if points.dtype.kind not in "fiu":
         raise ValueError(f"obsm['spatial'] holds entries of type {points.dtype}, expected numbers")
     graphs.check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
