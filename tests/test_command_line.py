@@ -156,7 +156,7 @@ def test_select_compares_the_grid_and_suggests_one_of_it(here, capsys):
 
 
 def test_convert_goes_there_and_back(here):
-    for source, target in (("tissue.h5ad", "tissue.zarr"), ("tissue.zarr", "authors"), ("authors", "back.h5ad")):
+    for source, target in (("tissue.h5ad", "tissue.ZARR"), ("tissue.ZARR", "authors"), ("authors", "back.h5ad")):
         assert main(("convert", source, target)) == 0
     before, after = anndata.read_h5ad("tissue.h5ad"), anndata.read_h5ad("back.h5ad")
     np.testing.assert_array_equal(after.X, before.X)
@@ -333,6 +333,17 @@ def _authors(**changes):
     return prepare
 
 
+def _scaled(adata):
+    adata.X = (adata.X - adata.X.mean(axis=0)) / adata.X.std(axis=0)
+
+
+def _own_folder():
+    for name in ("thesis", "folder.h5", "folder.csv"):
+        Path(name).mkdir()
+        Path(name, "chapter.txt").write_text("years of work")
+    Path("file.zarr").write_text("no folder")
+
+
 def _checkpoint_of_other_data():
     Path("m.h5.checkpoint").write_bytes(b"something else")
 
@@ -382,6 +393,10 @@ BAD = {
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "sample", *FAST), 1, "missing for 1"),
     "edges between samples": (_write("b.h5ad", _set("obs", "half", lambda a: ["ab"[i % 2] for i in range(CELLS)])),
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "half", *FAST), 1, "different samples"),
+    "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "not centred"),
+    "longest edge in another unit": (_write("b.h5ad", lambda a: a.obsp.clear()),
+                                     ("fit", "b.h5ad", "-o", "m.h5", "--max-length", "1e-9", *FAST), 1,
+                                     "joins no cells"),
     "no radius": (_write("b.h5ad", lambda a: a.obsp.clear()),
                   ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "--radius"),
     "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1, "500"),
@@ -390,6 +405,12 @@ BAD = {
     "model is there": ((), ("fit", "tissue.h5ad", "-o", "model.h5"), 1, "model.h5 exists; give --force"),
     "second output is there": ((), (*FIT, "-a", "fitted.h5ad"), 1, "fitted.h5ad exists"),
     "no such folder": ((), ("fit", "tissue.h5ad", "-o", "no/m.h5"), 1, "the folder no of m.h5 does not exist"),
+    "a folder for a model": (_own_folder, ("fit", "tissue.h5ad", "-o", "folder.h5", "--force"), 1, "is a folder"),
+    "a folder for a table": (_own_folder, ("cluster", "fitted.h5ad", "-o", "c.h5ad", "--markers", "folder.csv",
+                                           "--force"), 1, "is a folder"),
+    "a file for a store": (_own_folder, ("convert", "tissue.h5ad", "file.zarr", "--force"), 1, "is a file"),
+    "another folder": (_own_folder, ("convert", "tissue.h5ad", "thesis", "--force"), 1, "something else than data"),
+    "this folder": (_own_folder, ("convert", "tissue.h5ad", ".", "--force"), 1, "something else than data"),
     "checkpoint of something else": (_checkpoint_of_other_data, FIT, 1, "m.h5.checkpoint"),
     # of models
     "data for a model": ((), ("transform", "tissue.h5ad", "tissue.h5ad", "-o", "s.h5ad"), 1, "tissue.h5ad"),
@@ -404,6 +425,7 @@ BAD = {
     "unknown colour": ((), ("plot", "spatial", "fitted.h5ad", "--color", "mood", "-o", "f.svg"), 1, "'mood'"),
     "no gene sets": ((), ("plot", "enrichment", "fitted.h5ad", "--gene-sets", "no.gmt", "-o", "f.svg"), 1, "no.gmt"),
     "grid beyond the cells": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "900"), 1, "900"),
+    "endless variation": ((), ("simulate", "--sigma-x", "inf", "-o", "s.h5ad"), 1, "sigma_x must be finite"),
     "cells that do not fit": ((), ("simulate", "--cells", "2", "--genes", "0", "-o", "s.h5ad"), 2, "--genes"),
     "converting nothing": ((), ("convert", "no.h5ad", "t.zarr"), 1, "no.h5ad"),
     "no result": ((), ("convert", "tissue.h5ad", "t.h5"), 1, "tissue.h5ad"),

@@ -12,6 +12,8 @@ from spicemix_core.atomic import replacing
 DATA_SUFFIXES = (".h5ad", ".zarr")
 MODEL_SUFFIXES = (".h5", ".hdf5")
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+FOLDER_SUFFIXES = (".zarr", "")
+OWN_FOLDERS = ("zarr.json", ".zgroup", ".zattrs", "expression_*.txt")  # what is in those that are written here
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -58,14 +60,22 @@ def output_option(what):
 
 
 def check_outputs(force, *paths):
-    """Refuse, before any work, outputs that exist (without ``force``) or whose folder is not there or not writable."""
+    """Refuse, before any work, outputs that exist (without ``force``) or whose folder is not there or not writable.
+
+    ``force`` replaces a file by a file, and a folder by a folder if it is one of data.
+    """
     for path in filter(None, paths):
         if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; give --force to replace it, or another --output.")
+            raise FileExistsError(f"{path} exists; give --force to replace it, or another name.")
+        if path.exists() and path.is_dir() != (path.suffix.lower() in FOLDER_SUFFIXES):
+            kind = "folder" if path.is_dir() else "file"
+            raise FileExistsError(f"{path} is a {kind}, which --force does not replace; choose another name.")
+        if path.is_dir() and not any(any(path.glob(name)) for name in OWN_FOLDERS):
+            raise FileExistsError(f"{path} is a folder of something else than data, which --force does not replace.")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"the folder {path.parent} of {path.name} does not exist; make it first.")
         if not os.access(path.parent, os.W_OK):
-            raise PermissionError(f"the folder {path.parent} cannot be written to; choose another --output.")
+            raise PermissionError(f"the folder {path.parent} cannot be written to; choose another.")
 
 
 def check_suffix(path, suffixes, option="--output"):
