@@ -192,8 +192,8 @@ def _are_counts(expression):
 
 def _read_hdf5(path):
     if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no HDF5 file or is truncated; expression is read from .h5ad files, zarr folders "
-                         "and folders in the authors' text layout.")
+        raise ValueError(f"{path} is not an HDF5 file or is truncated; expression is read from .h5ad files, zarr "
+                         "folders and folders in the authors' text layout.")
     try:
         with open_hdf5(path) as file:
             other = _told_apart(file)

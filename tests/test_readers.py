@@ -259,9 +259,9 @@ def hdf5(**groups):
 
 @pytest.mark.parametrize(("write", "sentence"), [
     (lambda p: p.write_bytes(b""), "is empty; nothing was written to it."),
-    (lambda p: p.write_bytes(b"%PDF-1.7 not this"), "is no HDF5 file or is truncated; expression is read from"),
+    (lambda p: p.write_bytes(b"%PDF-1.7 not this"), "is not an HDF5 file or is truncated; expression is read from"),
     (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n half a file"), "cannot be read: it is not an HDF5 file or is trunc"),
-    (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is no HDF5 file or is truncated; expression is read from"),
+    (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is not an HDF5 file or is truncated; expression is read from"),
     (cut, "cannot be read: it is not an HDF5 file or is truncated (Unable to synchronously open file (truncated file"),
     (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var)."),
     (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
