@@ -207,13 +207,17 @@ def _read_hdf5(path):
 
 
 def _told_apart(file):
-    """What an HDF5 file without cells and genes is, as far as one can say."""
+    """What an HDF5 file that is not one of AnnData is, as far as one can say."""
+    if "mod" in file:
+        return "a file of MuData; write the data of one modality with write_h5ad"
     if {"obs", "var"} <= set(file):
         return None
     if file.attrs.get("format") == np.bytes_(FORMAT):
         return "a fitted model, not expression; read it with SpiceMix.load"
     if {"parameters", "hyperparameters"} <= set(file):
         return "a result of the authors' program, not expression; convert_result makes a model of it"
+    if {"row_attrs", "col_attrs"} <= set(file):
+        return "a loom file; read it with anndata.io.read_loom and write it with write_h5ad"
     if "matrix" in file:
         return "a count matrix of 10x Genomics; read it with scanpy.read_10x_h5 and write it with write_h5ad"
     return "an HDF5 file but not one of AnnData (it has no obs and var)"
@@ -221,6 +225,9 @@ def _told_apart(file):
 
 def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
+        tables = sorted(str(table) for table in path.glob("tables/*") if table.is_dir())
+        if tables:
+            raise ValueError(f"{path} is a store of SpatialData; name its table: {' or '.join(tables)}.")
         try:
             _refuse_pickles(path)
             return anndata.read_zarr(path)
