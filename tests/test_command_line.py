@@ -457,6 +457,35 @@ def test_bad_request_is_refused_in_one_line_and_leaves_nothing_behind(here, caps
     assert after == before
 
 
+FILES = {  # each made as "bad"
+    "nothing": lambda: None, "empty": lambda: Path("bad").touch(), "folder": lambda: Path("bad").mkdir(),
+    "truncated": _truncated("fitted.h5ad", "bad"), "truncated model": _truncated("model.h5", "bad"),
+    "table": lambda: Path("bad").write_text("gene0,gene1\n1,2\n"),
+    "bytes": lambda: Path("bad").write_bytes(b"\xff" * 99),
+    "no UTF-8": lambda: (_authors(genes=b"a\n\xff\xfe\n")(), Path("authors").rename("bad")),
+    "edges from 1": lambda: (_authors(neighborhood="1 2\n2 3\n")(), Path("authors").rename("bad"))}
+TAKING = {
+    "fit": ("fit", "bad", "-o", "o.h5"), "transform": ("transform", "model.h5", "bad", "-o", "o.h5ad"),
+    "transform by": ("transform", "bad", "tissue.h5ad", "-o", "o.h5ad"), "cluster": ("cluster", "bad", "-o", "o.h5ad"),
+    "plot": ("plot", "spatial", "bad", "-o", "o.svg"), "select": ("select", "bad", "-o", "o.csv", "--plot", "o.svg"),
+    "gene sets": ("plot", "enrichment", "fitted.h5ad", "--gene-sets", "bad", "-o", "o.svg"),
+    "convert": ("convert", "bad", "o.zarr"), "convert to text": ("convert", "bad", "o"),
+    "convert a result": ("convert", "bad", "o.h5"), "report": ("report", "model.h5", "bad", "-o", "o.html"),
+    "report of": ("report", "bad", "fitted.h5ad", "-o", "o.html")}
+
+
+@pytest.mark.parametrize("kind", list(FILES))
+@pytest.mark.parametrize("command", list(TAKING))
+def test_every_command_refuses_every_unreadable_file_by_its_name(here, capsys, command, kind):
+    FILES[kind]()
+    before = sorted(here.rglob("*"))
+    capsys.readouterr()
+    assert main(TAKING[command]) == 1
+    lines = told(capsys)
+    assert len(lines) == 1 and re.match(r"Error: .*\bbad\b", lines[0]), lines
+    assert sorted(here.rglob("*")) == before
+
+
 def test_missing_papermill_is_named_with_its_extra(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "papermill", None)
     assert main(("report", "model.h5", "fitted.h5ad", "-o", "r.html")) == 1
