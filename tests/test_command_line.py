@@ -197,6 +197,8 @@ def test_force_replaces_files_and_folders(here, capsys):
         main((*simulated, "-o", name))
         assert main((*simulated, "-o", name)) == 1 and f"{name} exists" in told(capsys)[-1]
         assert main((*simulated, "-o", name, "--force")) == 0
+    Path("empty").mkdir()
+    assert main(("convert", "tissue.h5ad", "empty", "--force")) == 0 and Path("empty", "genes_0.txt").exists()
     assert anndata.read_zarr("tissue.zarr").n_obs == anndata.read_h5ad("tissue.h5ad").n_obs == 30
 
 
@@ -435,7 +437,7 @@ BAD = {
     "unknown colour": ((), ("plot", "spatial", "fitted.h5ad", "--color", "mood", "-o", "f.svg"), 1, "'mood'"),
     "no gene sets": ((), ("plot", "enrichment", "fitted.h5ad", "--gene-sets", "no.gmt", "-o", "f.svg"), 1, "no.gmt"),
     "grid beyond the cells": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "900"), 1, "900"),
-    "endless variation": ((), ("simulate", "--sigma-x", "inf", "-o", "s.h5ad"), 1, "sigma_x must be finite"),
+    "endless variation": ((), ("simulate", "--sigma-x", "inf", "-o", "s.h5ad"), 1, "at least 0 and finite"),
     "cells that do not fit": ((), ("simulate", "--cells", "2", "--genes", "0", "-o", "s.h5ad"), 2, "--genes"),
     "converting nothing": ((), ("convert", "no.h5ad", "t.zarr"), 1, "no.h5ad"),
     "no result": ((), ("convert", "tissue.h5ad", "t.h5"), 1, "tissue.h5ad"),

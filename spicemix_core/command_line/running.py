@@ -70,7 +70,7 @@ def check_outputs(force, *paths):
         if path.exists() and path.is_dir() != (path.suffix.lower() in FOLDER_SUFFIXES):
             kind = "folder" if path.is_dir() else "file"
             raise FileExistsError(f"{path} is a {kind}, which --force does not replace; choose another name.")
-        if path.is_dir() and not any(any(path.glob(name)) for name in OWN_FOLDERS):
+        if path.is_dir() and any(path.iterdir()) and not any(any(path.glob(name)) for name in OWN_FOLDERS):
             raise FileExistsError(f"{path} is a folder of something else than data, which --force does not replace.")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"the folder {path.parent} of {path.name} does not exist; make it first.")
