@@ -33,8 +33,7 @@ def read_samples(adata, sample_key, graph_key, layer):
         between samples.
     """
     check_names(adata)
-    expression = adata.X if layer is None else _lookup(adata.layers, layer, "layers")
-    check_values(expression, "adata.X" if layer is None else f"layers[{layer!r}]")
+    expression, _ = expression_of(adata, layer)
     rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
     expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:
@@ -46,6 +45,14 @@ def read_samples(adata, sample_key, graph_key, layer):
     graph = sp.csr_array(adata.obsp[graph_key])
     _check_no_edge_between(graph, rows)
     return expressions, [graph[r][:, r] for r in rows], rows
+
+
+def expression_of(adata, layer):
+    """Expression of ``X`` or of a layer, checked by :func:`check_values`, and how messages name its place."""
+    place = "adata.X" if layer is None else f"layers[{layer!r}]"
+    expression = adata.X if layer is None else _lookup(adata.layers, layer, "layers")
+    check_values(expression, place)
+    return expression, place
 
 
 def check_names(adata):

@@ -7,6 +7,7 @@ their normalised states, side by side as one matrix, are clustered once and cut 
 the runs agree on adds up over the columns; what one run alone claims does not.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from spicemix_core.samples import check_samples
 
 N_RUNS = 10
 NORMALIZATION = "zscore_proportions"
+_PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,14 @@ def fit_consensus(adata, n_metagenes=20, *, n_runs=N_RUNS, sample_key=None, grap
     fits = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_fit)(*run, expressions, graphs) for run in zip(models, places, strict=True)
     )
-    runs = list(progress(fits, "consensus runs", total=n_runs))
+    runs, told = zip(*progress(fits, "consensus runs", total=n_runs), strict=True)
+    for message, category in dict.fromkeys(pair for pairs in told for pair in pairs):
+        warnings.warn(message, category, stacklevel=1)
     for run in runs:
         run.feature_names_in_, run.sample_names_, run.cell_names_ = read_names(adata, sample_key, rows)
     order = np.argsort(np.concatenate(rows))
     states = [np.concatenate(run.latent_states_)[order] for run in runs]
-    result = combine_runs(runs, states, normalization=normalization, n_clusters=n_clusters,
+    result = combine_runs(list(runs), states, normalization=normalization, n_clusters=n_clusters,
                           n_clusters_range=n_clusters_range)
     write_results(adata, result.model, rows)
     adata.obs["spicemix_cluster"] = label_categories(result.labels)
@@ -181,12 +185,17 @@ def _places(folder, models, expressions, graphs):
 
 
 def _fit(model, place, expressions, graphs):
-    """Fit a run, or read it from its place if it was finished before."""
-    if place is None:
-        return model.fit_arrays(expressions, graphs)
-    if not place.exists():
-        model.fit_arrays(expressions, graphs, checkpoint=place.with_suffix(".checkpoint")).save(place)
-    return SpiceMix.load(place)
+    """Fit a run, or read it from its place if it was finished before; with the warnings of it, which a process of its
+    own could tell nobody."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if place is None:
+            model.fit_arrays(expressions, graphs)
+        else:
+            if not place.exists():
+                model.fit_arrays(expressions, graphs, checkpoint=place.with_suffix(".checkpoint")).save(place)
+            model = SpiceMix.load(place)
+    return model, [(str(w.message), w.category) for w in told if Path(w.filename).is_relative_to(_PACKAGE)]
 
 
 def _remove(places):

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from spicemix_core.annotated import check_names, read_names, read_samples
 from spicemix_core.atomic import replacing_any
 from spicemix_core.datasets.authors import read_spicemix_result
-from spicemix_core.graphs import check_graph
+from spicemix_core.graphs import check_coordinates, check_graph
 from spicemix_core.model import SpiceMix
-from spicemix_core.readers import read_data
+from spicemix_core.readers import coordinates_of, read_data
 from spicemix_core.storage import check_model, check_target, save_model
 
 
@@ -43,16 +43,17 @@ def convert(source, target, *, sample_key=None, graph_key="spatial_connectivitie
     """
     source, target = Path(source), Path(target)
     forms = {".h5ad": write_data, ".zarr": write_data, "": write_text, ".h5": None}
-    if target.suffix not in forms:
+    form = target.suffix.lower()
+    if form not in forms:
         raise ValueError(f"{target} has an unknown ending; use .h5ad, .zarr, .h5 for a model, or none for a folder in "
                          "the authors' text layout")
     _check_new(target)
     check_target(target)
-    if target.suffix == ".h5":
+    if form == ".h5":
         return convert_result(source, target)
     adata = read_data(source)
-    options = {} if target.suffix else {"sample_key": sample_key, "graph_key": graph_key}
-    return forms[target.suffix](adata, target, **options)
+    options = {} if form else {"sample_key": sample_key, "graph_key": graph_key}
+    return forms[form](adata, target, **options)
 
 
 def convert_result(result, target, *, data=None):
@@ -145,8 +146,8 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
     Raises
     ------
     ValueError, KeyError
-        Names that cannot be file names or lines, or anything that :meth:`spicemix_core.SpiceMix.fit` refuses in samples
-        and graph.
+        Names that cannot be file names or lines, coordinates that are not finite, or anything that
+        :meth:`spicemix_core.SpiceMix.fit` refuses in samples and graph.
     FileExistsError
         There is such a folder already.
     """
@@ -159,6 +160,7 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
     types = adata.obs["cell_type"].astype(str).to_numpy() if "cell_type" in adata.obs else None
     for names, kind in ((genes, "gene"), (adata.obs_names, "cell"), ([] if types is None else types, "cell type")):
         _check_lines(names, kind, forbidden="\n\r")
+    places = coordinates_of(adata) if "spatial" in adata.obsm else None
     with replacing_any(folder) as place:
         place.mkdir()
         for i, (sample, r) in enumerate(zip(samples, rows, strict=True)):
@@ -169,9 +171,8 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
                 graph = check_graph(graphs[i], len(r), f"the graph of sample {sample}")
                 pairs = np.column_stack(sp.triu(graph).nonzero())
             _write_table(place / f"neighborhood_{sample}.txt", pairs, "%d")
-            points = np.asarray(adata.obsm["spatial"])[r] if "spatial" in adata.obsm else None
-            if points is not None and not np.isnan(points).all():
-                _write_table(place / f"coordinates_{sample}.txt", points, "%.17g")
+            if places is not None and not np.isnan(places[r]).all():
+                _write_table(place / f"coordinates_{sample}.txt", check_coordinates(places[r]), "%.17g")
             _write_lines(place / f"genes_{sample}.txt", genes)
             _write_lines(place / f"cells_{sample}.txt", cells[i])
             if types is not None:

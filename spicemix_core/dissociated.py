@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from spicemix_core.model import SpiceMix
+from spicemix_core.readers import coordinates_of
 from spicemix_core.recovery import score_model
 from spicemix_core.simulation import simulate_cortex
 from spicemix_core.stored_runs import run_stored
@@ -46,7 +47,7 @@ def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociat
     -------
     AnnData
         ``X``, ``obs[sample_key]`` and ``obsp[graph_key]``, in which the dissociated cells, the last ones, have no
-        neighbours.
+        neighbours; and ``obsm["spatial"]``, if ``adata`` has it, where they are NaN.
 
     Raises
     ------
@@ -77,7 +78,11 @@ def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociat
     sparse = any(map(sp.issparse, parts))
     expression = sp.vstack(parts, format="csr") if sparse else np.concatenate(parts)
     graph = sp.block_diag([adata.obsp[graph_key], sp.csr_array((dissociated.n_obs,) * 2)], format="csr")
-    return AnnData(expression, obs=obs, var=pd.DataFrame(index=genes), obsp={graph_key: graph})
+    joined = AnnData(expression, obs=obs, var=pd.DataFrame(index=genes), obsp={graph_key: graph})
+    if "spatial" in adata.obsm:
+        places = coordinates_of(adata)
+        joined.obsm["spatial"] = np.concatenate([places, np.full((dissociated.n_obs, places.shape[1]), np.nan)])
+    return joined
 
 
 def measure_gain(folder, seeds, *, n_spatial=150, n_dissociated=1000, n_metagenes=10, platform_sd=0.3, n_jobs=1):

@@ -67,7 +67,7 @@ def _figure(draw):
 
 @_figure
 def spatial(adata, color="spicemix_cluster", sample_key=None, *, layer=None):
-    """Cells in their places, one panel per sample, all with one scale.
+    """Cells in their places, one panel per sample, all with one scale; cells without a place are left out.
 
     Parameters
     ----------
@@ -81,14 +81,18 @@ def spatial(adata, color="spicemix_cluster", sample_key=None, *, layer=None):
         Of the gene's expression.
     """
     values, label = values_of(adata, color, layer)
-    coordinates, samples = places_of(adata), samples_of(adata, sample_key)
+    coordinates, placed = places_of(adata)
+    coordinates, samples = coordinates[placed], samples_of(adata[placed], sample_key)
     figure, axes, size = sample_panels(coordinates, samples)
     if isinstance(values, pd.Categorical):
         values, colors = text_colors(values)
+        values = values[placed]
+        colors = {name: color for name, color in colors.items() if name in values}
         for name, ax in axes.items():
             draw_points(ax, coordinates[samples == name], values[samples == name], colors, size=size)
         draw_counted_legend(figure, values, colors, label)
     else:
+        values = values[placed]
         limits = color_limits(values)
         for name, ax in axes.items():
             points = draw_values(ax, coordinates[samples == name], values[samples == name], size=size, limits=limits)
@@ -101,11 +105,11 @@ def spatial(adata, color="spicemix_cluster", sample_key=None, *, layer=None):
 def metagenes(adata, sample_key=None):
     """Proportions of every metagene in space, a panel per metagene with the samples side by side.
 
-    Colours run from 0 to the 99th percentile of the panel, which its title tells.
+    Colours run from 0 to the 99th percentile of the panel, which its title tells. Cells without a place are left out.
     """
-    proportions = proportions_of(adata)
-    samples = samples_of(adata, sample_key)
-    places, bounds = side_by_side(places_of(adata), samples)
+    places, placed = places_of(adata)
+    proportions, samples = proportions_of(adata)[placed], samples_of(adata[placed], sample_key)
+    places, bounds = side_by_side(places[placed], samples)
     n, aspect = proportions.shape[1], bounds[1] / bounds[0]
     columns = min(range(1, 7), key=lambda c: abs(-(-n // c) * (WIDTH / c * aspect + 0.3) - 1.4 * HEIGHT))
     rows, size = -(-n // columns), WIDTH / columns
@@ -282,23 +286,29 @@ def enrichment(adata, n_sets=30):
 
 @_figure
 def history(adata):
-    """How the fit went: the objective Q, the energy of the states, and how far each block moved in an iteration."""
+    """How the fit went: the objective Q, the energy of the states, and how far each block moved in an iteration.
+
+    A result of the authors' program has the objective alone.
+    """
     rows = pd.DataFrame(result_of(adata, "history", "fit SpiceMix to the data first"))
-    tol = adata.uns["spicemix"]["parameters"].get("tol")
+    tol = adata.uns["spicemix"].get("parameters", {}).get("tol")
     x = rows["iteration"] if "iteration" in rows else rows.index + 1
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 3.0))
-    for ax, name, title in zip(axes, ("Q", "energy"), ("objective Q", "energy of the states"), strict=False):
+    curves = {name: title for name, title in (("Q", "objective Q"), ("energy", "energy of the states")) if name in rows}
+    changes = [name for name in rows if name.startswith("change_")]
+    n = len(curves) + bool(changes)
+    figure, axes = plt.subplots(1, n, figsize=(WIDTH * n / 3, 3.0), squeeze=False)
+    for ax, (name, title) in zip(axes.flat, curves.items(), strict=False):
         ax.plot(x, rows[name], linewidth=1.5)
         ax.set_title(title)
-    changes = [name for name in rows if name.startswith("change_")]
-    for name, color in palette(changes).items():
-        moved = rows[name].where(rows[name] > 0)
-        axes[2].plot(x, moved, color=color, linewidth=1.2, label=name.removeprefix("change_"))
-    axes[2].set(yscale="log", title="change per iteration")
-    if tol:
-        axes[2].axhline(float(tol), color="black", linestyle=":", linewidth=1, label=f"tol = {float(tol):g}")
-    axes[2].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
-    for ax in axes:
+    if changes:
+        ax = axes.flat[-1]
+        for name, color in palette(changes).items():
+            ax.plot(x, rows[name].where(rows[name] > 0), color=color, linewidth=1.2, label=name.removeprefix("change_"))
+        ax.set(yscale="log", title="change per iteration")
+        if tol:
+            ax.axhline(float(tol), color="black", linestyle=":", linewidth=1, label=f"tol = {float(tol):g}")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    for ax in axes.flat:
         ax.set_xlabel("iteration")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
     return figure

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core import graphs
-from spicemix_core.annotated import check_names, check_values, read_samples
+from spicemix_core.annotated import check_names, check_values, expression_of, read_samples
 from spicemix_core.damaged_files import first_line, open_hdf5
 from spicemix_core.datasets.authors import load_spicemix_directory, sample_names
 from spicemix_core.preprocessing import log_normalize
@@ -59,7 +59,7 @@ def read_data(path):
 
 
 def prepare(adata, *, sample_key=None, graph="delaunay", max_length=None, n_neighbors=6, radius=None, normalize=False,
-            graph_key="spatial_connectivities", symmetrize=False):
+            layer=None, graph_key="spatial_connectivities", symmetrize=False):
     """A copy of ``adata`` with log-normalised expression and a neighbour graph, as :meth:`SpiceMix.fit` takes it.
 
     Parameters
@@ -78,7 +78,10 @@ def prepare(adata, *, sample_key=None, graph="delaunay", max_length=None, n_neig
     radius : float
         Largest distance of neighbours; ``"radius"`` needs it.
     normalize : bool
-        Take ``X`` for counts: they move to ``layers["counts"]``, and ``X`` becomes log(1 + 10^4 count / cell total).
+        Take the expression for counts: ``X`` becomes log(1 + 10^4 count / cell total), and counts that were there move
+        to ``layers["counts"]``.
+    layer : str, optional
+        Layer that holds the expression: it becomes ``X``, and the ``X`` that was there moves to ``layers["X"]``.
     graph_key : str
     symmetrize : bool
         Make a graph that is there symmetric and without weights: an edge wherever either direction has an entry other
@@ -97,27 +100,32 @@ def prepare(adata, *, sample_key=None, graph="delaunay", max_length=None, n_neig
     if graph not in GRAPHS:
         raise ValueError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}")
     check_names(adata)
-    check_values(adata.X, "adata.X")
-    counts = _are_counts(adata.X)
+    expression, place = expression_of(adata, layer)
+    counts = _are_counts(expression)
     if counts and not normalize:
-        raise ValueError("adata.X holds whole numbers only, which look like raw counts; pass normalize=True, or put "
+        raise ValueError(f"{place} holds whole numbers only, which look like raw counts; pass normalize=True, or put "
                          "log-normalised expression there")
     if normalize and not counts:
-        raise ValueError("adata.X is to be normalised but does not hold whole numbers only; put raw counts there, or "
+        raise ValueError(f"{place} is to be normalised but does not hold whole numbers only; put raw counts there, or "
                          "leave out normalize")
     build = graph_key not in adata.obsp and graph is not None
-    built = _build(adata, sample_key, _builder(graph, max_length, n_neighbors, radius)) if build else None
+    built = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius)) if build else None
     adata = adata.copy()
     if built is not None:
         adata.obsp[graph_key] = built
     elif symmetrize and graph_key in adata.obsp:
         adata.obsp[graph_key] = _symmetric(adata.obsp[graph_key])
     there = graph_key if graph_key in adata.obsp else None
-    _, parts, _ = read_samples(adata, sample_key, there, None)
+    _, parts, _ = read_samples(adata, sample_key, there, layer)
     for part in parts or []:
         _check_joined(part, f"obsp[{graph_key!r}]")
+    if layer is not None:
+        previous, adata.X = adata.X, adata.layers[layer].copy()
+        if previous is not None:
+            adata.layers["X"] = previous
     if normalize:
-        adata.layers["counts"] = adata.X
+        if layer is None:
+            adata.layers["counts"] = adata.X
         adata.X = log_normalize(adata.X)
     return adata
 
@@ -147,12 +155,12 @@ def _builder(graph, max_length, n_neighbors, radius):
     return partial(graphs.delaunay_graph, max_length=max_length)
 
 
-def _build(adata, sample_key, build):
+def _build(adata, sample_key, layer, build):
     """The graph of the cells that have a place; a sample without any place has no edges."""
     if "spatial" not in adata.obsm:
         raise KeyError("obsm has no coordinates 'spatial' to find neighbours in; put them there, or pass graph=None")
-    points = _coordinates(adata.obsm["spatial"])
-    _, _, rows = read_samples(adata, sample_key, None, None)
+    points = coordinates_of(adata)
+    _, _, rows = read_samples(adata, sample_key, None, layer)
     placed = np.ones(len(points), dtype=bool)
     samples = np.empty(len(points), dtype=int)
     for i, r in enumerate(rows):
@@ -162,11 +170,15 @@ def _build(adata, sample_key, build):
         raise ValueError("obsm['spatial'] has no coordinates but NaN; pass graph=None")
     cells = np.flatnonzero(placed)
     edges = sp.coo_array(graphs.graph_by_sample(points[cells], samples[cells], build))
+    if not edges.nnz and len(cells) > 1:
+        raise ValueError("the graph of obsm['spatial'] joins no cells; check the samples, and max_length or radius, "
+                         "which are in the unit of the coordinates, or pass graph=None")
     return sp.csr_matrix((edges.data, (cells[edges.row], cells[edges.col])), shape=(len(points), len(points)))
 
 
-def _coordinates(stored):
-    points = np.asarray(stored)
+def coordinates_of(adata):
+    """``obsm["spatial"]`` as an array of two or three columns of numbers."""
+    points = np.asarray(adata.obsm["spatial"])
     if points.dtype.kind not in "fiu":
         raise ValueError(f"obsm['spatial'] holds entries of type {points.dtype}, expected numbers")
     graphs.check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
@@ -180,8 +192,8 @@ def _are_counts(expression):
 
 def _read_hdf5(path):
     if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no HDF5 file or is truncated; expression is read from .h5ad files, zarr folders "
-                         "and folders in the authors' text layout.")
+        raise ValueError(f"{path} is not an HDF5 file or is truncated; expression is read from .h5ad files, zarr "
+                         "folders and folders in the authors' text layout.")
     try:
         with open_hdf5(path) as file:
             other = _told_apart(file)
@@ -195,13 +207,17 @@ def _read_hdf5(path):
 
 
 def _told_apart(file):
-    """What an HDF5 file without cells and genes is, as far as one can say."""
+    """What an HDF5 file that is not one of AnnData is, as far as one can say."""
+    if "mod" in file:
+        return "a file of MuData; write the data of one modality with write_h5ad"
     if {"obs", "var"} <= set(file):
         return None
     if file.attrs.get("format") == np.bytes_(FORMAT):
         return "a fitted model, not expression; read it with SpiceMix.load"
     if {"parameters", "hyperparameters"} <= set(file):
         return "a result of the authors' program, not expression; convert_result makes a model of it"
+    if {"row_attrs", "col_attrs"} <= set(file):
+        return "a loom file; read it with anndata.io.read_loom and write it with write_h5ad"
     if "matrix" in file:
         return "a count matrix of 10x Genomics; read it with scanpy.read_10x_h5 and write it with write_h5ad"
     return "an HDF5 file but not one of AnnData (it has no obs and var)"
@@ -209,6 +225,9 @@ def _told_apart(file):
 
 def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
+        tables = sorted(str(table) for table in path.glob("tables/*") if table.is_dir())
+        if tables:
+            raise ValueError(f"{path} is a store of SpatialData; name its table: {' or '.join(tables)}.")
         try:
             _refuse_pickles(path)
             return anndata.read_zarr(path)

@@ -137,8 +137,9 @@ def check_samples(expressions, graphs, n_metagenes):
     ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
     totals = np.array([summary[:, 0].mean() for summary in summaries])
-    if (totals <= 0).any():
-        i = int(np.argmax(totals <= 0))
+    sizes = np.array([np.sqrt(summary[:, 1].mean()) for summary in summaries])  # at most the total if none is negative
+    if (totals <= 1e-6 * sizes).any():  # of centred data the total is rounding
+        i = int(np.argmax(totals <= 1e-6 * sizes))
         raise ValueError(f"sample {i} has a mean total expression of {totals[i]:.3g} per cell; it must be positive, so "
                          "pass log-normalised expression that is not centred")
     return Samples(expressions, n_metagenes / totals, graph)

@@ -5,13 +5,18 @@ import pandas as pd
 from scipy import sparse
 
 from spicemix_core.clustering import normalize_states
+from spicemix_core.readers import coordinates_of
 
 
 def places_of(adata):
-    """Two coordinates of each cell."""
+    """Two coordinates of each cell, and which cells have them: dissociated cells have none."""
     if "spatial" not in adata.obsm:
         raise KeyError("obsm has no 'spatial': there are no coordinates to draw the cells at")
-    return np.asarray(adata.obsm["spatial"], dtype=float)[:, :2]
+    places = coordinates_of(adata)[:, :2]
+    placed = np.isfinite(places).all(axis=1)
+    if not placed.any():
+        raise ValueError("obsm['spatial'] has no coordinates but NaN: there is no place to draw a cell at")
+    return places, placed
 
 
 def column_of(adata, key):

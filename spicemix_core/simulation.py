@@ -79,12 +79,12 @@ def simulate_cortex(n_samples: int = 1, *, sigma_x: float = 3.0, sigma_y: float 
     Raises
     ------
     ValueError
-        If a size is too small, a scale is negative, or so many cells cannot keep their distance.
+        If a size is too small, a scale is negative or not finite, or so many cells cannot keep their distance.
     """
     for name, value, least in (("n_samples", n_samples, 1), ("n_cells", n_cells, 2), ("n_genes", n_genes, 1),
                                ("sigma_x", sigma_x, 0), ("sigma_y", sigma_y, 0)):
-        if not value >= least:
-            raise ValueError(f"{name} must be at least {least}, not {value}.")
+        if not least <= value < np.inf:
+            raise ValueError(f"{name} must be at least {least} and finite, not {value}.")
     p = parameters or CortexParameters()
     gene_rng, *sample_rngs = np.random.default_rng(random_state).spawn(n_samples + 1)
     metagenes = draw_metagenes(n_genes, p, gene_rng)

@@ -74,6 +74,31 @@ def test_seed_decides_the_numbers(here):
     assert abs(a - c).max() > 1e-3
 
 
+def test_layer_is_fitted_shown_and_transformed_whatever_x_holds(here):
+    adata = anndata.read_h5ad("tissue.h5ad")
+    adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
+    adata.write_h5ad("layers.h5ad")
+    options = ("--sample-key", "sample", "--layer", "log")
+    assert main(("fit", "layers.h5ad", "-o", "m.h5", "-a", "a.h5ad", *options, *FAST)) == 0
+    np.testing.assert_array_equal(SpiceMix.load("m.h5").metagenes_, SpiceMix.load("model.h5").metagenes_)
+    np.testing.assert_array_equal(anndata.read_h5ad("a.h5ad").X, adata.layers["log"])
+    assert main(("transform", "m.h5", "layers.h5ad", "-o", "s.h5ad", *options)) == 0
+    assert main(("transform", "m.h5", "tissue.h5ad", "-o", "t.h5ad", "--sample-key", "sample")) == 0
+    np.testing.assert_array_equal(*(anndata.read_h5ad(name).obsm["X_spicemix"] for name in ("s.h5ad", "t.h5ad")))
+    selection = ("-k", "2,3", "--seeds", "2", "--max-iter", "2")
+    assert main(("select", "layers.h5ad", "-o", "g.csv", *options, *selection)) == 0
+
+
+def test_graph_of_another_name_is_fitted_and_drawn(here):
+    adata = anndata.read_h5ad("tissue.h5ad")
+    adata.obsp["adjacency"] = adata.obsp.pop("spatial_connectivities")
+    adata.write_h5ad("b.h5ad")
+    assert main(("fit", "b.h5ad", "-o", "m.h5", "-a", "a.h5ad", "--graph-key", "adjacency", *FAST)) == 0
+    arguments = ("plot", "type-affinity", "a.h5ad", "--color", "cell_type")
+    assert main((*arguments, "-o", "f.svg")) == 1 and not Path("f.svg").exists()
+    assert main((*arguments, "--graph-key", "adjacency", "-o", "f.svg")) == 0
+
+
 def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     assert main(("fit", "tissue.h5ad", "-o", "m.h5", "-a", "a.zarr", "--runs", "2", *FAST)) == 0
     adata = anndata.read_zarr("a.zarr")
@@ -83,6 +108,16 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     assert adata.obs["spicemix_confidence"].between(0, 1).all() and "spicemix_cluster" in adata.obs
     assert SpiceMix.load("m.h5").random_state in list(summary["random_state"])
     assert not Path("m.h5.checkpoint").exists()
+
+
+def test_warnings_of_runs_in_other_processes_are_told_once_in_a_line(here):
+    command = (sys.executable, "-m", "spicemix_core.command_line", "fit", "tissue.h5ad", "-o", "m.h5", *FAST)
+    run = subprocess.run((*command, "--runs", "3", "--jobs", "2"), capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert run.returncode == 0
+    lines = run.stderr.splitlines()
+    assert all(line.startswith("Warning: ") for line in lines) and len(set(lines)) == len(lines)
+    assert "Warning: no convergence to tol=0.001 in max_iter=4 iterations; see history_" in lines
 
 
 def test_transform_gives_the_states_of_new_cells(here):
@@ -131,7 +166,7 @@ def test_select_compares_the_grid_and_suggests_one_of_it(here, capsys):
 
 
 def test_convert_goes_there_and_back(here):
-    for source, target in (("tissue.h5ad", "tissue.zarr"), ("tissue.zarr", "authors"), ("authors", "back.h5ad")):
+    for source, target in (("tissue.h5ad", "tissue.ZARR"), ("tissue.ZARR", "authors"), ("authors", "back.h5ad")):
         assert main(("convert", source, target)) == 0
     before, after = anndata.read_h5ad("tissue.h5ad"), anndata.read_h5ad("back.h5ad")
     np.testing.assert_array_equal(after.X, before.X)
@@ -162,6 +197,8 @@ def test_force_replaces_files_and_folders(here, capsys):
         main((*simulated, "-o", name))
         assert main((*simulated, "-o", name)) == 1 and f"{name} exists" in told(capsys)[-1]
         assert main((*simulated, "-o", name, "--force")) == 0
+    Path("empty").mkdir()
+    assert main(("convert", "tissue.h5ad", "empty", "--force")) == 0 and Path("empty", "genes_0.txt").exists()
     assert anndata.read_zarr("tissue.zarr").n_obs == anndata.read_h5ad("tissue.h5ad").n_obs == 30
 
 
@@ -308,6 +345,17 @@ def _authors(**changes):
     return prepare
 
 
+def _scaled(adata):
+    adata.X = (adata.X - adata.X.mean(axis=0)) / adata.X.std(axis=0)
+
+
+def _own_folder():
+    for name in ("thesis", "folder.h5", "folder.csv"):
+        Path(name).mkdir()
+        Path(name, "chapter.txt").write_text("years of work")
+    Path("file.zarr").write_text("no folder")
+
+
 def _checkpoint_of_other_data():
     Path("m.h5.checkpoint").write_bytes(b"something else")
 
@@ -357,6 +405,10 @@ BAD = {
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "sample", *FAST), 1, "missing for 1"),
     "edges between samples": (_write("b.h5ad", _set("obs", "half", lambda a: ["ab"[i % 2] for i in range(CELLS)])),
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "half", *FAST), 1, "different samples"),
+    "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "not centred"),
+    "longest edge in another unit": (_write("b.h5ad", lambda a: a.obsp.clear()),
+                                     ("fit", "b.h5ad", "-o", "m.h5", "--max-length", "1e-9", *FAST), 1,
+                                     "joins no cells"),
     "no radius": (_write("b.h5ad", lambda a: a.obsp.clear()),
                   ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "--radius"),
     "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1, "500"),
@@ -365,6 +417,12 @@ BAD = {
     "model is there": ((), ("fit", "tissue.h5ad", "-o", "model.h5"), 1, "model.h5 exists; give --force"),
     "second output is there": ((), (*FIT, "-a", "fitted.h5ad"), 1, "fitted.h5ad exists"),
     "no such folder": ((), ("fit", "tissue.h5ad", "-o", "no/m.h5"), 1, "the folder no of m.h5 does not exist"),
+    "a folder for a model": (_own_folder, ("fit", "tissue.h5ad", "-o", "folder.h5", "--force"), 1, "is a folder"),
+    "a folder for a table": (_own_folder, ("cluster", "fitted.h5ad", "-o", "c.h5ad", "--markers", "folder.csv",
+                                           "--force"), 1, "is a folder"),
+    "a file for a store": (_own_folder, ("convert", "tissue.h5ad", "file.zarr", "--force"), 1, "is a file"),
+    "another folder": (_own_folder, ("convert", "tissue.h5ad", "thesis", "--force"), 1, "something else than data"),
+    "this folder": (_own_folder, ("convert", "tissue.h5ad", ".", "--force"), 1, "something else than data"),
     "checkpoint of something else": (_checkpoint_of_other_data, FIT, 1, "m.h5.checkpoint"),
     # of models
     "data for a model": ((), ("transform", "tissue.h5ad", "tissue.h5ad", "-o", "s.h5ad"), 1, "tissue.h5ad"),
@@ -379,6 +437,7 @@ BAD = {
     "unknown colour": ((), ("plot", "spatial", "fitted.h5ad", "--color", "mood", "-o", "f.svg"), 1, "'mood'"),
     "no gene sets": ((), ("plot", "enrichment", "fitted.h5ad", "--gene-sets", "no.gmt", "-o", "f.svg"), 1, "no.gmt"),
     "grid beyond the cells": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "900"), 1, "900"),
+    "endless variation": ((), ("simulate", "--sigma-x", "inf", "-o", "s.h5ad"), 1, "at least 0 and finite"),
     "cells that do not fit": ((), ("simulate", "--cells", "2", "--genes", "0", "-o", "s.h5ad"), 2, "--genes"),
     "converting nothing": ((), ("convert", "no.h5ad", "t.zarr"), 1, "no.h5ad"),
     "no result": ((), ("convert", "tissue.h5ad", "t.h5"), 1, "tissue.h5ad"),
@@ -408,6 +467,35 @@ def test_bad_request_is_refused_in_one_line_and_leaves_nothing_behind(here, caps
     assert len(lines) == 1 and lines[0].startswith("Error: ") and sentence in lines[0], lines
     after = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
     assert after == before
+
+
+FILES = {  # each made as "bad"
+    "nothing": lambda: None, "empty": lambda: Path("bad").touch(), "folder": lambda: Path("bad").mkdir(),
+    "truncated": _truncated("fitted.h5ad", "bad"), "truncated model": _truncated("model.h5", "bad"),
+    "table": lambda: Path("bad").write_text("gene0,gene1\n1,2\n"),
+    "bytes": lambda: Path("bad").write_bytes(b"\xff" * 99),
+    "no UTF-8": lambda: (_authors(genes=b"a\n\xff\xfe\n")(), Path("authors").rename("bad")),
+    "edges from 1": lambda: (_authors(neighborhood="1 2\n2 3\n")(), Path("authors").rename("bad"))}
+TAKING = {
+    "fit": ("fit", "bad", "-o", "o.h5"), "transform": ("transform", "model.h5", "bad", "-o", "o.h5ad"),
+    "transform by": ("transform", "bad", "tissue.h5ad", "-o", "o.h5ad"), "cluster": ("cluster", "bad", "-o", "o.h5ad"),
+    "plot": ("plot", "spatial", "bad", "-o", "o.svg"), "select": ("select", "bad", "-o", "o.csv", "--plot", "o.svg"),
+    "gene sets": ("plot", "enrichment", "fitted.h5ad", "--gene-sets", "bad", "-o", "o.svg"),
+    "convert": ("convert", "bad", "o.zarr"), "convert to text": ("convert", "bad", "o"),
+    "convert a result": ("convert", "bad", "o.h5"), "report": ("report", "model.h5", "bad", "-o", "o.html"),
+    "report of": ("report", "bad", "fitted.h5ad", "-o", "o.html")}
+
+
+@pytest.mark.parametrize("kind", list(FILES))
+@pytest.mark.parametrize("command", list(TAKING))
+def test_every_command_refuses_every_unreadable_file_by_its_name(here, capsys, command, kind):
+    FILES[kind]()
+    before = sorted(here.rglob("*"))
+    capsys.readouterr()
+    assert main(TAKING[command]) == 1
+    lines = told(capsys)
+    assert len(lines) == 1 and re.match(r"Error: .*\bbad\b", lines[0]), lines
+    assert sorted(here.rglob("*")) == before
 
 
 def test_missing_papermill_is_named_with_its_extra(here, capsys, monkeypatch):

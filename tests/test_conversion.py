@@ -99,6 +99,9 @@ def test_data_without_samples_and_graph_are_one_dissociated_sample(adata, tmp_pa
     (lambda a: setattr(a, "var_names", [" Gene", *a.var_names[1:]]), ValueError, "the gene ' Gene' cannot be written"),
     (lambda a: a.obs.__setitem__("sample", [np.nan] * 140), ValueError, "missing for 140 cells"),
     (lambda a: a.obsp["spatial_connectivities"].data.__setitem__(0, 2.0), ValueError, "entries other than 0 and 1"),
+    (lambda a: a.obsm["spatial"].__setitem__(3, np.nan), ValueError, "coordinates of cell 3 are"),
+    (lambda a: a.obsm.__setitem__("spatial", np.ones((140, 1))), ValueError, "Coordinates must have shape"),
+    (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "expected numbers"),
 ])
 def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, tmp_path, change, error, message):
     change(adata)

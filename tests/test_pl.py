@@ -191,3 +191,42 @@ def test_what_is_not_there_is_not_drawn(adata, call, message):
 def test_figures_say_which_call_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
+
+
+def test_cells_without_a_place_are_left_out_of_maps_and_change_no_colour(adata):
+    mixed = adata.copy()
+    loose = (mixed.obs["sample"] == "1").to_numpy()
+    mixed.obsm["spatial"][loose] = np.nan
+    figure = pl.spatial(mixed, "cell_type", "sample")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "0" in titles and "2" in titles and "1" not in titles
+    drawn = {text for text, _ in texts(figure) if "(" in text}
+    whole = {text for text, _ in texts(pl.spatial(mixed[~loose].copy(), "cell_type", "sample")) if "(" in text}
+    assert drawn == whole  # types with the numbers of cells that are drawn
+    only = mixed.copy()
+    only.obs["cell_type"] = np.where(loose, "0 loose", only.obs["cell_type"].astype(str))
+    colors = palette(sorted(only.obs["cell_type"].unique()))
+    figure = pl.spatial(only, "cell_type")
+    drawn = {mpl.colors.to_hex(color) for marks in figure.axes[0].collections for color in marks.get_facecolors()}
+    assert drawn == {mpl.colors.to_hex(color) for name, color in colors.items() if name != "0 loose"}
+    assert pl.metagenes(mixed, "sample").get_supxlabel().endswith("0, 2")
+    assert pl.spatial(mixed, "metagene 1").axes
+    mixed.obsm["spatial"][:] = np.nan
+    with pytest.raises(ValueError, match="no coordinates but NaN"):
+        pl.spatial(mixed, "cell_type")
+
+
+@pytest.mark.parametrize(("places", "message"), [
+    (np.full((300, 2), "far"), "holds entries of type"), (np.ones((300, 1)), "must have shape")])
+def test_places_that_are_none_are_refused(adata, places, message):
+    wrong = adata.copy()
+    wrong.obsm["spatial"] = places
+    with pytest.raises(ValueError, match=message):
+        pl.spatial(wrong, "cell_type")
+
+
+def test_history_of_a_result_of_the_authors_is_its_objective(adata):
+    old = adata.copy()
+    old.uns["spicemix"]["history"] = pd.DataFrame({"iteration": [1, 10, 20], "Q": [3.0, 4.0, 5.0]})
+    (panel,) = pl.history(old).axes
+    assert panel.get_title() == "objective Q" and list(panel.lines[0].get_ydata()) == [3, 4, 5]

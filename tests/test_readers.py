@@ -105,6 +105,22 @@ def test_counts_are_normalised_and_kept(adata):
     assert (ready.layers["counts"].toarray() == counts).all() and (adata.X.toarray() == counts).all()
 
 
+def test_a_layer_with_the_expression_becomes_x_and_nothing_is_lost(adata):
+    counts = np.random.default_rng(0).poisson(3.0, size=(140, 30)) + 1
+    logged, adata.layers["log"], adata.X = adata.X, adata.X, counts
+    ready = prepare(adata, layer="log")
+    np.testing.assert_array_equal(ready.X, logged)
+    np.testing.assert_array_equal(ready.layers["X"], counts)
+    adata.layers["umi"], adata.X = counts, logged
+    ready = prepare(adata, layer="umi", normalize=True)
+    np.testing.assert_allclose(ready.X, np.log1p(1e4 * counts / counts.sum(1, keepdims=True)))
+    np.testing.assert_array_equal(ready.layers["umi"], counts)
+    adata.X = None
+    assert set(prepare(adata, layer="log").layers) == {"log", "umi"}
+    with pytest.raises(ValueError, match=r"layers\['umi'\] holds whole numbers only"):
+        prepare(adata, layer="umi")
+
+
 def test_a_sample_without_places_has_no_edges(adata):
     del adata.obsp["spatial_connectivities"]
     adata.obsm["spatial"][80:] = np.nan
@@ -243,11 +259,13 @@ def hdf5(**groups):
 
 @pytest.mark.parametrize(("write", "sentence"), [
     (lambda p: p.write_bytes(b""), "is empty; nothing was written to it."),
-    (lambda p: p.write_bytes(b"%PDF-1.7 not this"), "is no HDF5 file or is truncated; expression is read from"),
+    (lambda p: p.write_bytes(b"%PDF-1.7 not this"), "is not an HDF5 file or is truncated; expression is read from"),
     (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n half a file"), "cannot be read: it is not an HDF5 file or is trunc"),
-    (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is no HDF5 file or is truncated; expression is read from"),
+    (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is not an HDF5 file or is truncated; expression is read from"),
     (cut, "cannot be read: it is not an HDF5 file or is truncated (Unable to synchronously open file (truncated file"),
     (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var)."),
+    (hdf5(obs=1, var=1, mod=1), "is a file of MuData; write the data of one modality"),
+    (hdf5(matrix=1, row_attrs=1, col_attrs=1), "is a loom file; read it with anndata.io.read_loom"),
     (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
     (hdf5(parameters=1, hyperparameters=1), "is a result of the authors' program, not expression"),
     (hdf5(obs=1, var=1, X=1), "cannot be read as AnnData, it is damaged or incomplete"),
@@ -262,6 +280,15 @@ def test_foreign_files_are_told_what_they_are(tmp_path, write, sentence):
     assert str(caught.value).startswith(f"{path} {sentence}") and "\n" not in str(caught.value)
 
 
+def test_the_tables_of_a_spatialdata_store_are_named(adata, tmp_path):
+    with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
+        adata.write_zarr(tmp_path / "xenium.zarr" / "tables" / "table")
+    (tmp_path / "xenium.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    with pytest.raises(ValueError, match=r"is a store of SpatialData; name its table: .*tables/table\.$"):
+        read_data(tmp_path / "xenium.zarr")
+    assert read_data(tmp_path / "xenium.zarr" / "tables" / "table").shape == adata.shape
+
+
 def test_nothing_there_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5ad\."):
         read_data(tmp_path / "none.h5ad")
@@ -272,6 +299,7 @@ def test_nothing_there_is_said(tmp_path):
     ("celltypes_left.txt", b"\xff\n" * 80, "is not text in UTF-8"),
     ("cells_left.txt", b"cell0\n" * 80, "cell names must differ, but 'cell0' occurs again"),
     ("genes_left.txt", b"Gene1\n" * 30, "genes_right.txt differs from genes_left.txt"),
+    ("genes_*.txt", b"Gene1\n" * 30, "genes_left.txt: gene names must differ, but 'Gene1' occurs again."),
     ("expression_left.txt", b"", "holds no numbers"),
     ("expression_left.txt", b"\xff\xfe1 2\n", "is not a table of numbers"),
     ("expression_left.txt", b"1 2\n3\n", "is not a table of numbers"),
@@ -285,7 +313,8 @@ def test_nothing_there_is_said(tmp_path):
 def test_text_files_that_do_not_fit_are_refused_by_name(adata, tmp_path, name, content, sentence):
     adata.obs["cell_type"] = "one"
     write_text(adata, tmp_path / "text")
-    (tmp_path / "text" / name).write_bytes(content)
+    for path in (tmp_path / "text").glob(name):
+        path.write_bytes(content)
     with pytest.raises(ValueError) as caught:
         read_data(tmp_path / "text")
     assert sentence in str(caught.value) and str(tmp_path / "text") in str(caught.value)

@@ -129,6 +129,18 @@ def test_counts_are_normalised_if_asked(fitted):
     assert found.obsm["X_spicemix"].shape == (60, K)
 
 
+def test_layer_and_graph_are_those_that_are_named(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
+    adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
+    adata.obsp["own"] = adata.obsp.pop("spatial_connectivities")
+    found = complete(adata.copy(), model, "sample", layer="log", graph_key="own")
+    np.testing.assert_array_equal(found.X, adata.layers["log"])
+    states = adata.obsm.pop("X_spicemix")
+    found = complete(adata, model, "sample", layer="log", graph_key="own")
+    np.testing.assert_allclose(found.obsm["X_spicemix"], states, atol=0.05 * states.max())
+    assert set(found.obsp) == {"own"}
+
+
 def test_genes_in_another_order_keep_their_weights(fitted):
     model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
     found = complete(adata[:, ::-1].copy(), model, "sample")

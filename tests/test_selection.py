@@ -227,6 +227,8 @@ def test_joined_cells_keep_their_graph_and_have_no_neighbours():
     assert (graph[:80][:, :80] != spatial.obsp["spatial_connectivities"]).nnz == 0
     assert graph[80:].nnz == 0
     assert list(joined.obs["sample"].unique()) == ["0", "1", "dissociated"]
+    np.testing.assert_array_equal(joined.obsm["spatial"][:80], spatial.obsm["spatial"])
+    assert np.isnan(joined.obsm["spatial"][80:]).all()
     model = SpiceMix(3, random_state=0, max_iter=2).fit(joined, sample_key="sample")
     assert len(model.scaling_) == 3
 

@@ -173,7 +173,7 @@ def test_every_constant_can_be_changed():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"n_cells": 1}, "n_cells must be at least 2"), ({"n_samples": 0}, "n_samples must be at least 1"),
-    ({"sigma_x": -1}, "sigma_x must be at least 0"),
+    ({"sigma_x": -1}, "sigma_x must be at least 0"), ({"sigma_y": np.inf}, "sigma_y must be at least 0 and finite"),
     ({"parameters": CortexParameters(min_distance=1.2)}, "500 cells do not fit")])
 def test_impossible_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

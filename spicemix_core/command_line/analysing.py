@@ -11,6 +11,7 @@ from spicemix_core.command_line.running import (
     Data,
     Debug,
     Force,
+    GraphKey,
     SampleKey,
     Seed,
     Threads,
@@ -72,6 +73,7 @@ def plot(
         help="What colours the cells: a column of obs, a gene, or 'metagene 3'; for type-affinity and markers, the "
              "column of clusters.")] = "spicemix_cluster",
     sample_key: SampleKey = None,
+    graph_key: GraphKey = "spatial_connectivities",
     gene_sets: Annotated[Path | None, typer.Option(help="Gene sets of `enrichment`, a .gmt file.")] = None,
     seed: Seed = 0,
     force: Force = False,
@@ -94,11 +96,11 @@ def plot(
         raise typer.BadParameter("`enrichment` needs a .gmt file, and no other figure does.", param_hint="--gene-sets")
     from spicemix_core.readers import read_data
 
-    save_figure(_draw(kind, read_data(data), color, sample_key, gene_sets, seed), output)
+    save_figure(_draw(kind, read_data(data), color, sample_key, graph_key, gene_sets, seed), output)
     print(output)
 
 
-def _draw(kind, adata, color, sample_key, gene_sets, seed):
+def _draw(kind, adata, color, sample_key, graph_key, gene_sets, seed):
     from spicemix_core import pl, tl
 
     if kind == "spatial":
@@ -107,7 +109,7 @@ def _draw(kind, adata, color, sample_key, gene_sets, seed):
         tl.umap(adata, random_state=seed)
         return pl.umap(adata, color)
     if kind == "type-affinity":
-        tl.type_affinity(adata, color, sample_key=sample_key, random_state=seed)
+        tl.type_affinity(adata, color, sample_key=sample_key, graph_key=graph_key, random_state=seed)
         return pl.type_affinity(adata)
     if kind == "enrichment":
         tl.enrichment(adata, gene_sets)

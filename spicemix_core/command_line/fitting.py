@@ -80,10 +80,10 @@ def fit(
     check_outputs(force, output, annotated)
     checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
-                          no_space=no_space)
+                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
+                          normalize=normalize, no_space=no_space)
     options = {"affinity_penalty": penalty, "spatial": not no_space, "max_iter": max_iter, "tol": tol, "device": device}
-    keys = {"sample_key": sample_key, "graph_key": graph_key, "layer": layer}
+    keys = {"sample_key": sample_key, "graph_key": graph_key}
     with resumable(f"the same command goes on from {checkpoint}."):
         if runs == 1:
             from spicemix_core.model import SpiceMix
@@ -140,9 +140,9 @@ def transform(
 
     fitted = SpiceMix.load(model)
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
-                          no_space=no_space)
-    states = fitted.transform(adata, sample_key=sample_key, graph_key=None if no_space else graph_key, layer=layer,
+                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
+                          normalize=normalize, no_space=no_space)
+    states = fitted.transform(adata, sample_key=sample_key, graph_key=None if no_space else graph_key,
                               min_genes=min_genes)
     write_data(adata, output)
     print(f"{states.shape[0]:,} cells, {states.shape[1]} metagenes\nannotated data: {output}")

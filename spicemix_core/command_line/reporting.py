@@ -8,6 +8,8 @@ from spicemix_core.command_line.running import (
     Data,
     Debug,
     Force,
+    GraphKey,
+    Layer,
     Model,
     Normalize,
     SampleKey,
@@ -24,6 +26,8 @@ def report(
     data: Data,
     output: output_option("The page, .html."),
     sample_key: SampleKey = None,
+    graph_key: GraphKey = "spatial_connectivities",
+    layer: Layer = None,
     normalize: Normalize = False,
     title: Annotated[str | None, typer.Option(help="Title of the page; default: the name of the data.")] = None,
     seed: Seed = 0,
@@ -44,5 +48,6 @@ def report(
     check_outputs(force, output)
     from spicemix_core.report import write_report
 
-    write_report(model, data, output, sample_key=sample_key, normalize=normalize, title=title, random_state=seed)
+    write_report(model, data, output, sample_key=sample_key, graph_key=graph_key, layer=layer, normalize=normalize,
+                 title=title, random_state=seed)
     print(output)

@@ -12,6 +12,8 @@ from spicemix_core.atomic import replacing
 DATA_SUFFIXES = (".h5ad", ".zarr")
 MODEL_SUFFIXES = (".h5", ".hdf5")
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+FOLDER_SUFFIXES = (".zarr", "")
+OWN_FOLDERS = ("zarr.json", ".zgroup", ".zattrs", "expression_*.txt")  # what is in those that are written here
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -35,7 +37,8 @@ Threads = Annotated[int | None, typer.Option(
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 SampleKey = Annotated[str | None, typer.Option(
     help="Column of obs that names each cell's sample; default: one sample.")]
-Layer = Annotated[str | None, typer.Option(help="Layer that holds the expression; default: X.")]
+Layer = Annotated[str | None, typer.Option(
+    help="Layer that holds the expression; it becomes X of the data that are written. Default: X.")]
 GraphKey = Annotated[str, typer.Option(
     help="Key of obsp with the graph of neighbours, which is used as it is if it is there.")]
 Graph = Annotated[Literal["delaunay", "knn", "radius"], typer.Option(
@@ -45,7 +48,7 @@ MaxLength = Annotated[float | None, typer.Option(
 Neighbors = Annotated[int, typer.Option(min=1, help="Neighbours looked up per cell in a knn graph.")]
 Radius = Annotated[float | None, typer.Option(help="Distance within which cells are neighbours in a radius graph.")]
 Normalize = Annotated[bool, typer.Option(
-    "--normalize", help="X holds counts: scale each cell to a total of 10,000 and take log(1 + x).")]
+    "--normalize", help="The data are counts: scale each cell to a total of 10,000 and take log(1 + x).")]
 Symmetrize = Annotated[bool, typer.Option(
     "--symmetrize", help="Make a graph that is there symmetric and without weights.")]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Ignore positions and graph (plain NMF).")]
@@ -57,14 +60,22 @@ def output_option(what):
 
 
 def check_outputs(force, *paths):
-    """Refuse, before any work, outputs that exist (without ``force``) or whose folder is not there or not writable."""
+    """Refuse, before any work, outputs that exist (without ``force``) or whose folder is not there or not writable.
+
+    ``force`` replaces a file by a file, and a folder by a folder if it is one of data.
+    """
     for path in filter(None, paths):
         if path.exists() and not force:
-            raise FileExistsError(f"{path} exists; give --force to replace it, or another --output.")
+            raise FileExistsError(f"{path} exists; give --force to replace it, or another name.")
+        if path.exists() and path.is_dir() != (path.suffix.lower() in FOLDER_SUFFIXES):
+            kind = "folder" if path.is_dir() else "file"
+            raise FileExistsError(f"{path} is a {kind}, which --force does not replace; choose another name.")
+        if path.is_dir() and any(path.iterdir()) and not any(any(path.glob(name)) for name in OWN_FOLDERS):
+            raise FileExistsError(f"{path} is a folder of something else than data, which --force does not replace.")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"the folder {path.parent} of {path.name} does not exist; make it first.")
         if not os.access(path.parent, os.W_OK):
-            raise PermissionError(f"the folder {path.parent} cannot be written to; choose another --output.")
+            raise PermissionError(f"the folder {path.parent} cannot be written to; choose another.")
 
 
 def check_suffix(path, suffixes, option="--output"):
@@ -75,13 +86,13 @@ def check_suffix(path, suffixes, option="--output"):
     return path
 
 
-def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, symmetrize, normalize,
+def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, symmetrize, layer, normalize,
                   no_space):
     """The data with a graph of neighbours and normalised expression, as a fit needs them."""
     from spicemix_core.readers import prepare, read_data
 
     return prepare(read_data(data), sample_key=sample_key, graph=None if no_space else graph, max_length=max_length,
-                   n_neighbors=neighbors, radius=radius, normalize=normalize, graph_key=graph_key,
+                   n_neighbors=neighbors, radius=radius, normalize=normalize, layer=layer, graph_key=graph_key,
                    symmetrize=symmetrize)
 
 

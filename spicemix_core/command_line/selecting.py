@@ -84,13 +84,13 @@ def select(
     check_outputs(force, output, plot)
     kept = folder or output.with_name(f"{output.name}.fits")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, normalize=normalize,
-                          no_space=False)
+                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
+                          normalize=normalize, no_space=False)
     from spicemix_core.selection import select as select_settings
 
     with resumable(f"the same command goes on with the fits in {kept}."):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=seeds,
-                                    sample_key=sample_key, graph_key=graph_key, layer=layer, random_state=seed,
+                                    sample_key=sample_key, graph_key=graph_key, random_state=seed,
                                     n_jobs=jobs, folder=kept, max_iter=max_iter)
     write_table(selection.table, output)
     if plot:

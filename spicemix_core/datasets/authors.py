@@ -82,6 +82,10 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
         if not part.var_names.equals(parts[0].var_names):
             raise ValueError(f"{folder / f'genes_{name}.txt'} differs from genes_{names[0]}.txt: all samples need the "
                              "same genes in the same order.")
+    genes = parts[0].var_names
+    if not genes.is_unique:
+        raise ValueError(f"{folder / f'genes_{names[0]}.txt'}: gene names must differ, but "
+                         f"{genes[genes.duplicated()][0]!r} occurs again.")
     if any("spatial" in part.obsm for part in parts):
         for part in parts:
             if "spatial" not in part.obsm and not part.obsp["spatial_connectivities"].nnz:

@@ -13,6 +13,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from spicemix_core.annotated import expression_of
 from spicemix_core.atomic import replacing
 from spicemix_core.model import SpiceMix
 from spicemix_core.readers import prepare, read_data
@@ -21,7 +22,8 @@ HERE = Path(__file__).parent
 STATES, CLUSTERS = "X_spicemix", "spicemix_cluster"
 
 
-def write_report(model, data, output, *, sample_key=None, normalize=False, title=None, random_state=0):
+def write_report(model, data, output, *, sample_key=None, graph_key="spatial_connectivities", layer=None,
+                 normalize=False, title=None, random_state=0):
     """Execute the report's chapter on a fitted model and its data, and write the page.
 
     Parameters
@@ -36,6 +38,10 @@ def write_report(model, data, output, *, sample_key=None, normalize=False, title
         The page, one HTML file; there whole or not at all.
     sample_key : str, optional
         Column of ``obs`` that names the samples.
+    graph_key : str
+        Key of ``obsp`` with the graph of neighbours; built from the positions for data without states and graph.
+    layer : str, optional
+        Layer with the expression, if it is not ``X``.
     normalize : bool
         As :func:`spicemix_core.readers.prepare`, for data without states.
     title : str, optional
@@ -60,12 +66,12 @@ def write_report(model, data, output, *, sample_key=None, normalize=False, title
         raise ModuleNotFoundError(f"the report needs the package {error.name}, which is not installed: pip install "
                                   "'spicemix-core[book]'") from error
     title = title or Path(data).stem
-    adata = complete(read_data(data), SpiceMix.load(model), sample_key, normalize)
+    adata = complete(read_data(data), SpiceMix.load(model), sample_key, normalize, layer=layer, graph_key=graph_key)
     with tempfile.TemporaryDirectory() as folder, _kernel_environment(folder):
         adata.write_h5ad(f"{folder}/data.h5ad")
         notebook = jupytext.read(HERE / "chapter.md", fmt="md:myst")
         parameters = {"model": str(Path(model).resolve()), "data": f"{folder}/data.h5ad", "data_name": Path(data).name,
-                      "sample_key": sample_key, "random_state": random_state}
+                      "sample_key": sample_key, "graph_key": graph_key, "random_state": random_state}
         try:
             executed = papermill.execute_notebook(
                 notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=sys.stderr.isatty(),
@@ -79,17 +85,18 @@ def write_report(model, data, output, *, sample_key=None, normalize=False, title
         temporary.write_text(page, encoding="utf-8")
 
 
-def complete(adata, model, sample_key, normalize=False):
+def complete(adata, model, sample_key, normalize=False, *, layer=None, graph_key="spatial_connectivities"):
     """Data with all that the chapter shows: the model's states, metagenes, affinity and history where they lack.
 
     Genes that the model does not know are left out.
     """
     K = model.metagenes_.shape[1]
     if STATES not in adata.obsm:
-        adata = prepare(adata, sample_key=sample_key, normalize=normalize,
+        adata = prepare(adata, sample_key=sample_key, normalize=normalize, layer=layer, graph_key=graph_key,
                         graph="delaunay" if "spatial" in adata.obsm else None)
-        model.transform(adata, sample_key=sample_key,
-                        graph_key="spatial_connectivities" if "spatial_connectivities" in adata.obsp else None)
+        model.transform(adata, sample_key=sample_key, graph_key=graph_key if graph_key in adata.obsp else None)
+    elif layer is not None:
+        adata.X, _ = expression_of(adata, layer)
     if adata.obsm[STATES].shape[1] != K:
         raise ValueError(f"obsm[{STATES!r}] has states of {adata.obsm[STATES].shape[1]} metagenes, but the model has "
                          f"{K}; give the data that this model was fitted to, or some without states")
