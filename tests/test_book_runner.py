@@ -307,8 +307,8 @@ def test_claims_of_a_chapter_become_a_table(runner):
 @pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
 def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, monkeypatch, verdict, warned):
     root, _ = runner
-    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "claim": "x", "paper": "1", "measure": "n",
-             "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
+    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "figure": "fig-a", "claim": "x", "paper": "1",
+             "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
     (root / "book/claims.yml").write_text(json.dumps([claim]))
     home, results = sys.modules["_tools.home"], root / "results"
     monkeypatch.setattr(home, "ROOT", ROOT)  # the toy has no package to judge with
