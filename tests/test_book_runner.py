@@ -341,6 +341,26 @@ def test_failing_chapter_fails_the_run_and_stops_no_other(tmp_path):
     assert not (root / "book/_build").exists()
 
 
+def test_results_of_a_chapter_that_failed_are_not_taken_for_those_of_an_earlier_one(tmp_path):
+    code = """import os
+os.makedirs("../results", exist_ok=True)
+open("../results/first_{0}.csv", "w").write("{0}")
+open("../results/claims_first.json", "w").write("[]")
+{1}"""
+    root = make_book(tmp_path, first=code.format("one", ""))
+    chapter, tables = root / "book/chapters/first.md", root / "build/quick/results"
+    sound = chapter.read_text()
+    assert build(root, "--profile", "quick", "--chapter", "first").returncode == 0
+    chapter.write_text(CHAPTER.format(title="First", code=code.format("two", "raise KeyError")))
+    assert build(root, "--profile", "quick", "--chapter", "first").returncode == 1
+    assert not (tables / "first_one.csv").exists()
+    chapter.write_text(sound)
+    assert build(root, "--profile", "quick", "--chapter", "first").stdout.split()[:2] == ["first", "executed"]
+    assert sorted(path.name for path in tables.iterdir()) == ["claims_first.json", "first_one.csv"]
+    assert sorted(path.name for path in (root / "build/quick/downloads/first").glob("*.csv")) == [
+        "claims_first.csv", "first_one.csv"]
+
+
 def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
     root, _ = toy
     page, intro = root / "book/_build/html/intro.html", root / "book/intro.md"
