@@ -102,7 +102,11 @@ def main(arguments: list[str] | None = None) -> int:
             export(run, name, run / "downloads" / name)
             print(f"{name}: {(run / 'downloads' / name).relative_to(ROOT)}")
         return 0
-    return build_pages(chapters, run, options.profile, given) or (build_print(run) if options.print else 0)
+    try:
+        return build_pages(chapters, run, options.profile, given) or (build_print(run) if options.print else 0)
+    except OSError as error:  # a full disk, for example
+        print(f"The pages are not built anew: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

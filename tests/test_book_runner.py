@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -373,27 +374,37 @@ def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
     assert page.read_text() == before
 
 
-def test_killed_run_keeps_finished_chapters_and_leaves_no_process(tmp_path):
-    slow = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(90)"
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_killed_run_leaves_no_process_and_the_next_one_goes_on(tmp_path, how, status):
+    slow = """import os, time
+if not os.path.exists("pid"):
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(90)"""
     root = make_book(tmp_path, first="print(1)", slow=slow)
-    with subprocess.Popen(**command(root, "--jobs", "2"), stdout=subprocess.PIPE) as run:
+    with subprocess.Popen(**command(root, "--jobs", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout.readline().split()[:2] == ["first", "executed"]
         pid = notebook(root, "slow", "full").with_name("pid")
         while not (pid.exists() and pid.read_text()):
             assert run.poll() is None
             time.sleep(0.05)
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=20) == 130
+        run.send_signal(how)
+        assert run.wait(timeout=20) == status
     assert notebook(root, "first", "full").is_file()
     assert not notebook(root, "slow", "full").exists()
+    assert not (root / "book/_build").exists()
     kernel = Path(f"/proc/{pid.read_text()}")
     deadline = time.monotonic() + 10
     while kernel.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not kernel.exists()
+    again = build(root)
+    assert again.returncode == 0, again.stderr
+    told = [line.split()[:2] for line in again.stdout.splitlines()]
+    assert told[:2] == [["first", "unchanged"], ["slow", "executed"]]
+    assert not [*root.rglob("*.partial*")]
 
 
-def test_a_full_disk_leaves_the_pages_that_were_there(runner, monkeypatch):
+def test_a_full_disk_leaves_the_pages_that_were_there_and_no_others(runner, monkeypatch):
     root, _ = runner
     pages = sys.modules["_tools.pages"]
     built, final = root / "pages", root / "html"
@@ -401,17 +412,30 @@ def test_a_full_disk_leaves_the_pages_that_were_there(runner, monkeypatch):
         folder.mkdir()
         (folder / "index.html").write_text(text)
 
-    def full(source, target, **_):
+    def full(source, target):
         Path(target).mkdir()
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(pages.shutil, "copytree", full)
+        patch.setattr(pages.shutil, "move", full)
         pages.publish(built, final)
     assert (final / "index.html").read_text() == "old"
+    assert sorted(path.name for path in root.glob("html*")) == ["html"]
     pages.publish(built, final)
     assert (final / "index.html").read_text() == "new"
     assert sorted(path.name for path in root.glob("html*")) == ["html"]
+
+
+def test_an_error_of_the_disk_is_told_in_a_sentence(runner, monkeypatch, capsys):
+    _, module = runner
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
+    monkeypatch.setattr(module, "build_pages", full)
+    assert module.main([]) == 1
+    assert capsys.readouterr().err == "The pages are not built anew: [Errno 28] No space left on device\n"
 
 
 def refusal(runner, capsys, *arguments):
@@ -441,3 +465,25 @@ def test_requests_that_make_no_sense_are_refused(runner, capsys):
 def test_broken_books_are_refused_before_anything_runs(runner, capsys, breaks, words):
     breaks(runner[0])
     assert words in refusal(runner, capsys)
+
+
+def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        missing("chromium and chromedriver are not installed")
+    root, _ = toy
+    run = build(root, "--profile", "quick", "--print")
+    assert run.returncode == 0, run.stderr
+    printed_book = root / "book/_build/spicemix.pdf"
+    content = printed_book.read_bytes()
+    printed_book.unlink()
+    assert not [*root.rglob("*.partial*")]
+    assert content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")
+    assert all(f"/Title ({title})".encode() in content for title in ("Toy", "First", "Plain", "Again"))
+
+
+def test_printing_without_a_browser_says_what_to_install(runner, monkeypatch, capsys):
+    root, module = runner
+    monkeypatch.setattr(sys.modules["_tools.printing"].shutil, "which", lambda _: None)
+    assert module.build_print(root / "build/quick") == 1
+    assert "install chromium and chromedriver" in capsys.readouterr().err
+    assert not (root / "book/_build").exists()

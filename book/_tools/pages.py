@@ -82,11 +82,16 @@ def keep_used_icons(built: Path) -> None:
 
 
 def publish(built: Path, final: Path) -> None:
-    """Put a complete folder in the place of another, which is there until the moment of the change."""
+    """Move a complete folder to the place of another, which is there until the moment of the change."""
     fresh, old = final.with_name(f"{final.name}.partial"), final.with_name(f"{final.name}.old")
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(built, fresh)
+    final.parent.mkdir(exist_ok=True)
+    try:
+        shutil.move(built, fresh)  # a copy where the two folders are on different disks
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if final.exists():
         final.rename(old)
     fresh.rename(final)
