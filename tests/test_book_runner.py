@@ -404,6 +404,22 @@ if not os.path.exists("pid"):
     assert not [*root.rglob("*.partial*")]
 
 
+def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runner, monkeypatch, capsys):
+    root, module = runner
+    tool = sys.modules["_tools.alone"]
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
+    monkeypatch.setattr(module, "build_pages", lambda *_: 0)
+    monkeypatch.setattr(module, "alone", lambda folder: tool.alone(folder, patience=0))
+    with tool.alone(root / "build/quick"):
+        left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        assert module.main(["--profile", "full"]) == 0
+    with pytest.raises(SystemExit) as stop:
+        module.main(["--profile", "quick"])
+    assert stop.value.code == 2 and "Another run is at work in build/quick" in capsys.readouterr().err
+    left.communicate()
+    assert module.main(["--profile", "quick"]) == 0
+
+
 def test_a_full_disk_leaves_the_pages_that_were_there_and_no_others(runner, monkeypatch):
     root, _ = runner
     pages = sys.modules["_tools.pages"]
