@@ -415,7 +415,7 @@ def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runne
         assert module.main(["--profile", "full"]) == 0
     with pytest.raises(SystemExit) as stop:
         module.main(["--profile", "quick"])
-    assert stop.value.code == 2 and "Another run is at work in build/quick" in capsys.readouterr().err
+    assert stop.value.code == 2 and "is at work in build/quick: wait" in capsys.readouterr().err
     left.communicate()
     assert module.main(["--profile", "quick"]) == 0
 

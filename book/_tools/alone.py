@@ -24,7 +24,8 @@ def alone(folder: Path, patience: float = PATIENCE):
         deadline = time.monotonic() + patience
         while not _locked(file):
             if time.monotonic() > deadline:
-                raise ValueError(f"Another run is at work in {folder.relative_to(ROOT)}: wait until it has ended.")
+                raise ValueError(f"Another run, or what is left of one that was killed, is at work in "
+                                 f"{folder.relative_to(ROOT)}: wait until it has ended.")
             time.sleep(0.2)
         yield
 
