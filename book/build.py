@@ -23,9 +23,11 @@ import os
 import re
 import shutil
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from _tools import ROOT
+from _tools.alone import alone
 from _tools.chapters import check_parameters, code_of, read_chapters
 from _tools.execution import execute_changed
 from _tools.inputs import check_data, used_data_sets
@@ -83,15 +85,8 @@ def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
     return chapters, names, given
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = command_line()
-    options = parser.parse_args(arguments)
-    try:
-        chapters, names, given = checked(options)
-    except ValueError as error:
-        parser.error(str(error))
-    run = run_folder(options.profile, given)
+def carry_out(options: argparse.Namespace, chapters: dict, names: list[str], given: dict, run: Path) -> int:
+    """Execute the chapters asked for, then export them or build the pages; return the exit status."""
     failed = execute_changed(names, chapters, run, {"profile": options.profile, **given}, options.jobs)
     if failed:
         print(f"{failed} of {len(names)} chapters failed, so the pages are not built anew.", file=sys.stderr)
@@ -102,7 +97,25 @@ def main(arguments: list[str] | None = None) -> int:
             export(run, name, run / "downloads" / name)
             print(f"{name}: {(run / 'downloads' / name).relative_to(ROOT)}")
         return 0
-    return build_pages(chapters, run, options.profile, given) or (build_print(run) if options.print else 0)
+    try:
+        return build_pages(chapters, run, options.profile, given) or (build_print(run) if options.print else 0)
+    except OSError as error:  # a full disk, for example
+        print(f"The pages are not built anew: {error}", file=sys.stderr)
+        return 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = command_line()
+    options = parser.parse_args(arguments)
+    with ExitStack() as stack:
+        try:
+            chapters, names, given = checked(options)
+            run = run_folder(options.profile, given)
+            stack.enter_context(alone(run))
+        except ValueError as error:
+            parser.error(str(error))
+        return carry_out(options, chapters, names, given, run)
 
 
 if __name__ == "__main__":

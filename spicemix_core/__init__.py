@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # for readers of the sources, type checkers and spicemix_core.sources
+if TYPE_CHECKING:  # for readers and type checkers
     from spicemix_core.model import SpiceMix
 
 __version__ = "0.1.0"

@@ -15,8 +15,7 @@ import yaml
 
 from spicemix_core.atomic import replacing
 
-FIELDS = {"id", "chapter", "place", "claim", "paper", "measure", "reproduced", "partly"}
-OPTIONAL = {"figure"}  # label of the figure of the chapter that shows it
+FIELDS = {"id", "chapter", "place", "figure", "claim", "paper", "measure", "reproduced", "partly"}
 BOUNDS = {"at_least", "at_most"}
 VERDICTS = ("reproduced", "partly", "not reproduced", "cannot be tested", "not evaluated", "not measured")
 COLUMNS = ["claim", "paper", "measured", "single runs", "verdict", "comment"]
@@ -68,11 +67,11 @@ def load_ledger(path=None) -> pd.DataFrame:
         raise ValueError(f"{path} must be a list of claims, each a mapping of {', '.join(sorted(FIELDS))}.")
     for number, entry in enumerate(entries, 1):
         name = entry.get("id", f"number {number}")
-        if wrong := sorted(FIELDS - set(entry) | set(entry) - FIELDS - OPTIONAL):
+        if wrong := sorted(FIELDS ^ set(entry)):
             raise ValueError(f"Claim {name} in {path} lacks or does not know the field {wrong[0]}: the fields are "
                              f"{', '.join(sorted(FIELDS))}.")
-        texts = sorted((FIELDS | OPTIONAL) - {"reproduced", "partly"})
-        if other := [field for field in texts if not isinstance(entry.get(field, ""), str)]:
+        texts = sorted(FIELDS - {"reproduced", "partly"})
+        if other := [field for field in texts if not isinstance(entry[field], str)]:
             raise ValueError(f"The {other[0]} of claim {name} in {path} is not text: put it in quotation marks.")
         for level in ("reproduced", "partly"):
             if not isinstance(entry[level], dict) or not entry[level] or not set(entry[level]) <= BOUNDS:
@@ -209,9 +208,8 @@ def ledger_table(verdicts, ledger) -> str:
         found = verdicts.loc[name] if name in verdicts.index else unmeasured
         runs = f"<br>{found['single runs']}" if found["single runs"] else ""
         judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
-        figure = claim.get("figure")
-        here = f"{{numref}}`{figure}` in " if isinstance(figure, str) else ""
-        where = f"`{name}`, paper: {claim['place']}<br>here: {here}{{doc}}`/chapters/{claim['chapter']}`"
+        here = f"{{numref}}`{claim['figure']}` in {{doc}}`/chapters/{claim['chapter']}`"
+        where = f"`{name}`, paper: {claim['place']}<br>here: {here}"
         cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{found['measured']}{runs}", judged)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -64,6 +64,16 @@ def states_in_order(run, samples) -> np.ndarray:
     return np.concatenate(run.latent_states_)[np.argsort(rows)]
 
 
+def cell_table(obs, cells, order, **more) -> pd.DataFrame:
+    """One row for each cell: its name, sample and type, more columns, and its proportions of the metagenes.
+
+    ``obs`` (from the AnnData) has the column ``sample``; the metagenes are taken in ``order`` and numbered from 1.
+    """
+    proportions = {f"metagene {number}": cells.proportions[:, k] for number, k in enumerate(order, 1)}
+    return pd.DataFrame({"cell": obs.index, "sample": obs["sample"].to_numpy(dtype=str), "type": cells.names,
+                         **more, **proportions})
+
+
 def type_counts(cells) -> pd.Series:
     """Number of clusters of each class; clusters of few cells and of mixed class count for none."""
     clusters = pd.DataFrame({"name": cells.names, "class": cells.classes})[cells.types != FEW].drop_duplicates()

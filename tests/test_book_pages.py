@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -36,6 +37,15 @@ def test_message_on_the_troubleshooting_page_is_one_of_the_program(message):
 
 def test_troubleshooting_has_messages():
     assert len(MESSAGES) > 20
+
+
+def test_chapters_that_reproduce_the_paper_leave_their_results_as_tables():
+    toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    (pages,) = [part["chapters"] for part in toc["parts"] if part["caption"] == "Reproduce the paper"]
+    for page in pages:
+        name = Path(page["file"]).name
+        text = (BOOK / f"chapters/{name}.md").read_text(encoding="utf-8")
+        assert re.search(rf'write_table\([^`]*"(\.\./results/)?{name}_\w+\.csv"\)', text), name
 
 
 def test_commands_page_has_every_command_and_option(monkeypatch):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
@@ -307,8 +308,8 @@ def test_claims_of_a_chapter_become_a_table(runner):
 @pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
 def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, monkeypatch, verdict, warned):
     root, _ = runner
-    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "claim": "x", "paper": "1", "measure": "n",
-             "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
+    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "figure": "fig-a", "claim": "x", "paper": "1",
+             "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
     (root / "book/claims.yml").write_text(json.dumps([claim]))
     home, results = sys.modules["_tools.home"], root / "results"
     monkeypatch.setattr(home, "ROOT", ROOT)  # the toy has no package to judge with
@@ -341,6 +342,26 @@ def test_failing_chapter_fails_the_run_and_stops_no_other(tmp_path):
     assert not (root / "book/_build").exists()
 
 
+def test_results_of_a_chapter_that_failed_are_not_taken_for_those_of_an_earlier_one(tmp_path):
+    code = """import os
+os.makedirs("../results", exist_ok=True)
+open("../results/first_{0}.csv", "w").write("{0}")
+open("../results/claims_first.json", "w").write("[]")
+{1}"""
+    root = make_book(tmp_path, first=code.format("one", ""))
+    chapter, tables = root / "book/chapters/first.md", root / "build/quick/results"
+    sound = chapter.read_text()
+    assert build(root, "--profile", "quick", "--chapter", "first").returncode == 0
+    chapter.write_text(CHAPTER.format(title="First", code=code.format("two", "raise KeyError")))
+    assert build(root, "--profile", "quick", "--chapter", "first").returncode == 1
+    assert not (tables / "first_one.csv").exists()
+    chapter.write_text(sound)
+    assert build(root, "--profile", "quick", "--chapter", "first").stdout.split()[:2] == ["first", "executed"]
+    assert sorted(path.name for path in tables.iterdir()) == ["claims_first.json", "first_one.csv"]
+    assert sorted(path.name for path in (root / "build/quick/downloads/first").glob("*.csv")) == [
+        "claims_first.csv", "first_one.csv"]
+
+
 def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
     root, _ = toy
     page, intro = root / "book/_build/html/intro.html", root / "book/intro.md"
@@ -353,27 +374,53 @@ def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
     assert page.read_text() == before
 
 
-def test_killed_run_keeps_finished_chapters_and_leaves_no_process(tmp_path):
-    slow = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(90)"
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_killed_run_leaves_no_process_and_the_next_one_goes_on(tmp_path, how, status):
+    slow = """import os, time
+if not os.path.exists("pid"):
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(90)"""
     root = make_book(tmp_path, first="print(1)", slow=slow)
-    with subprocess.Popen(**command(root, "--jobs", "2"), stdout=subprocess.PIPE) as run:
+    with subprocess.Popen(**command(root, "--jobs", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdout.readline().split()[:2] == ["first", "executed"]
         pid = notebook(root, "slow", "full").with_name("pid")
         while not (pid.exists() and pid.read_text()):
             assert run.poll() is None
             time.sleep(0.05)
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=20) == 130
+        run.send_signal(how)
+        assert run.wait(timeout=20) == status
     assert notebook(root, "first", "full").is_file()
     assert not notebook(root, "slow", "full").exists()
+    assert not (root / "book/_build").exists()
     kernel = Path(f"/proc/{pid.read_text()}")
     deadline = time.monotonic() + 10
     while kernel.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not kernel.exists()
+    again = build(root)
+    assert again.returncode == 0, again.stderr
+    told = [line.split()[:2] for line in again.stdout.splitlines()]
+    assert told[:2] == [["first", "unchanged"], ["slow", "executed"]]
+    assert not [*root.rglob("*.partial*")]
 
 
-def test_a_full_disk_leaves_the_pages_that_were_there(runner, monkeypatch):
+def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runner, monkeypatch, capsys):
+    root, module = runner
+    tool = sys.modules["_tools.alone"]
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
+    monkeypatch.setattr(module, "build_pages", lambda *_: 0)
+    monkeypatch.setattr(module, "alone", lambda folder: tool.alone(folder, patience=0))
+    with tool.alone(root / "build/quick"):
+        left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        assert module.main(["--profile", "full"]) == 0
+    with pytest.raises(SystemExit) as stop:
+        module.main(["--profile", "quick"])
+    assert stop.value.code == 2 and "is at work in build/quick: wait" in capsys.readouterr().err
+    left.communicate()
+    assert module.main(["--profile", "quick"]) == 0
+
+
+def test_a_full_disk_leaves_the_pages_that_were_there_and_no_others(runner, monkeypatch):
     root, _ = runner
     pages = sys.modules["_tools.pages"]
     built, final = root / "pages", root / "html"
@@ -381,17 +428,30 @@ def test_a_full_disk_leaves_the_pages_that_were_there(runner, monkeypatch):
         folder.mkdir()
         (folder / "index.html").write_text(text)
 
-    def full(source, target, **_):
+    def full(source, target):
         Path(target).mkdir()
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(pages.shutil, "copytree", full)
+        patch.setattr(pages.shutil, "move", full)
         pages.publish(built, final)
     assert (final / "index.html").read_text() == "old"
+    assert sorted(path.name for path in root.glob("html*")) == ["html"]
     pages.publish(built, final)
     assert (final / "index.html").read_text() == "new"
     assert sorted(path.name for path in root.glob("html*")) == ["html"]
+
+
+def test_an_error_of_the_disk_is_told_in_a_sentence(runner, monkeypatch, capsys):
+    _, module = runner
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
+    monkeypatch.setattr(module, "build_pages", full)
+    assert module.main([]) == 1
+    assert capsys.readouterr().err == "The pages are not built anew: [Errno 28] No space left on device\n"
 
 
 def refusal(runner, capsys, *arguments):
@@ -421,3 +481,25 @@ def test_requests_that_make_no_sense_are_refused(runner, capsys):
 def test_broken_books_are_refused_before_anything_runs(runner, capsys, breaks, words):
     breaks(runner[0])
     assert words in refusal(runner, capsys)
+
+
+def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        missing("chromium and chromedriver are not installed")
+    root, _ = toy
+    run = build(root, "--profile", "quick", "--print")
+    assert run.returncode == 0, run.stderr
+    printed_book = root / "book/_build/spicemix.pdf"
+    content = printed_book.read_bytes()
+    printed_book.unlink()
+    assert not [*root.rglob("*.partial*")]
+    assert content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")
+    assert all(f"/Title ({title})".encode() in content for title in ("Toy", "First", "Plain", "Again"))
+
+
+def test_printing_without_a_browser_says_what_to_install(runner, monkeypatch, capsys):
+    root, module = runner
+    monkeypatch.setattr(sys.modules["_tools.printing"].shutil, "which", lambda _: None)
+    assert module.build_print(root / "build/quick") == 1
+    assert "install chromium and chromedriver" in capsys.readouterr().err
+    assert not (root / "book/_build").exists()

@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 
 from spicemix_core import datasets
-from spicemix_core.datasets import authors, registry, seqfish_plus, starmap
+from spicemix_core.datasets import authors, gene_sets, registry, seqfish_plus, starmap
 from spicemix_core.graphs import delaunay_graph
 
 STARMAP_CLASSES = {"HPC": 83, "eL2/3": 116, "eL4": 138, "eL5": 41, "eL6-1": 28, "eL6-2": 104, "Smc": 32, "Astro-1": 54,
@@ -185,6 +185,17 @@ def test_the_myelin_genes_need_no_data_and_are_as_they_were_built(empty):
     assert sha256("".join(f"{gene}\n" for gene in genes).encode()).startswith("04805488a0c3391e")
     with pytest.raises(ValueError, match="no gene set 'GO:1'"):
         datasets.load_gene_set("GO:1")
+
+
+@pytest.mark.parametrize(("damage", "message"), [
+    (lambda content: content[:-100], "is truncated"),
+    (lambda content: content.replace(b"Mbp\n", b"Mpb\n"), "is not the file that was published")])
+def test_a_damaged_gene_set_is_refused(tmp_path, monkeypatch, damage, message):
+    name = gene_sets.FILES["GO:0043209"]["file"]
+    (tmp_path / name).write_bytes(damage(registry.registry_path().with_name(name).read_bytes()))
+    monkeypatch.setattr(gene_sets, "registry_path", lambda: tmp_path / "registry.json")
+    with pytest.raises(ValueError, match=message):
+        datasets.load_gene_set("GO:0043209")
 
 
 def test_the_myelin_genes_have_twenty_five_on_the_panel(loaded):

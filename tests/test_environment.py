@@ -1,5 +1,6 @@
 """The files that describe the environment tell one story: pyproject.toml, the lock, environment.yml, the Makefile."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -66,6 +67,14 @@ def test_conda_environment_has_the_python_and_the_lock_of_the_makefile():
     # pip refuses requirements without a hash beside the lock's, so the Makefile's torch step serves conda too
     assert pip == ["-r requirements.lock"]
     assert f"torch ({make_variable('TORCH')}" in (ROOT / "environment.yml").read_text()
+
+
+def test_binder_has_the_python_and_the_lock_of_the_makefile():
+    binder = ROOT / ".binder"
+    assert f"python-{make_variable('PYTHON').removeprefix('python')}" == (binder / "runtime.txt").read_text().strip()
+    (line,) = (binder / "requirements.txt").read_text().splitlines()
+    assert (binder / line.removeprefix("-r ")).resolve() == ROOT / "requirements.lock"
+    assert os.access(binder / "postBuild", os.X_OK)
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements.in", "environment.yml", "Makefile", ".ci/run"])

@@ -13,6 +13,7 @@ from spicemix_core import findings as fd
 from spicemix_core.annotation import FEW
 from spicemix_core.typed_cells import (
     TypedCells,
+    cell_table,
     specificity_against_level,
     states_in_order,
     type_counts,
@@ -173,6 +174,9 @@ def test_typed_cells_join_labels_names_and_states():
     assert cells.classes.tolist() == ["glia", "mixed", "excitatory", "excitatory"]
     np.testing.assert_allclose(cells.proportions, [[0.25, 0.75], [0, 0], [0.5, 0.5], [1, 0]])
     assert cells.means.to_dict("index") == {"eL4": {0: 0.75, 1: 0.25}}
+    table = cell_table(pd.DataFrame({"sample": pd.Categorical([*"aabb"])}, index=[*"wxyz"]), cells, [1, 0], sure=0.5)
+    assert table.iloc[0].to_dict() == {"cell": "w", "sample": "a", "type": FEW, "sure": 0.5, "metagene 1": 0.75,
+                                       "metagene 2": 0.25}
 
 
 def test_states_of_interleaved_samples_come_back_in_the_order_of_the_cells():

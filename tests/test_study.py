@@ -16,6 +16,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
+import spicemix_core
 from spicemix_core import SpiceMix, stored_runs
 from spicemix_core import recovery as rc
 from spicemix_core.agreement import adjusted_rand_index
@@ -207,8 +208,15 @@ def test_sources_are_those_that_a_module_needs():
     assert {path.parent.name for path in sources} >= {"datasets", "baselines"}  # imported as names of the package
 
 
-def test_a_name_that_the_package_imports_when_asked_is_traced_to_its_module():
-    assert "model.py" in {path.name for path in sources_of_code("from spicemix_core import SpiceMix")}
+@pytest.mark.parametrize("name", spicemix_core._MODULES)
+@pytest.mark.parametrize("code", ["from spicemix_core import {}", "import spicemix_core\nprint(spicemix_core.{})"])
+def test_a_name_that_the_package_imports_when_asked_is_traced_to_its_module(code, name):
+    home = Path(spicemix_core.__file__).parents[1].joinpath(*spicemix_core._MODULES[name].split("."))
+    assert {home.with_suffix(".py"), home / "__init__.py"} & sources_of_code(code.format(name))
+
+
+def test_code_does_not_depend_on_what_only_type_checkers_import():
+    assert "model.py" not in {path.name for path in sources_of_code("from spicemix_core import plotting")}
 
 
 def test_a_change_of_a_source_that_matters_changes_the_digest(tmp_path, monkeypatch):

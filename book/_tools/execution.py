@@ -110,9 +110,12 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
             folder: Path) -> tuple[str, float]:
     """Execute one chapter into ``folder/NAME.ipynb``; return the error, or "", and the seconds it took.
 
-    What differs from run to run goes into ``folder/NAME.run.json`` beside it: times, commit, data found.
+    What differs from run to run goes into ``folder/NAME.run.json`` beside it: times, commit, data found. That record
+    and the results of an earlier execution go first, so that none is taken for a result of this one if it fails.
     """
     start, partial, error = time.perf_counter(), folder / f"{name}.partial.ipynb", ""
+    for path in (folder / f"{name}.run.json", *results(folder.parent, name)):
+        path.unlink(missing_ok=True)
     try:
         executed = papermill.execute_notebook(
             prepare(notebook), partial, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
@@ -130,6 +133,11 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
     except papermill.PapermillExecutionError as failure:
         error = re.sub(r"\x1b\[[0-9;]*m", "", f"{failure}\nThe outputs so far are in {partial.relative_to(ROOT)}.")
     return error, time.perf_counter() - start
+
+
+def results(run: Path, name: str) -> list[Path]:
+    """What a chapter has left in ``run/results``: its tables ``NAME_*.csv`` and the verdicts on its claims."""
+    return sorted((run / "results").glob(f"{name}_*.csv")) + sorted((run / "results").glob(f"claims_{name}.json"))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """From executed chapters to pages: the lay-out of a book for jupyter-book, its build, and its place."""
 
 import html
+import math
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import nbformat
 import yaml
 
 from _tools import BOOK, ROOT, home, provenance
+from _tools.alone import alone
 from _tools.commands import command_reference
 
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
@@ -49,7 +51,8 @@ def build_pages(chapters: dict, run: Path, profile: str, given: dict) -> int:
     if built is None:
         return 1
     keep_used_icons(built)
-    publish(built, BOOK / "_build/html")
+    with alone(ROOT / "build", patience=math.inf):  # of another profile, for example
+        publish(built, BOOK / "_build/html")
     print(f"pages: {(BOOK / '_build/html').relative_to(ROOT)}/index.html ({profile} profile)")
     return 0
 
@@ -62,7 +65,7 @@ def build(stage: Path, pages: Path, builder: str) -> Path | None:
                "--builder", builder]
     paths = os.pathsep.join(filter(None, [str(ROOT), str(BOOK), os.environ.get("PYTHONPATH")]))  # for autodoc
     run = subprocess.run(command, text=True, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT)
+                         stderr=subprocess.STDOUT, close_fds=False)  # it holds the run's lock to its own end
     if run.returncode:
         print(run.stdout, file=sys.stderr)
         return None
@@ -82,11 +85,16 @@ def keep_used_icons(built: Path) -> None:
 
 
 def publish(built: Path, final: Path) -> None:
-    """Put a complete folder in the place of another, which is there until the moment of the change."""
+    """Move a complete folder to the place of another, which is there until the moment of the change."""
     fresh, old = final.with_name(f"{final.name}.partial"), final.with_name(f"{final.name}.old")
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(built, fresh)
+    final.parent.mkdir(exist_ok=True)
+    try:
+        shutil.move(built, fresh)  # a copy where the two folders are on different disks
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if final.exists():
         final.rename(old)
     fresh.rename(final)

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from _tools import ROOT
-from _tools.execution import ENVIRONMENT, write_text
+from _tools.execution import ENVIRONMENT, results, write_text
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 CLAIM_COLUMNS = ("id", "claim", "paper", "value", "runs", "verdict", "comment")
@@ -51,10 +51,11 @@ def export(run: Path, name: str, into: Path) -> list[str]:
     for figure, contents in figures(nbformat.read(source, as_version=4)).values():
         for suffix, content in contents.items():
             (into / f"{figure}.{suffix}").write_bytes(content)
-    for table in sorted((run / "results").glob(f"{name}_*.csv")):
-        shutil.copy(table, into)
-    if (claims := run / f"results/claims_{name}.json").exists():
-        write_text(into / f"claims_{name}.csv", claims_table(json.loads(claims.read_text(encoding="utf-8"))))
+    for path in results(run, name):
+        if path.suffix == ".csv":
+            shutil.copy(path, into)
+        else:
+            write_text(into / f"{path.stem}.csv", claims_table(json.loads(path.read_text(encoding="utf-8"))))
     return sorted(path.name for path in into.glob("*.csv"))
 
 

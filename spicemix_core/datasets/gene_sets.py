@@ -1,8 +1,9 @@
 """Gene sets named in the paper, shipped with the package: each file says its release, source and licence."""
 
-from spicemix_core.datasets.registry import registry_path
+from spicemix_core.datasets.registry import check_file, registry_path
 
-FILES = {"GO:0043209": "GO_0043209_myelin_sheath_mouse.txt"}
+FILES = {"GO:0043209": {"file": "GO_0043209_myelin_sheath_mouse.txt", "bytes": 2232,
+                        "sha256": "548a2c0d1eabb0e84624e6b928e68f4c5f58747764762c0ce1c0b150e1dd126a"}}
 
 
 def load_gene_set(term: str) -> list[str]:
@@ -17,9 +18,10 @@ def load_gene_set(term: str) -> list[str]:
     Raises
     ------
     ValueError
-        If the term is not among the stored ones.
+        If the term is not among the stored ones, or its file is truncated or was changed.
     """
     if term not in FILES:
         raise ValueError(f"There is no gene set {term!r}; there are {', '.join(FILES)}.")
-    lines = registry_path().with_name(FILES[term]).read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if not line.startswith("#")]
+    path = registry_path().with_name(FILES[term]["file"])
+    check_file(path, FILES[term])
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

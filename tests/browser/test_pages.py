@@ -1,5 +1,6 @@
 """Every page of the built book, seen by a real browser that can reach nothing but the book."""
 
+import base64
 import functools
 import http.server
 import importlib
@@ -10,8 +11,10 @@ import threading
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from conftest import missing
+from matplotlib.image import imread
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -55,6 +58,11 @@ const told = rule => rule.nodes.map(n => [rule.id, n.target.join(' '), ...n.any.
 axe.run(root, {runOnly: {type: 'rule', values}})
     .then(found => done(found.violations.flatMap(told)), error => done([String(error)]));"""
 FILLS = "return [...arguments[0].querySelectorAll('circle')].map(c => c.getAttribute('fill'))"
+DEVICES = {"desktop": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+           "phone": {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}}
+PICTURES = BOOK.parent / "build/pictures"  # of every page on every device, for people to look at
+STILL = """document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; }</style>')"""
+TALLEST = 16_000  # pixels; a browser cannot take a larger picture
 MEGABYTES = 5  # of a page with its pictures, scripts and styles
 
 
@@ -161,6 +169,23 @@ def test_page_is_light(page, browser):
     assert 0 < page["bytes"] < MEGABYTES * 1e6
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_page_is_pictured_and_not_blank(page, browser, device):
+    browser.execute_script(STILL)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", DEVICES[device])
+    path = PICTURES / device / f"{page['name']}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": {
+        "x": 0, "y": 0, "scale": 1, "width": DEVICES[device]["width"],
+        "height": min(TALLEST, browser.execute_script("return document.documentElement.scrollHeight"))}})
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    path.write_bytes(base64.b64decode(taken["data"]))
+    picture = (255 * imread(path)[..., :3].mean(axis=2)).astype(int)
+    assert picture.shape[1] == DEVICES[device]["width"] and picture.shape[0] >= DEVICES[device]["height"]
+    share_of_paper = np.bincount(picture.ravel()).max() / picture.size
+    assert 0.3 < share_of_paper < 0.99
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_page_can_be_read_by_everybody(page, browser, theme):
     axe = pytest.importorskip("axe_core_python.base") if os.environ.get("CI") != "true" else importlib.import_module(
@@ -172,8 +197,7 @@ def test_page_can_be_read_by_everybody(page, browser, theme):
 
 
 def test_page_fits_a_phone(page, site, browser):
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                            {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", DEVICES["phone"])
     assert browser.execute_script("return innerWidth") == 390
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     assert browser.execute_script(JUTTING) == []
