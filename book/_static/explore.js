@@ -115,7 +115,8 @@
     const state = {by: "l0", sample: "all"};
     const legend = element("ul", {class: "legend"}), room = element("div", {class: "room"});
     const said = element("p", {class: "said", "aria-live": "polite"});
-    const value = (sheet, i) => (sheet.low + (sheet.high - sheet.low) * sheet.steps[i] / 255).toPrecision(2);
+    const value = (sheet, i) => (sheet.steps[i] < 255 ? "" : "at least ")  // the scale ends at the 99th percentile
+      + (sheet.low + (sheet.high - sheet.low) * sheet.steps[i] / 255).toPrecision(2);
     const start = "Point at a cell, or move from cell to cell with the arrow keys.";
     const sheetOf = by => (by[0] === "l" ? data.labels : data.values)[+by.slice(1)];
 
@@ -149,9 +150,8 @@
         const shown = data.labels.map(one => `${one.name} ${one.of[one.codes[i]]}`);
         if (!sheet.codes) shown.push(`${sheet.name} ${value(sheet, i)}`);
         else {
-          const most = data.values.map((one, v) => [one.steps[i] / 255 * (one.high - one.low) + one.low, v])
-            .sort((a, b) => b[0] - a[0]).slice(0, 3);
-          shown.push(...most.map(([_, v]) => `${data.values[v].name} ${value(data.values[v], i)}`));
+          const most = [...data.values].sort((a, b) => b.steps[i] - a.steps[i]).slice(0, 3);  // each on its own scale
+          shown.push(...most.map(one => `${one.name} ${value(one, i)}`));
         }
         const name = data.names[i] || `cell ${i + 1}`;
         said.textContent = `${name}, ${data.word} ${data.samples[data.sample[i]]}: ${shown.join(", ")}`;
