@@ -38,14 +38,14 @@
   };
 
   /* Panels of cells side by side, in one SVG. `cells` are indices; `panels` the panel of each cell. */
-  function cellPanels(xy, panels, titles, columns) {
+  function cellPanels(xy, panels, titles, columns, narrow = false) {
     const gap = 0.06, boxes = titles.map(() => [Infinity, Infinity, -Infinity, -Infinity]);
     panels.forEach((p, i) => {
       const b = boxes[p], x = xy[0][i], y = xy[1][i];
       boxes[p] = [Math.min(b[0], x), Math.min(b[1], y), Math.max(b[2], x), Math.max(b[3], y)];
     });
     const wide = Math.max(...boxes.map(b => b[2] - b[0])), high = Math.max(...boxes.map(b => b[3] - b[1]));
-    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length > 1 ? 34 : 0;
+    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length < 2 ? 0 : narrow ? 52 : 36;
     const margin = 16, stepX = wide * unit * (1 + gap) + 2 * margin, stepY = high * unit + head + 2 * margin;
     const rows = Math.ceil(titles.length / columns);
     const area = (stepX - wide * unit * gap) * stepY * titles.length;
@@ -141,9 +141,9 @@
       const all = state.sample === "all";
       data.shown = data.sample.map((_, i) => i).filter(i => all || data.sample[i] === +state.sample);
       const titles = all ? data.samples.map(name => `${data.word} ${name}`) : [""];
-      const columns = Math.min(titles.length, root.clientWidth < 500 ? 2 : 3);
+      const narrow = root.clientWidth < 500, columns = Math.min(titles.length, narrow ? 2 : 3);
       const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
-        data.shown.map(i => all ? data.sample[i] : 0), titles, columns);
+        data.shown.map(i => all ? data.sample[i] : 0), titles, columns, narrow);
       panels.svg.setAttribute("aria-label", `${root.getAttribute("aria-label")}; arrow keys move from cell to cell`);
       pointing(panels, k => {
         const i = data.shown[k], sheet = sheetOf(state.by);
@@ -156,7 +156,7 @@
         const name = data.names[i] || `cell ${i + 1}`;
         said.textContent = `${name}, ${data.word} ${data.samples[data.sample[i]]}: ${shown.join(", ")}`;
       });
-      panels.svg.classList.toggle("narrow", root.clientWidth < 500);
+      panels.svg.classList.toggle("narrow", narrow);
       room.replaceChildren(panels.svg);
       paint();
     }
