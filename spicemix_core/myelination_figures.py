@@ -91,3 +91,23 @@ def draw_effects(ax, tables):
     ax.tick_params(axis="x", rotation=40)
     for name in ax.get_xticklabels():
         name.set(ha="right", rotation_mode="anchor")
+
+
+def label_sides(x, y):
+    """Side of each point on which a name has more room before the next point of about its height: array of ±1."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    alike = np.abs(y[:, None] - y) < 0.06 * (np.ptp(y) or 1.0)
+    offset = np.where(alike & ~np.eye(len(x), dtype=bool), x - x[:, None], np.nan)
+    room = [np.nanmin(np.where(sign * offset >= 0, np.abs(offset), np.inf), axis=1, initial=np.inf) for sign in (1, -1)]
+    return np.where(room[0] >= room[1], 1, -1)
+
+
+def draw_effects_of_two(ax, first, second):
+    """Effects of the genes in two analyses against each other, each point with its gene's name."""
+    ax.scatter(first, second, s=14)
+    for gene, side in zip(first.index, label_sides(first, second), strict=True):
+        ax.annotate(gene, (first[gene], second[gene]), xytext=(4 * side, 0), textcoords="offset points", fontsize=7,
+                    va="center", ha="left" if side > 0 else "right")
+    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.margins(0.2)

@@ -279,6 +279,11 @@ def test_figures_show_every_cell_once(analysis, paper):
     plt.close(figure)
 
 
+def test_names_stand_on_the_side_with_more_room():
+    assert list(figures.label_sides([0.0, 1.0, 3.0], [0.0, 0.0, 0.0])) == [-1, 1, 1]
+    assert list(figures.label_sides([0.0, 0.1], [0.0, 1.0])) == [1, 1]  # not of one height: no matter
+
+
 def test_on_the_measured_data_the_chosen_cells_are_wangs_oligodendrocytes(real_data):
     from spicemix_core.datasets import load_starmap
     from spicemix_core.datasets.starmap import LAYER_BANDS

@@ -38,14 +38,14 @@
   };
 
   /* Panels of cells side by side, in one SVG. `cells` are indices; `panels` the panel of each cell. */
-  function cellPanels(xy, panels, titles, columns) {
+  function cellPanels(xy, panels, titles, columns, narrow = false) {
     const gap = 0.06, boxes = titles.map(() => [Infinity, Infinity, -Infinity, -Infinity]);
     panels.forEach((p, i) => {
       const b = boxes[p], x = xy[0][i], y = xy[1][i];
       boxes[p] = [Math.min(b[0], x), Math.min(b[1], y), Math.max(b[2], x), Math.max(b[3], y)];
     });
     const wide = Math.max(...boxes.map(b => b[2] - b[0])), high = Math.max(...boxes.map(b => b[3] - b[1]));
-    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length > 1 ? 34 : 0;
+    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length < 2 ? 0 : narrow ? 52 : 36;
     const margin = 16, stepX = wide * unit * (1 + gap) + 2 * margin, stepY = high * unit + head + 2 * margin;
     const rows = Math.ceil(titles.length / columns);
     const area = (stepX - wide * unit * gap) * stepY * titles.length;
@@ -115,7 +115,8 @@
     const state = {by: "l0", sample: "all"};
     const legend = element("ul", {class: "legend"}), room = element("div", {class: "room"});
     const said = element("p", {class: "said", "aria-live": "polite"});
-    const value = (sheet, i) => (sheet.low + (sheet.high - sheet.low) * sheet.steps[i] / 255).toPrecision(2);
+    const value = (sheet, i) => (sheet.steps[i] < 255 ? "" : "at least ")  // the scale ends at the 99th percentile
+      + (sheet.low + (sheet.high - sheet.low) * sheet.steps[i] / 255).toPrecision(2);
     const start = "Point at a cell, or move from cell to cell with the arrow keys.";
     const sheetOf = by => (by[0] === "l" ? data.labels : data.values)[+by.slice(1)];
 
@@ -140,23 +141,22 @@
       const all = state.sample === "all";
       data.shown = data.sample.map((_, i) => i).filter(i => all || data.sample[i] === +state.sample);
       const titles = all ? data.samples.map(name => `${data.word} ${name}`) : [""];
-      const columns = Math.min(titles.length, root.clientWidth < 500 ? 2 : 3);
+      const narrow = root.clientWidth < 500, columns = Math.min(titles.length, narrow ? 2 : 3);
       const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
-        data.shown.map(i => all ? data.sample[i] : 0), titles, columns);
+        data.shown.map(i => all ? data.sample[i] : 0), titles, columns, narrow);
       panels.svg.setAttribute("aria-label", `${root.getAttribute("aria-label")}; arrow keys move from cell to cell`);
       pointing(panels, k => {
         const i = data.shown[k], sheet = sheetOf(state.by);
         const shown = data.labels.map(one => `${one.name} ${one.of[one.codes[i]]}`);
         if (!sheet.codes) shown.push(`${sheet.name} ${value(sheet, i)}`);
         else {
-          const most = data.values.map((one, v) => [one.steps[i] / 255 * (one.high - one.low) + one.low, v])
-            .sort((a, b) => b[0] - a[0]).slice(0, 3);
-          shown.push(...most.map(([_, v]) => `${data.values[v].name} ${value(data.values[v], i)}`));
+          const most = [...data.values].sort((a, b) => b.steps[i] - a.steps[i]).slice(0, 3);  // each on its own scale
+          shown.push(...most.map(one => `${one.name} ${value(one, i)}`));
         }
         const name = data.names[i] || `cell ${i + 1}`;
         said.textContent = `${name}, ${data.word} ${data.samples[data.sample[i]]}: ${shown.join(", ")}`;
       });
-      panels.svg.classList.toggle("narrow", root.clientWidth < 500);
+      panels.svg.classList.toggle("narrow", narrow);
       room.replaceChildren(panels.svg);
       paint();
     }
