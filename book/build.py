@@ -30,7 +30,7 @@ from _tools import ROOT
 from _tools.alone import alone
 from _tools.chapters import check_parameters, code_of, read_chapters
 from _tools.execution import execute_changed
-from _tools.inputs import check_data, used_data_sets
+from _tools.inputs import check_data, missing_data, used_data_sets
 from _tools.pages import build_pages
 from _tools.printing import build_print
 from _tools.provenance import export
@@ -81,7 +81,10 @@ def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
         raise ValueError(f"There is no chapter {', '.join(strange)} with code; there are {', '.join(chapters)}.")
     for name in names:
         check_parameters(name, chapters[name], given)
-    check_data(sorted({data_set for name in names for data_set in used_data_sets(code_of(chapters[name]))}))
+    data_sets = sorted({data_set for name in names for data_set in used_data_sets(code_of(chapters[name]))})
+    check_data(data_sets)
+    for sentence in missing_data(data_sets):
+        print(sentence, flush=True)
     return chapters, names, given
 
 

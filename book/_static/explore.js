@@ -64,24 +64,33 @@
       const [x, y] = origin(p), b = boxes[p];
       const circle = drawn("circle", {cx: (x + (xy[0][i] - b[0]) * unit).toFixed(1),
         cy: (y + (b[3] - xy[1][i]) * unit).toFixed(1), r: radius.toFixed(1)});  // y upwards, as in the pictures
-      circle.index = i;
       return circle;
     });
     svg.append(...circles);
-    return {svg, circles};
+    return {svg, marks: circles, center: i => [+circles[i].getAttribute("cx"), +circles[i].getAttribute("cy")]};
   }
 
-  /* Point at a cell, or walk from cell to cell with the arrow keys; `tell` gets the number of the cell. */
-  function pointing({svg, circles}, tell) {
+  /* The entries of a square matrix, row by row, as boxes of one SVG. */
+  function matrixBoxes(size) {
+    const svg = drawn("svg", {viewBox: "0 0 400 400", class: "matrix", tabindex: "0", role: "application"});
+    const side = 400 / size, center = i => [(i % size + 0.5) * side, (Math.floor(i / size) + 0.5) * side];
+    const boxes = Array.from({length: size * size}, (_, i) => drawn("rect", {x: (center(i)[0] - side / 2).toFixed(1),
+      y: (center(i)[1] - side / 2).toFixed(1), width: side.toFixed(1), height: side.toFixed(1)}));
+    svg.append(...boxes);
+    return {svg, marks: boxes, center};
+  }
+
+  /* Point at a mark (a cell, an entry), or walk with the arrow keys; `tell` gets the number of the mark. */
+  function pointing({svg, marks, center}, tell) {
     let at = -1;
+    marks.forEach((mark, i) => { mark.index = i; });
     const go = i => {
-      circles[at]?.classList.remove("here");
+      marks[at]?.classList.remove("here");
       at = i;
-      circles[at].classList.add("here");
-      svg.append(circles[at]);  // on top of the others
+      marks[at].classList.add("here");
+      svg.append(marks[at]);  // on top of the others
       tell(at);
     };
-    const center = i => [+circles[i].getAttribute("cx"), +circles[i].getAttribute("cy")];
     svg.addEventListener("pointerover", event => event.target.index !== undefined && go(event.target.index));
     svg.addEventListener("click", event => event.target.index !== undefined && go(event.target.index));
     svg.addEventListener("keydown", event => {
@@ -91,7 +100,7 @@
       if (at < 0) return go(0);
       const [x, y] = center(at);
       let best = -1, least = Infinity;
-      circles.forEach((_, i) => {
+      marks.forEach((_, i) => {
         const [u, v] = center(i), along = (u - x) * way[0] + (v - y) * way[1];
         const aside = Math.abs((u - x) * way[1]) + Math.abs((v - y) * way[0]);
         if (along > 0.5 && along + 2 * aside < least) { best = i; least = along + 2 * aside; }
@@ -180,26 +189,22 @@
     const at = element("output", {for: id}), legend = element("ul", {class: "legend"});
     const said = element("p", {class: "said", "aria-live": "polite"}), numbers = element("dl", {class: "numbers"});
     const panels = cellPanels(data.xy, data.xy[0].map(() => 0), [""], 1);
-    const matrix = drawn("svg", {class: "matrix", role: "img"});
+    const size = data.frames[0].affinity.length, matrix = matrixBoxes(size);
     const limit = Math.max(...data.frames.flatMap(frame => frame.affinity.flat().map(Math.abs)), 1e-9);
     let frame = null;
+    const entry = i => frame.affinity[Math.floor(i / size)][i % size];
 
     function show() {
       frame = data.frames[+slider.value];
       at.textContent = frame.at;
       slider.setAttribute("aria-valuetext", frame.at);
-      panels.circles.forEach((c, i) => c.setAttribute("fill", frame.colors[frame.codes[i]]));
-      const size = frame.affinity.length, cell = 400 / size;
-      matrix.setAttribute("viewBox", "0 0 400 400");
-      matrix.setAttribute("aria-label", `Affinity of ${size} metagenes at ${data.setting} ${frame.at}`);
-      matrix.replaceChildren(...frame.affinity.flatMap((row, i) => row.map((s, j) => {
-        const box = drawn("rect", {x: (j * cell).toFixed(1), y: (i * cell).toFixed(1), width: cell.toFixed(1),
-          height: cell.toFixed(1), fill: between(RDBU, 0.5 + 0.5 * Math.sign(s) * Math.sqrt(Math.abs(s) / limit))});
-        const note = drawn("title");
-        note.textContent = `metagenes ${i} and ${j}: ${s}`;
-        box.append(note);
-        return box;
-      })));
+      panels.marks.forEach((c, i) => c.setAttribute("fill", frame.colors[frame.codes[i]]));
+      matrix.svg.setAttribute("aria-label",
+        `Affinity of ${size} metagenes at ${data.setting} ${frame.at}; arrow keys move from entry to entry`);
+      matrix.marks.forEach((box, i) => {
+        const s = entry(i);
+        box.setAttribute("fill", between(RDBU, 0.5 + 0.5 * Math.sign(s) * Math.sqrt(Math.abs(s) / limit)));
+      });
       numbers.replaceChildren(...Object.entries(frame.numbers).flatMap(([name, text]) =>
         [element("dt", {}, name), element("dd", {}, text)]));
       legend.replaceChildren(...swatches(frame.of, frame.colors));
@@ -207,13 +212,16 @@
     }
     panels.svg.setAttribute("aria-label", "Cells in space, coloured by cluster; arrow keys move from cell to cell");
     pointing(panels, i => { said.textContent = `cell ${i + 1}: ${frame.of[frame.codes[i]]}`; });
+    pointing(matrix, i => {
+      said.textContent = `metagenes ${Math.floor(i / size)} and ${i % size}: affinity ${entry(i)} from the mean`;
+    });
     slider.addEventListener("input", show);
     root.append(
       element("div", {class: "choices"},
         element("div", {class: "choice wide"}, element("label", {for: id}, `${data.setting}: `, at), slider)),
       element("div", {class: "halves"},
         element("div", {class: "room"}, panels.svg, legend),
-        element("div", {class: "room"}, matrix,
+        element("div", {class: "room"}, matrix.svg,
           element("ul", {class: "legend"}, element("li", {}, "affinity minus its mean, red: attraction; colours by its square root")),
           ...scaleBar(RDBU, (-limit).toPrecision(2), limit.toPrecision(2)).map(item => element("ul", {class: "legend"}, item)), numbers)),
       said);

@@ -96,3 +96,14 @@ def check_data(data_sets: list[str]) -> None:
     for name in data_sets:
         for path, facts in data_files(name).items():
             registry.check_file(path, facts)
+
+
+def missing_data(data_sets: list[str]) -> list[str]:
+    """A sentence for each data set of which a file is missing."""
+    told = []
+    for name in data_sets:
+        if missing := registry.lacking(name):
+            what = f"{missing[0]} is missing" if len(missing) == 1 else "its files are not found"
+            told.append(f"Data set {name}: {what}. Chapters that need it download it or, where that fails, use its "
+                        "synthetic twin or go without it, and say so.")
+    return told

@@ -130,6 +130,14 @@ def find(name: str) -> tuple[str, Path] | None:
     return None
 
 
+def lacking(name: str) -> list[str]:
+    """The files that are missing where one of the folders searched comes closest to being complete; [] if none is."""
+    folders = [(root / facts["folder"], facts["files"]) for root in search_path()
+               for facts in entry(name)["layouts"].values()]
+    return min(([str(folder / file) for file in files if not (folder / file).is_file()] for folder, files in folders),
+               key=len)
+
+
 def _download(name: str, allowed: bool) -> tuple[str, Path]:
     offline = os.environ.get("SPICEMIX_OFFLINE", "0") not in ("", "0")
     if not entry(name)["downloads"]:
@@ -169,20 +177,12 @@ def _keep_members(members: list[str], folder: Path, wanted: dict) -> None:
 def _not_found(name: str, reason: str) -> DataNotFoundError:
     layouts = entry(name)["layouts"].values()
     files = " or ".join(f"{facts['folder']}/{{{', '.join(_shorten(list(facts['files'])))}}}" for facts in layouts)
-    lacking = _lacking(name)
-    partly = f" (only {', '.join(lacking)} is missing)" if len(lacking) == 1 else ""
+    missing = lacking(name)
+    partly = f" (only {missing[0]} is missing)" if len(missing) == 1 else ""
     return DataNotFoundError(
         f"Data set {name!r} is in none of {', '.join(map(str, search_path()))}{partly} and was not downloaded "
         f"({reason}): set SPICEMIX_DATA to a folder that holds {files}, from {entry(name)['origin']}; data/README.md "
         "says how.")
-
-
-def _lacking(name: str) -> list[str]:
-    """The files still missing where a folder comes closest to being complete."""
-    folders = [(root / facts["folder"], facts["files"]) for root in search_path()
-               for facts in entry(name)["layouts"].values()]
-    return min(([str(folder / file) for file in files if not (folder / file).is_file()] for folder, files in folders),
-               key=len)
 
 
 def _shorten(files: list[str]) -> list[str]:

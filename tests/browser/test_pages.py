@@ -252,7 +252,10 @@ def test_slider_changes_the_model(browser, site):
         seen.add((root.find_element(By.TAG_NAME, "output").text, numbers.text))
         slider.send_keys(Keys.ARROW_RIGHT)
     assert len(seen) == int(slider.get_attribute("max")) + 1
-    assert len(root.find_elements(By.CSS_SELECTOR, ".matrix rect")) == 100
+    matrix, said = (root.find_element(By.CSS_SELECTOR, name) for name in (".matrix", ".said"))
+    assert len(matrix.find_elements(By.TAG_NAME, "rect")) == 100
+    matrix.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
+    assert re.fullmatch(r"metagenes 1 and 1: affinity -?[\d.]+ from the mean", said.text)
 
 
 def test_pages_open_from_a_file_without_a_server(browser, site):
@@ -260,10 +263,22 @@ def test_pages_open_from_a_file_without_a_server(browser, site):
     assert browser.find_elements(By.CSS_SELECTOR, ".explorer.ready circle")
 
 
-def test_paper_has_no_controls(browser, site):
-    opened(browser, site, "chapters/seqfish_plus")
+def shown_on_paper(browser, site, page, selector):
+    """For each element of a page that a selector finds, whether it is seen in print."""
+    opened(browser, site, page)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    shown = browser.execute_script("return [...document.querySelectorAll('.explorer, .provenance')]"
-                                   ".filter(e => e.getClientRects().length).length")
+    shown = browser.execute_script("return [...document.querySelectorAll(arguments[0])]"
+                                   ".map(e => e.checkVisibility() && e.getClientRects().length > 0)", selector)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-    assert shown == 0
+    return shown
+
+
+def test_paper_has_no_controls(browser, site):
+    shown = shown_on_paper(browser, site, "chapters/seqfish_plus", ".explorer, .provenance, .tag_hide-input .cell_input")
+    assert shown and not any(shown)
+
+
+def test_solutions_are_open_on_paper(browser, site):
+    shown = shown_on_paper(browser, site, "chapters/fitting",
+                           "details.sd-dropdown:not(.provenance) p, .tag_solution .cell_input")
+    assert len(shown) >= 6 and all(shown)
