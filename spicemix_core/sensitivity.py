@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 
 from spicemix_core import datasets
 from spicemix_core.agreement import adjusted_rand_index
@@ -95,6 +96,23 @@ def run_authors_data(folder, names, master_seeds, *, n_metagenes=10, n_runs, n_j
     tasks = {f"authors-{name}-{seed}": (authors_consensus, (name, seed, n_metagenes, n_runs))
              for name, seed in itertools.product(names, master_seeds)}
     return run_stored(tasks, folder, n_jobs=n_jobs, description="consensus of the authors' data")
+
+
+def told_by_expression(name):
+    """What a rule that has seen types tells from one of the authors' data sets without a fit: Series of ARI.
+
+    The rule is `spicemix_core.recovery.supervised_index`; its rows are the z-scored ``profiles`` (expression over the
+    total of the cell) and, where the truth is known, the z-scored proportions of the ``states by true metagenes``
+    (non-negative least squares, cell by cell).
+    """
+    adata = AUTHORS_DATA[name]()
+    types, expression = adata.obs["cell_type"], np.asarray(adata.X)
+    profiles = normalize_states(expression / expression.sum(axis=1, keepdims=True), "zscore")
+    told = {"profiles": supervised_index(profiles, types)}
+    if "true_metagenes" in adata.varm:
+        states = np.array([nnls(adata.varm["true_metagenes"], cell)[0] for cell in expression])
+        told["states by true metagenes"] = supervised_index(normalize_states(states, NORMALIZATION), types)
+    return pd.Series(told, name=name)
 
 
 def authors_consensus(name, master_seed, n_metagenes, n_runs):

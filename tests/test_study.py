@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 import spicemix_core
-from spicemix_core import SpiceMix, stored_runs
+from spicemix_core import SpiceMix, sensitivity, stored_runs
 from spicemix_core import recovery as rc
 from spicemix_core.agreement import adjusted_rand_index
 from spicemix_core.sensitivity import sweep
@@ -308,6 +308,19 @@ def test_types_are_told_by_a_supervised_rule_as_far_as_the_rows_tell_them():
     told = (types == "a")[:, None] + rng.normal(scale=0.05, size=(400, 3))
     assert rc.supervised_index(told, types) == 1.0
     assert abs(rc.supervised_index(rng.permutation(told), types)) < 0.05
+
+
+def test_expression_tells_types_the_better_the_less_noise_it_has(monkeypatch):
+    def told(sigma_y, known=True):
+        tissue = simulate_cortex(n_cells=300, sigma_x=1.5, sigma_y=sigma_y, random_state=5)
+        if not known:
+            del tissue.varm["true_metagenes"]
+        monkeypatch.setitem(sensitivity.AUTHORS_DATA, "tissue", lambda: tissue)
+        return sensitivity.told_by_expression("tissue")
+
+    clear, noisy = told(0.2), told(4.0)
+    assert (clear > 0.9).all() and (noisy < clear - 0.1).all()
+    assert list(told(2.0, known=False).index) == ["profiles"]
 
 
 def test_layers_that_are_alike_have_no_distance(cortex):

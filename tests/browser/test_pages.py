@@ -274,7 +274,8 @@ def shown_on_paper(browser, site, page, selector):
 
 
 def test_paper_has_no_controls(browser, site):
-    shown = shown_on_paper(browser, site, "chapters/seqfish_plus", ".explorer, .provenance, .tag_hide-input .cell_input")
+    shown = shown_on_paper(browser, site, "chapters/seqfish_plus",
+                           ".explorer, .provenance, .tag_hide-input .cell_input")
     assert shown and not any(shown)
 
 
