@@ -1,13 +1,15 @@
 """Panels of the samples of a figure, with marks, colours and legends that fit their number."""
 
+from functools import wraps
 from textwrap import shorten
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from spicemix_core.cell_type_figures import GREY
-from spicemix_core.plotting import N_COLORS, draw_legend, palette
+from spicemix_core.plotting import N_COLORS, draw_legend, palette, rasterize_marks, use_style
 
 WIDTH, HEIGHT = 10.0, 7.0  # inches, of the panels of a figure as a rule
 LEGEND_ROW = 0.2  # inches
@@ -99,3 +101,16 @@ def side_by_side(coordinates, samples):
         own, corner = samples == name, np.array([i % columns, rows - 1 - i // columns]) * cell
         places[own] = coordinates[own] - coordinates[own].min(axis=0) + corner + (cell - span) / 2
     return places, cell * (columns, rows)
+
+
+def styled(draw):
+    """Draw in the style of the package, leave the reader's own style as it was, and return the figure closed."""
+    @wraps(draw)
+    def drawn(*args, **options):
+        with mpl.rc_context():
+            use_style()
+            figure = draw(*args, **options)
+        rasterize_marks(figure)
+        plt.close(figure)
+        return figure
+    return drawn

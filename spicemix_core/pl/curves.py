@@ -1,0 +1,110 @@
+"""Curves and bars: how a fit went, how many clusters and metagenes there are, which genes a metagene is made of."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from spicemix_core.panels import WIDTH, short_name, styled
+from spicemix_core.plotting import draw_curve, palette
+from spicemix_core.shown_values import result_of, table_of
+
+
+@styled
+def cluster(adata):
+    """Calinski-Harabasz index by number of clusters (:func:`spicemix_core.tl.cluster`), the chosen number marked."""
+    result = table_of(adata, "cluster")
+    curve = result["table"].set_index("n_clusters")["calinski_harabasz"]
+    figure, ax = plt.subplots(figsize=(5.5, 3.2))
+    draw_curve(ax, curve, int(result["n_clusters"]), label="Calinski-Harabasz index")
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(8, integer=True))
+    return figure
+
+
+@styled
+def metagene_genes(adata, n_genes=8):
+    """Loadings of the top genes of every metagene (:func:`spicemix_core.tl.metagene_genes`).
+
+    Bars are the loading, ticks the mean loading of the gene over the metagenes.
+    """
+    table = table_of(adata, "metagene_genes")["table"]
+    table = table[table["rank"] <= n_genes]
+    n = table["metagene"].nunique()
+    columns = min(n, 5)
+    rows, per_panel = -(-n // columns), int(table["rank"].max())
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, rows * (0.5 + 0.155 * per_panel)), squeeze=False)
+    for ax, (k, top) in zip(axes.flat, table.groupby("metagene"), strict=False):
+        y = np.arange(len(top))
+        ax.barh(y, top["loading"], color="#56b4e9", height=0.8)
+        ax.scatter(top["mean_loading"], y, marker="|", s=40, color="black", linewidths=1.2, zorder=3)
+        ax.set(yticks=y, ylim=(per_panel - 0.5, -0.5), xlim=(0, None))
+        ax.set_yticklabels([short_name(gene, 16) for gene in top["gene"]], fontsize="x-small")
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2))
+        ax.tick_params(axis="x", labelsize="x-small", pad=2, length=2)
+        ax.tick_params(axis="y", length=0, pad=2)
+        ax.set_title(f"metagene {k}", fontsize="small", pad=3)
+    for ax in axes.flat[n:]:
+        ax.remove()
+    figure.supxlabel("loading; black tick: mean over the metagenes", fontsize="small")
+    return figure
+
+
+@styled
+def history(adata):
+    """How the fit went: the objective Q, the energy of the states, and how far each block moved in an iteration.
+
+    A result of the authors' program has the objective alone.
+    """
+    rows = pd.DataFrame(result_of(adata, "history", "fit SpiceMix to the data first"))
+    tol = adata.uns["spicemix"].get("parameters", {}).get("tol")
+    x = rows["iteration"] if "iteration" in rows else rows.index + 1
+    curves = {name: title for name, title in (("Q", "objective Q"), ("energy", "energy of the states")) if name in rows}
+    changes = [name for name in rows if name.startswith("change_")]
+    n = len(curves) + bool(changes)
+    figure, axes = plt.subplots(1, n, figsize=(WIDTH * n / 3, 3.0), squeeze=False)
+    for ax, (name, title) in zip(axes.flat, curves.items(), strict=False):
+        ax.plot(x, rows[name], linewidth=1.5)
+        ax.set_title(title)
+    if changes:
+        ax = axes.flat[-1]
+        for name, color in palette(changes).items():
+            ax.plot(x, rows[name].where(rows[name] > 0), color=color, linewidth=1.2, label=name.removeprefix("change_"))
+        ax.set(yscale="log", title="change per iteration")
+        if tol:
+            ax.axhline(float(tol), color="black", linestyle=":", linewidth=1, label=f"tol = {float(tol):g}")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    for ax in axes.flat:
+        ax.set_xlabel("iteration")
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, integer=True))
+    return figure
+
+
+@styled
+def selection(table):
+    """Trade-off over the settings of :func:`spicemix_core.selection.select`; ``table`` is its table.
+
+    Bars at the held-out errors are one standard error of the difference from the lowest, paired over the folds: a
+    setting whose bar reaches the dotted line is as good. The ring is the suggestion.
+    """
+    figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.4), sharex=True)
+    colors = palette(table["affinity_penalty"].unique())
+    chosen = table[table["suggested"]].iloc[0]
+    panels = {"error": "held-out error (relative)", "ari": "stability: ARI between seeds",
+              "calinski_harabasz": "highest Calinski-Harabasz index", "seconds": "seconds of one fit"}
+    for ax, (name, title) in zip(axes.flat, panels.items(), strict=True):
+        for penalty, color in colors.items():
+            rows = table[table["affinity_penalty"] == penalty].sort_values("n_metagenes")
+            ax.errorbar(rows["n_metagenes"], rows[name], rows["difference_se"] if name == "error" else None,
+                        color=color, marker="o", markersize=4, capsize=3, label=f"{penalty:g}")
+        ax.plot(chosen["n_metagenes"], chosen[name], "o", markersize=12, markerfacecolor="none",
+                markeredgecolor="black", label="suggested")
+        ax.set_title(title)
+    axes[0, 0].axhline(table["error"].min(), color="black", linestyle=":", linewidth=1)
+    axes[0, 1].set_ylim(min(0.0, table["ari"].min()), 1.04)
+    axes[1, 1].set_ylim(0.0, None)
+    for ax in axes[1]:
+        ax.set(xlabel="number of metagenes K", xticks=sorted(table["n_metagenes"].unique()))
+    ring, *lines = zip(*axes[0, 0].get_legend_handles_labels(), strict=True)
+    figure.legend(*zip(*lines, ring, strict=True), loc="outside right upper", fontsize="small",
+                  title=r"penalty $\lambda_\Sigma$")
+    return figure
