@@ -139,6 +139,7 @@ def affinity(adata):
     side = 2.2 + 0.24 * len(values)
     figure, ax = plt.subplots(figsize=(side + 1.2, side))
     draw_affinity(ax, values)
+    ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="metagene", ylabel="metagene")
     return figure
 
