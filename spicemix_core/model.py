@@ -30,7 +30,7 @@ class SpiceMix(BaseEstimator):
     Parameters
     ----------
     n_metagenes : int
-        K.
+        Number of metagenes, K.
     affinity_penalty : float
         :math:`\lambda_\Sigma`, ridge on S per directed edge. Larger values weaken the spatial term.
     affinity_iterations : int or None

@@ -87,7 +87,6 @@ def draw_effects(ax, tables):
     """Heat map of the effects, genes x analyses; an asterisk where the corrected p-value is below 0.05."""
     effect, text = effects(tables)
     draw_table(ax, effect, label="effect (standard deviations)", cmap="RdBu_r", center=0.0, limit=1.0, annotate=text)
-    ax.tick_params(axis="y", rotation=0)
     ax.tick_params(axis="x", rotation=40)
     for name in ax.get_xticklabels():
         name.set(ha="right", rotation_mode="anchor")

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from spicemix_core.clustering import normalize_states
 
 # Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
-_BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a400", "#7f7f7f")
+_BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#332288", "#7f7f7f")
 PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of pictures inside an SVG; its text and lines are vectors
 MANY_POINTS, MANY_CELLS = 800, 400
 PICTURE_COLORS = 48  # of pictures inside an SVG, with their transparency
@@ -184,6 +184,7 @@ def draw_table(ax, table, *, label, cmap="viridis", center=None, limit=None, ann
     sns.heatmap(table, ax=ax, cmap=cmap, cbar_kws={"label": label, "shrink": 0.8}, xticklabels=True, yticklabels=True,
                 linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": 6}, **options)
     ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="", ylabel="")
 
 

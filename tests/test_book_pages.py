@@ -100,3 +100,21 @@ def test_new_names_on_the_page_for_users_of_other_programs_exist():
     parameters = set(re.findall(r"`([a-z_]+)`", here)) - {"sample_key", "obs", "obsm", "var_names"}
     known = set(SpiceMix().get_params()) | set(re.findall(r"(?m)^    ([a-z_]+_)", SpiceMix.__doc__))
     assert parameters and not {name for name in parameters if name not in known and f"{name}_" not in known}
+
+
+def test_punctuation_stays_with_its_formula_and_an_option_with_its_dashes(monkeypatch):
+    from docutils import nodes, utils
+    monkeypatch.syspath_prepend(BOOK)
+    for name in [name for name in sys.modules if name.split(".")[0] == "_tools"]:
+        monkeypatch.delitem(sys.modules, name)
+    from _tools.line_breaks import LineBreaks
+
+    paragraph = nodes.paragraph("", "", nodes.Text("of "), nodes.math("", "K"), nodes.Text("), by "),
+                                nodes.literal("", "--runs"), nodes.Text(" or "), nodes.math("", "x"),
+                                nodes.Text(" of "), nodes.literal("", "n_runs"))
+    document = utils.new_document("page")
+    document += paragraph
+    LineBreaks(document).run()
+    assert paragraph.astext() == "of K), by --runs or x of n_runs"
+    assert [kept.astext() for kept in paragraph.findall(nodes.inline)] == ["K),"]
+    assert [code["classes"] for code in paragraph.findall(nodes.literal)] == [["short"], []]

@@ -4,11 +4,12 @@ import pydoc
 import re
 
 LABEL = re.compile(r"``(eq-[a-z-]+)``")
+LETTER = re.compile(r"^(\s*[A-Z])\.$")
 
 
 def link_equations(app, what, name, thing, options, lines):
-    """Replace ``eq-...`` in double backticks by a reference to the equation, in place."""
-    lines[:] = [LABEL.sub(r":eq:`\1`", line) for line in lines]
+    """Replace ``eq-...`` in double backticks by a reference to the equation, in place; "K." begins no list."""
+    lines[:] = [LETTER.sub(r"\1\\.", LABEL.sub(r":eq:`\1`", line)) for line in lines]
 
 
 def keep_names(app, environment, node, content):

@@ -56,7 +56,8 @@ def _definitions(command, context):
 
 
 def _escaped(text):
-    """Text that is no markup: options as code, signs of markup outside code escaped."""
+    """Text that is no markup: options and places in the data as code, signs of markup outside code escaped."""
+    text = re.sub(r"(?<![`\w])(obs[mp]\['\w+'\])(?!`)", r"`\1`", text)
     text = re.sub(r"(?<![`\w-])(--[a-z-]+)(?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text)
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else re.sub(r"([<>*_\[\]$])", r"\\\1", part) for part in parts)

@@ -33,7 +33,6 @@ def agreement(adata):
     figure, ax = plt.subplots(figsize=(3.6 + 0.26 * shares.shape[1], 2.2 + 0.24 * len(shares)))
     draw_table(ax, shares.rename(index=short_name, columns=short_name), label="share of the row's cells", cmap="Blues")
     ax.tick_params(axis="x", rotation=90)
-    ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel=result["second"], ylabel=result["first"])
     ax.set_title(f"adjusted Rand index {float(result['adjusted_rand_index']):.2f}", fontsize="small")
     return figure
@@ -58,7 +57,6 @@ def type_affinity(adata):
                label=f"affinity (positive = attraction)\ndot: false discovery rate below {LEVEL:.0%}")
     mark_cells(ax, square["p_adjusted"] < LEVEL)
     ax.tick_params(axis="x", rotation=90)
-    ax.tick_params(axis="y", rotation=0)
     ax.set(aspect="equal", xlabel=result["groupby"], ylabel=result["groupby"])
     return figure
 
@@ -78,7 +76,7 @@ def markers(adata, n_genes=3, *, layer=None):
     figure, ax = plt.subplots(figsize=(3.4 + 0.24 * len(groups), 1.6 + 0.16 * means.shape[1]))
     shown = means.loc[groups].T.rename(columns=short_name, index=lambda gene: short_name(gene, 20))
     draw_table(ax, shown, cmap="RdBu_r", center=0.0, label="mean expression,\nz-scored over the groups")
-    ax.tick_params(axis="y", labelsize="x-small", rotation=0)
+    ax.tick_params(axis="y", labelsize="x-small")
     ax.tick_params(axis="x", rotation=90)
     ax.set_xlabel(result["groupby"])
     return figure
@@ -100,6 +98,6 @@ def enrichment(adata, n_sets=30):
     draw_table(ax, -np.log10(adjusted.clip(lower=1e-300)).set_axis(names, axis=0), cmap="Blues",
                label=f"-log10 adjusted p-value\ndot: below {LEVEL:g}")
     mark_cells(ax, adjusted < LEVEL)
-    ax.tick_params(axis="y", rotation=0, labelsize="small")
+    ax.tick_params(axis="y", labelsize="small")
     ax.set_xlabel("metagene")
     return figure
