@@ -91,8 +91,9 @@ def in_own_process(name, options):
 
 
 def table(options):
-    yield (f"# Whole fits\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), {options.threads} "
-           f"threads, Python {platform.python_version()}; K = {options.n_metagenes}, tol = {options.tol:g}, at most "
+    threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
+    yield (f"# Whole fits\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), {threads}, "
+           f"Python {platform.python_version()}; K = {options.n_metagenes}, tol = {options.tol:g}, at most "
            f"{options.iterations} iterations; medians of {options.repeats}. Processor seconds: of all threads.\n")
     yield ("| data set | cells x genes | iterations | converged | total s | processor s | set-up s | states ms "
            "| metagenes ms | affinity ms | peak MiB | MiB before the fit | largest step |\n" + 13 * "|-" + "|")

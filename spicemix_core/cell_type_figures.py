@@ -96,7 +96,7 @@ def draw_shares(ax, shares, specificity, *, title):
         left += shares[position].to_numpy()
     for row, name in enumerate(shares.index):
         ax.text(1.02, row, f"{specificity.loc[name, 'effective_positions']:.1f}", va="center", fontsize="small")
-    ax.text(1.02, -0.75, "effective", va="bottom", fontsize="small")
+    ax.text(1.02, 1.02, "effective", va="bottom", fontsize="small", transform=ax.transAxes)
     ax.set(yticks=np.arange(len(shares)), yticklabels=shares.index, xlim=(0, 1), xlabel="share of cells", title=title)
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0, labelsize="small")

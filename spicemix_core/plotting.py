@@ -182,7 +182,8 @@ def draw_table(ax, table, *, label, cmap="viridis", center=None, limit=None, ann
         limit = limit or float(np.nanmax(np.abs(table.to_numpy() - center))) or 1.0
     options = {} if center is None else {"center": center, "vmin": center - limit, "vmax": center + limit}
     sns.heatmap(table, ax=ax, cmap=cmap, cbar_kws={"label": label, "shrink": 0.8}, xticklabels=True, yticklabels=True,
-                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": 6}, **options)
+                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": 8 if table.shape[1] <= 10 else 7},
+                **options)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="", ylabel="")
@@ -200,7 +201,8 @@ def draw_curve(ax, curve, chosen, *, label):
     """A criterion against the number of clusters, with the chosen number marked."""
     ax.plot(curve.index, curve, color=_BASE_COLORS[0], linewidth=1.5)
     ax.axvline(chosen, color=_BASE_COLORS[3], linewidth=1, linestyle="--")
-    ax.annotate(f"{chosen}", (chosen, curve.max()), xytext=(4, -4), textcoords="offset points", color=_BASE_COLORS[3])
+    ax.annotate(f"{chosen}", (chosen, 0), xycoords=ax.get_xaxis_transform(), xytext=(4, 4),
+                textcoords="offset points", color=_BASE_COLORS[3])
     ax.set(xlabel="number of clusters", ylabel=label)
 
 

@@ -113,7 +113,7 @@ def _of_the_data(section, slanted, expression, random_state):
     in_slanted_l5 = (slanted.layers == "L5")[astro_1 & (slanted.layers != "")].mean()
     specificity = layer_specificity(section.clusters[inside], section.layers[inside], random_state=random_state)
     upper, outside = sf.upper_in_deep_layers(section), sf.el5_outside(section)
-    where = pd.Series(section.layers[outside]).replace("", "none").value_counts()
+    where = pd.Series(section.layers[outside]).replace("", "no layer").value_counts()
     return {
         "data": Measurement(float(sum(size[name] == number for name, number in PAPER_SIZE.items())),
                             comment=", ".join(f"{number:,} {name}" for name, number in size.items())),
@@ -122,7 +122,7 @@ def _of_the_data(section, slanted, expression, random_state):
         "el5-outside": Measurement(float(outside.sum()), comment=_joined(
             ", ".join(f"{n} in {k}" for k, n in where.items()), f"slanted borders: {sf.el5_outside(slanted).sum()}")),
         "astro-1-local": Measurement(
-            float(in_l5[1]), comment=f"Astro-2: {in_l5[2]:.2f}; effective number of layers "
+            float(in_l5[1]), comment=f"Astro-2*: {in_l5[2]:.2f}; effective number of layers "
             f"{specificity.loc['Astro-1', 'effective_positions']:.1f} and "
             f"{specificity.loc['Astro-2', 'effective_positions']:.1f}; slanted borders: {in_slanted_l5:.2f}"),
         "astro-genes": Measurement(float(sum(conditions.values())), comment=holding(conditions)),
@@ -168,5 +168,5 @@ def _joined(*texts):
     return "; ".join(text for text in texts if text)
 
 
-def _counts(names):
-    return ", ".join(f"{number} {name}" for name, number in pd.Series(names).value_counts().items())
+def _counts(classes):
+    return ", ".join(f"{number} {name}*" for name, number in pd.Series(classes).value_counts().items())

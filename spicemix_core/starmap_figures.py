@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.patheffects import withStroke
 
 from spicemix_core.cell_type_figures import GREY
 from spicemix_core.plotting import draw_points, draw_values
@@ -140,7 +141,7 @@ def draw_comparison(ax, coordinates, groups, styles, bands, *, limits=None, titl
                                         markeredgewidth=width, markeredgecolor=color if marker == "x" else BLACK,
                                         label=f"{label} ({chosen.sum()})"))
     draw_bands(ax, coordinates, bands, limits=limits, title=title)
-    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small", handletextpad=0.2)
+    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", handletextpad=0.2)
 
 
 def draw_metagene_strip(ax, coordinates, values, bands, *, title, size=3.0):
@@ -152,7 +153,7 @@ def draw_metagene_strip(ax, coordinates, values, bands, *, title, size=3.0):
         ax.axvline(border, color="black", linestyle="--", linewidth=0.5, zorder=0.5)
     ax.set(aspect="equal")
     ax.spines[:].set_visible(True)
-    ax.set_title(title, fontsize="x-small", pad=2)
+    ax.set_title(title, fontsize="small", pad=3)
     return points
 
 
@@ -178,7 +179,8 @@ def draw_volcano(ax, table, named, *, label, level=0.05):
         ax.scatter(x, y, s=28, c=named[gene], zorder=3)
         ax.annotate(gene, (x, y), xytext=(x, level_of_text), fontsize="small", va="center", color=named[gene],
                     ha="right" if x < 0 else "left", fontstyle="italic", textcoords=mpl.transforms.offset_copy(
-                        ax.transData, ax.figure, x=-6 if x < 0 else 6, units="points"))
+                        ax.transData, ax.figure, x=-6 if x < 0 else 6, units="points"),
+                    path_effects=[withStroke(linewidth=2.5, foreground="white")])
     ax.set(xlabel=label, ylabel="-log10 corrected p")
 
 
@@ -203,5 +205,5 @@ def draw_group_means(axes, expression, groups, genes, colors):
             error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
             ax.errorbar(place, values.mean(), yerr=error, fmt="_", color="black", markersize=18, capsize=4)
         ax.set(xticks=range(len(groups)), xlim=(-0.6, len(groups) - 0.4))
-        ax.set_xticklabels(groups, rotation=35, ha="right", fontsize="x-small")
+        ax.set_xticklabels(groups, rotation=35, ha="right", fontsize="small")
         ax.set_title(gene, fontstyle="italic")
