@@ -4,7 +4,6 @@ Drawing functions take the axes to draw on and return the artist that a colour b
 """
 
 import base64
-import colorsys
 import io
 import re
 import warnings
@@ -19,13 +18,19 @@ from scipy.spatial import cKDTree
 
 from spicemix_core.clustering import normalize_states
 
-# Okabe and Ito's colours for colour-blind readers, yellow darkened for contrast on white.
-_BASE_COLORS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#332288", "#7f7f7f")
+# Okabe and Ito's colours for colour-blind readers, indigo and grey for yellow and black; see `palette` for the rest.
+_COLORS = (
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#332288", "#7f7f7f",
+    "#69002d", "#784bff", "#78ff87", "#694b00", "#f0e100", "#960078", "#003c5a", "#002dd2",
+    "#c34bf0", "#96c378", "#ffa5ff", "#2d694b", "#d21eb4", "#c32d3c", "#780fb4", "#b4875a",
+    "#96f0b4", "#c3a5d2", "#692d87", "#ff6996", "#964b78", "#2dc33c", "#695ad2", "#691e00",
+    "#a5e13c", "#96f0f0", "#b487ff", "#5a2d4b", "#6987d2", "#5a6996", "#1e00a5", "#e15ac3",
+)
+_BASE_COLORS = _COLORS[:8]
 PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of pictures inside an SVG; its text and lines are vectors
 MANY_POINTS, MANY_CELLS = 800, 400
 PICTURE_COLORS = 48  # of pictures inside an SVG, with their transparency
-_LEVELS = (0.0, 0.30, -0.22, 0.58, -0.50)  # as they are, lighter, darker, much lighter, much darker
-N_COLORS = len(_BASE_COLORS) * len(_LEVELS)
+N_COLORS = len(_COLORS)
 
 
 def use_style():
@@ -45,22 +50,20 @@ def use_style():
     })
 
 
-def _shift_lightness(color, amount):
-    hue, lightness, saturation = colorsys.rgb_to_hls(*mpl.colors.to_rgb(color))
-    lightness += amount * ((1.0 - lightness) if amount > 0 else lightness)
-    return mpl.colors.to_hex(colorsys.hls_to_rgb(hue, lightness, saturation))
-
-
 def palette(names):
     """A colour for each name, in order, the same wherever it is asked for: dict of name to hex colour.
 
-    Up to `N_COLORS` (40): eight told apart with any colour vision, then lighter and darker ones of the same hues.
+    Up to `N_COLORS` (40): eight told apart with any colour vision, then, one after the other, the colour farthest from
+    all before it and from black, white and light grey in the Oklab space, be it seen with normal vision or without the
+    receptor of green.
+
+    Source: B. Ottosson, "A perceptual color space for image processing" (2020); G. Machado, M. Oliveira and L.
+    Fernandes, IEEE Transactions on Visualization and Computer Graphics 15 (2009) 1291-1298, for deuteranopes.
     """
     names = list(names)
     if len(names) > N_COLORS:
         raise ValueError(f"there are {len(names)} names but only {N_COLORS} colours; group the rarest ones")
-    colors = [_shift_lightness(color, level) for level in _LEVELS for color in _BASE_COLORS]
-    return dict(zip(names, colors, strict=False))
+    return dict(zip(names, _COLORS, strict=False))
 
 
 def umap_embedding(latent_states, *, random_state=0, n_neighbors=10, min_dist=0.2):
