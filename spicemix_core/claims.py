@@ -210,7 +210,8 @@ def ledger_table(verdicts, ledger) -> str:
         judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
         here = f"{{numref}}`{claim['figure']}` in {{doc}}`/chapters/{claim['chapter']}`"
         where = f"`{name}`, paper: {claim['place']}<br>here: {here}"
-        cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{found['measured']}{runs}", judged)
+        measured = found["measured"] or found["comment"]  # why there is none
+        cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{measured}{runs}", judged)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -117,6 +117,13 @@ def test_the_ledger_table_has_every_claim_with_its_figure_chapter_and_verdict(tm
                                                                  "not measured": 1}
 
 
+def test_the_ledger_table_says_why_a_claim_cannot_be_tested(tmp_path):
+    ledger = claims.load_ledger(write(tmp_path, entry("x")))
+    claims.evaluate("c", {"x": Measurement(None, [], "no such cells")}, folder=tmp_path, ledger=ledger)
+    row = claims.ledger_table(claims.read_results(tmp_path, ledger), ledger).splitlines()[2]
+    assert "| no such cells | [cannot be tested]" in row
+
+
 def test_every_claim_of_the_book_names_a_figure_of_its_chapter():
     ledger = claims.load_ledger()
     for chapter, figures in ledger["figure"].groupby(ledger["chapter"]):
