@@ -22,6 +22,7 @@ import scipy.sparse as sp
 
 from spicemix_core.parallel import one_blas_thread
 from spicemix_core.part import StateSums, part_of
+from spicemix_core.samples import aligned
 
 MOST_LOSSES = 3  # of one part during one call, before the fit gives up
 SECONDS = 30.0  # that the fit waits for a worker if there is none
@@ -173,25 +174,22 @@ class _Held:
     """The part on its worker."""
 
     def __init__(self, samples, first_cells, options):
-        expressions = [_aligned(y) for y in samples.expressions]
-        samples = replace(samples, expressions=expressions, graph=_aligned(samples.graph))
+        expressions = [_usable(y) for y in samples.expressions]
+        samples = replace(samples, expressions=expressions, graph=_usable(samples.graph))
         self._part = part_of(samples, first_cells, **options)
 
     def call(self, name, *arguments):
         with one_blas_thread():
-            return getattr(self._part, name)(*map(_aligned, arguments))
+            return getattr(self._part, name)(*map(_usable, arguments))
 
     def replay(self, calls):
         for name, arguments in calls:
             self.call(name, *arguments)
 
 
-def _aligned(array):
-    """An array as compiled code wants it. Messages leave arrays where products take three times as long, and read-only,
-    for which kernels would be compiled anew."""
-    if sp.issparse(array):
-        return sp.csr_array(tuple(map(_aligned, (array.data, array.indices, array.indptr))), shape=array.shape)
-    return np.require(array, requirements="AW") if isinstance(array, np.ndarray) else array
+def _usable(array):
+    """An array as compiled code wants it: messages leave arrays read-only, for which kernels would be compiled anew."""
+    return aligned(array, "AW")
 
 
 def _share_out(samples, n):

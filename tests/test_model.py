@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix
 from spicemix_core.algorithm import has_converged
+from spicemix_core.samples import check_samples
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,28 @@ def test_sparse_and_dense_expression_give_the_same_fit(samples):
 
 
 @pytest.mark.filterwarnings("ignore:Maximum number of iterations")
+def at_odd_address(array):
+    """A copy that begins one byte after a multiple of eight, as arrays may that came in a message."""
+    place = np.empty(array.nbytes + 9, dtype=np.uint8)
+    moved = place[1 - place.ctypes.data % 8 :][: array.nbytes].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    assert not moved.flags.aligned
+    return moved
+
+
+def test_expression_at_odd_addresses_gives_the_same_fit(samples):
+    expressions, graphs = samples
+    rows = [sp.csr_array(y) for y in expressions]
+    odd_rows = [sp.csr_array(y) for y in expressions]
+    for y in odd_rows:
+        y.data, y.indices = at_odd_address(y.data), at_odd_address(y.indices)
+    for odd, plain in ((list(map(at_odd_address, expressions)), expressions), (odd_rows, rows)):
+        checked = check_samples(odd, graphs, 4).expressions
+        assert all(array.flags.aligned for y in checked for array in ([y.data, y.indices] if sp.issparse(y) else [y]))
+        one, other = fitted((odd, graphs)), fitted((plain, graphs))
+        np.testing.assert_array_equal(one.metagenes_, other.metagenes_)
+
+
 def test_nmf_without_space_reaches_the_loss_of_scikit_learn():
     expressions, graphs = small_samples(3, n_cells=(150,), noise=0.1)
     model = fitted((expressions, graphs), spatial=False, max_iter=300, state_penalty=0.0)
