@@ -527,8 +527,18 @@ def test_samples_named_by_numbers_are_samples(here):
 
 
 LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "150", "--tol", "0")
-EVERY_ITERATION = ("import sys, spicemix_core.checkpoint as kept; kept.SECONDS = 0.0; "
-                   "from spicemix_core.command_line import main; sys.exit(main())")
+# A checkpoint at every iteration, and time to be stopped in after each.
+EVERY_ITERATION = """
+import sys, time
+import spicemix_core.checkpoint as kept
+from spicemix_core.command_line import main
+
+def save_and_wait(self, *arguments, save=kept.Checkpoint.save, **options):
+    save(self, *arguments, **options)
+    time.sleep(0.1)
+
+kept.SECONDS, kept.Checkpoint.save = 0.0, save_and_wait
+sys.exit(main())"""
 
 
 @pytest.fixture(scope="module")
