@@ -83,8 +83,8 @@ def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
         check_parameters(name, chapters[name], given)
     data_sets = sorted({data_set for name in names for data_set in used_data_sets(code_of(chapters[name]))})
     check_data(data_sets)
-    for sentence in missing_data(data_sets):
-        print(sentence, flush=True)
+    if told := missing_data(data_sets):
+        print(told, flush=True)
     return chapters, names, given
 
 

@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -294,6 +295,13 @@ def test_data_that_come_or_go_change_the_digest(runner):
 def test_damaged_data_are_refused_before_anything_runs(runner, capsys, content, words):
     (runner[0] / "measured/cortex/counts.txt").write_bytes(content)
     assert words in refusal(runner, capsys)
+
+
+def test_missing_data_are_named_at_the_start(runner):
+    missing_data = sys.modules["_tools.inputs"].missing_data
+    assert missing_data(["cortex"]) == ""
+    (runner[0] / "measured/cortex/counts.txt").unlink()
+    assert re.match(r"Not found: cortex \(\S*cortex/counts.txt\)\. ", missing_data(["cortex"]))
 
 
 def test_claims_of_a_chapter_become_a_table(runner):

@@ -98,12 +98,9 @@ def check_data(data_sets: list[str]) -> None:
             registry.check_file(path, facts)
 
 
-def missing_data(data_sets: list[str]) -> list[str]:
-    """A sentence for each data set of which a file is missing."""
-    told = []
-    for name in data_sets:
-        if missing := registry.lacking(name):
-            what = f"{missing[0]} is missing" if len(missing) == 1 else "its files are not found"
-            told.append(f"Data set {name}: {what}. Chapters that need it download it or, where that fails, use its "
-                        "synthetic twin or go without it, and say so.")
-    return told
+def missing_data(data_sets: list[str]) -> str:
+    """A sentence on the data sets of which files are missing, naming the file if there is just one; "" if none is."""
+    missing = {name: registry.lacking(name) for name in data_sets}
+    told = ", ".join(f"{name} ({files[0]})" if len(files) == 1 else name for name, files in missing.items() if files)
+    return told and (f"Not found: {told}. Chapters download what they need or, where that fails, use a synthetic twin "
+                     "or go without, and say so.")
