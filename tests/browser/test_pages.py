@@ -46,7 +46,8 @@ return {
 }"""
 JUTTING = """
 return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
-    && !e.closest('pre, table, figure, .cell_output, mjx-container, div.math')).map(e => e.outerHTML.slice(0, 120))"""
+    && (e.matches('figcaption') || !e.closest('pre, table, figure, .cell_output, mjx-container, div.math')))
+    .map(e => e.outerHTML.slice(0, 120))"""
 
 
 WEIGHT = """return performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
