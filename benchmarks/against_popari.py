@@ -56,7 +56,7 @@ def our_seconds(adata, n_metagenes, iterations, estimate_affinity):
     """Processor seconds of each iteration of this package, after one that compiles."""
     from scaling import walk
 
-    from spicemix_core.parallel import one_blas_thread
+    from spicemix_core.numerics.threads import one_blas_thread
     from spicemix_core.samples import check_samples
 
     samples, seconds = check_samples([adata.X], [adata.obsp["spatial_connectivities"]], n_metagenes), []
@@ -73,7 +73,7 @@ def table(options):
     import anndata
     import scipy.sparse as sp
 
-    from spicemix_core.simulation import simulate_cortex
+    from spicemix_core.datasets.simulation import simulate_cortex
 
     adata = simulate_cortex(n_cells=options.cells, random_state=0)
     with tempfile.TemporaryDirectory() as folder:

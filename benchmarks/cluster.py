@@ -25,7 +25,7 @@ from tables import write_table
 
 
 class Bytes(logging.Handler):
-    """Adds up what :mod:`spicemix_core.distributed` says of its messages."""
+    """Adds up what :mod:`spicemix_core.backends.dask_cells` says of its messages."""
 
     total = 0
 
@@ -51,8 +51,8 @@ def measure(n_cells, options, client, count):
 
     from spicemix_core import SpiceMix
     from spicemix_core.algorithm import iterate
-    from spicemix_core.distributed import DistributedParts
-    from spicemix_core.parallel import one_blas_thread
+    from spicemix_core.backends.dask_cells import DistributedParts
+    from spicemix_core.numerics.threads import one_blas_thread
     from spicemix_core.samples import check_samples
 
     expressions, graphs = simulate_tissue(n_cells, options.genes, piece=-(-n_cells // options.samples))
@@ -95,7 +95,7 @@ def spread(seconds):
 def table(options):
     from distributed import Client, LocalCluster, __version__
 
-    from spicemix_core import distributed
+    from spicemix_core.backends import dask_cells as distributed
 
     count = Bytes()
     distributed.log.addHandler(count)

@@ -85,7 +85,7 @@ def measure(name, n_metagenes, pairs):
     import scipy.sparse as sp
 
     from spicemix_core import SpiceMix
-    from spicemix_core.parallel import n_threads
+    from spicemix_core.numerics.threads import n_threads
     from spicemix_core.samples import check_samples
 
     assert n_threads() == 1

@@ -22,9 +22,10 @@ from scaling import start_of_fit
 from tables import write_table
 from workload import simulate_tissue
 
-from spicemix_core import SpiceMix, torch_backend
+from spicemix_core import SpiceMix
 from spicemix_core.algorithm import iterate
-from spicemix_core.parallel import one_blas_thread
+from spicemix_core.backends import torch_cells as torch_backend
+from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import check_samples
 
 

@@ -26,8 +26,8 @@ from tables import write_table
 
 def start(expressions, graphs, n_metagenes, seed):
     """Metagenes and noise after the initialisation of a fit."""
+    from spicemix_core.cells import Part
     from spicemix_core.initialization import initialize
-    from spicemix_core.part import Part
     from spicemix_core.samples import check_samples
 
     with one_blas_thread():

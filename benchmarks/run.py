@@ -33,8 +33,8 @@ DEFAULT = [*LOADERS, "simulated"]
 def load(name):
     """Expressions and graphs of one data set."""
     from spicemix_core import datasets
-    from spicemix_core.annotated import read_samples
-    from spicemix_core.simulation import simulate_cortex
+    from spicemix_core.datasets.simulation import simulate_cortex
+    from spicemix_core.inputs.anndata import read_samples
 
     if ":" in name:
         kind, size = name.split(":")

@@ -29,13 +29,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def start_of_fit(samples, n_metagenes, device=None, start=None):
     """Cells and parameters near those after initialisation, without k-means on all cells, which is not measured here.
 
-    Returns the cells, as a :class:`spicemix_core.part.Part`, and the parameters. ``start`` gives metagenes and noise.
+    Returns the cells, as a :class:`spicemix_core.cells.Part`, and the parameters. ``start`` gives metagenes and noise.
     """
     import numpy as np
 
     from spicemix_core.algorithm import Theta
+    from spicemix_core.backends.place import part_of
+    from spicemix_core.cells import Part
     from spicemix_core.initialization import initialize
-    from spicemix_core.part import Part, part_of
     from spicemix_core.samples import check_samples
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
@@ -51,8 +52,8 @@ def start_of_old_fit(samples, n_metagenes, start=None):
 
     from spicemix_core.initialization import initialize, split_states
     from spicemix_core.model import State
+    from spicemix_core.numerics.simplex import nonnegative_least_squares
     from spicemix_core.samples import check_samples
-    from spicemix_core.simplex import nonnegative_least_squares
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
     metagenes, noise = start or initialize(few, n_metagenes, np.random.default_rng(0))[::3]
@@ -136,7 +137,7 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
 
 def one_blas_thread():
     try:
-        from spicemix_core.parallel import one_blas_thread
+        from spicemix_core.numerics.threads import one_blas_thread
     except ImportError:  # a checkout from before the module
         return contextlib.nullcontext()
     return one_blas_thread()

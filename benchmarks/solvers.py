@@ -20,8 +20,9 @@ from tables import write_table
 from workload import simulate_tissue
 
 import spicemix_core.latent_states as active_set
-from spicemix_core import gurobi_solver, torch_backend
-from spicemix_core.parallel import one_blas_thread
+from spicemix_core.backends import gurobi_states as gurobi_solver
+from spicemix_core.backends import torch_cells as torch_backend
+from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import check_samples
 
 

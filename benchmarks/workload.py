@@ -7,7 +7,7 @@ metagene makes up 70 % of its state, and counts are Poisson. The sparse form hol
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.graphs import delaunay_graph
+from spicemix_core.inputs.graphs import delaunay_graph
 
 N_TYPES = 20
 

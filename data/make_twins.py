@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from twin_fitting import measured_twin
+
 from spicemix_core.datasets.fallback import TWINS
 from spicemix_core.datasets.twin import save_twin
-from spicemix_core.datasets.twin_fitting import measured_twin
 
 if __name__ == "__main__":
     for name, file in TWINS.items():

@@ -10,13 +10,13 @@ __version__ = "0.1.0"
 __all__ = ["SpiceMix", "convert", "convert_result", "fit_consensus", "pl", "prepare", "read_data", "select", "tl"]
 
 _MODULES = {"SpiceMix": "spicemix_core.model",
-            "convert": "spicemix_core.conversion",
-            "convert_result": "spicemix_core.conversion",
-            "fit_consensus": "spicemix_core.consensus",
+            "convert": "spicemix_core.exchange.conversion",
+            "convert_result": "spicemix_core.exchange.conversion",
+            "fit_consensus": "spicemix_core.runs.consensus",
             "pl": "spicemix_core.pl",
-            "prepare": "spicemix_core.readers",
-            "read_data": "spicemix_core.readers",
-            "select": "spicemix_core.selection",
+            "prepare": "spicemix_core.inputs.prepare",
+            "read_data": "spicemix_core.exchange.readers",
+            "select": "spicemix_core.runs.selection",
             "tl": "spicemix_core.tl"}
 
 

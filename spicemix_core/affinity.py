@@ -18,7 +18,7 @@ the optimum, whose size is set by :math:`\lambda_\Sigma` and by the iterations i
 import numpy as np
 import scipy.linalg
 
-from spicemix_core.partition import log_simplex_integral, simplex_moments
+from spicemix_core.partition_function import log_simplex_integral, simplex_moments
 
 MAX_NEWTON_STEPS = 100
 LEAST, SUBSET = 2048, 8192  # cells of the warm-up and of the Hessian: an eighth of all, within these bounds

@@ -1,6 +1,6 @@
 r"""The fit: Algorithm 1 of the paper, each line one call into the module that bears its name.
 
-``cells`` is what visits cells, a :class:`spicemix_core.part.Part` or several on a cluster. It holds their states, is
+``cells`` is what visits cells, a :class:`spicemix_core.cells.Part` or several on a cluster. It holds their states, is
 called with parameters and gives back sums; the parameters are worked out here from these sums. ``model`` is the
 estimator, whose parameters say how.
 """
@@ -13,8 +13,8 @@ import numpy as np
 from spicemix_core.affinity import minimize
 from spicemix_core.initialization import initialize
 from spicemix_core.metagenes import update_metagenes, update_noise
+from spicemix_core.numerics.progress import progress
 from spicemix_core.objective import energy, objective
-from spicemix_core.progress import progress
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Theta:
 def fit(model, cells, checkpoint):
     """Algorithm 1. Returns :class:`Theta` and one row of numbers per iteration; ``cells`` keep the states.
 
-    ``checkpoint`` is a :class:`spicemix_core.checkpoint.Checkpoint`; what it holds is where the fit starts.
+    ``checkpoint`` is a :class:`spicemix_core.files.checkpoint.Checkpoint`; what it holds is where the fit starts.
     """
     last = model.max_iter if model.affinity_iterations is None else model.affinity_iterations
     theta, rows = _start(model, cells, checkpoint)

@@ -61,7 +61,7 @@ def _leading_directions(cells, rng):
 def initialize(cells, n_metagenes, rng):
     """Metagenes (G, K) and noise after ``NMF_ROUNDS`` rounds (lines 1 to 7); ``cells`` keep the states.
 
-    ``cells`` is a :class:`spicemix_core.part.Part` or what stands for several.
+    ``cells`` is a :class:`spicemix_core.cells.Part` or what stands for several.
     """
     metagenes = initial_metagenes(cells, n_metagenes, rng)
     samples = cells.samples

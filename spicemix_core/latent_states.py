@@ -30,9 +30,16 @@ cells, and solved exactly.
 import numpy as np
 from numba import njit
 
-from spicemix_core.coloring import color_classes
-from spicemix_core.parallel import over_blocks
-from spicemix_core.simplex import _active_set, _entering, _free_coordinates, _solve_free, _step_to_bound, _work_space
+from spicemix_core.numerics.coloring import color_classes
+from spicemix_core.numerics.simplex import (
+    active_set,
+    entering_coordinate,
+    free_coordinates,
+    solve_free,
+    step_to_bound,
+    work_space,
+)
+from spicemix_core.numerics.threads import over_blocks
 
 MAX_SWEEPS = 100
 SWEEP_TOL = 1e-3  # a cell is visited again when a neighbour's proportion has moved more
@@ -58,7 +65,7 @@ def _free_cell(A, b, state_penalty, z, s, target, work):
     for k in range(z.size):
         target[k] = b[k] - state_penalty
         z[k] *= s
-    _active_set(A, target, z, False, *work)
+    active_set(A, target, z, False, *work)
     size = z.sum()
     if size > 0.0:
         z /= size
@@ -121,7 +128,7 @@ def _cell_in_field(A, b, field, state_penalty, z, free, system, target, gradient
     """Best size and proportions of one cell, from z on. Returns s, with z in place."""
     K = z.size
     s = _best_size(A, b, state_penalty, z)
-    n_free = _free_coordinates(z, free)
+    n_free = free_coordinates(z, free)
     for _ in range(20 * K + 20):
         if s == 0.0:  # nothing is left but the field: the best proportions are a corner
             z[:] = 0.0
@@ -133,10 +140,10 @@ def _cell_in_field(A, b, field, state_penalty, z, free, system, target, gradient
         for i in range(n_free):
             k = free[i]
             system[i, n_free], system[i, n_free + 1], system[i, n_free + 2] = b[k], field[k], 1.0
-        _solve_free(A, free, n_free, system, 3)
+        solve_free(A, free, n_free, system, 3)
         s, feasible = _alternate(b, field, state_penalty, z, s, free, n_free, system, target)
         if not feasible:
-            n_free = _step_to_bound(z, free, n_free, target)
+            n_free = step_to_bound(z, free, n_free, target)
         if not feasible or s == 0.0:
             continue
         scale = 0.0
@@ -146,7 +153,7 @@ def _cell_in_field(A, b, field, state_penalty, z, free, system, target, gradient
         for i in range(n_free):
             for k in range(K):
                 gradient[k] += z[free[i]] * A[free[i], k]
-        entering = _entering(z, free, n_free, gradient, scale, True)
+        entering = entering_coordinate(z, free, n_free, gradient, scale, True)
         if entering < 0:
             break
         free[n_free] = entering
@@ -158,7 +165,7 @@ def _cell_in_field(A, b, field, state_penalty, z, free, system, target, gradient
 def _visit(cells, A, B, affinity, indptr, indices, state_penalty, proportions, sizes, waiting):
     """Update those of ``cells`` that are waiting, in place, and let the neighbours of all that moved wait."""
     K = B.shape[1]
-    work = _work_space(K)
+    work = work_space(K)
     field, neighbors, target, z = np.empty(K), np.empty(K), np.empty(K), np.empty(K)
     for i in cells:
         if not waiting[i]:
@@ -219,7 +226,7 @@ def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, s
     state_penalty : float
         lambda_x of the exponential prior.
     colors : list of int arrays, optional
-        :func:`spicemix_core.coloring.color_classes` of the graph, if at hand. The order of the visits.
+        :func:`spicemix_core.numerics.coloring.color_classes` of the graph, if at hand. The order of the visits.
 
     Returns
     -------

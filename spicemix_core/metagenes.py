@@ -14,7 +14,7 @@ Deviation from the paper's code: that hands the whole G x K program to Gurobi.
 import numpy as np
 from numba import njit
 
-from spicemix_core.simplex import _project
+from spicemix_core.numerics.simplex import project_in_place
 
 MAX_SWEEPS = 1000
 
@@ -34,7 +34,7 @@ def _sweep(metagenes, gram, cross):
                 for g in range(G):
                     target[g] -= weight * metagenes[l, g]
         target /= gram[k, k]
-        _project(target)
+        project_in_place(target)
         metagenes[k] = target
 
 

@@ -3,20 +3,21 @@ r"""SpiceMix: non-negative matrix factorisation joined with a hidden Markov rand
 The estimator: its parameters, its input and its results. The fit itself is :mod:`spicemix_core.algorithm`.
 """
 
+import numbers
 import warnings
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import algorithm
-from spicemix_core.annotated import read_names, read_samples, write_results
-from spicemix_core.checkpoint import Checkpoint
-from spicemix_core.parallel import one_blas_thread
-from spicemix_core.parameters import check_parameters
-from spicemix_core.part import part_of
+from spicemix_core.backends.place import part_of
+from spicemix_core.files.checkpoint import Checkpoint
+from spicemix_core.files.model_file import load_model, save_model
+from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import check_samples
-from spicemix_core.storage import load_model, save_model
 from spicemix_core.transform import transform, transform_arrays
 
 
@@ -163,12 +164,12 @@ class SpiceMix(BaseEstimator):
         return transform_arrays(self, expressions, graphs, genes=genes)
 
     def save(self, path):
-        """Write the fitted model to one HDF5 file: see :func:`spicemix_core.storage.save_model`."""
+        """Write the fitted model to one HDF5 file: see :func:`spicemix_core.files.model_file.save_model`."""
         save_model(self, path)
 
     @classmethod
     def load(cls, path):
-        """A model that :meth:`save` wrote, equal in all: see :func:`spicemix_core.storage.load_model`."""
+        """A model that :meth:`save` wrote, equal in all: see :func:`spicemix_core.files.model_file.load_model`."""
         return load_model(path, cls)
 
     def fit_arrays(self, expressions, graphs=None, *, checkpoint=None, client=None):
@@ -179,10 +180,11 @@ class SpiceMix(BaseEstimator):
         expressions, graphs : lists
             As :func:`spicemix_core.samples.check_samples`, which also says what is refused.
         checkpoint : path, optional
-            File that keeps the state of the fit (:mod:`spicemix_core.checkpoint`). If it is there, left by a fit of
-            the same data and parameters that was killed, this fit goes on from it to the same numbers, bit for bit.
+            File that keeps the state of the fit (:mod:`spicemix_core.files.checkpoint`). If it is there, left by a
+            fit of the same data and parameters that was killed, this fit goes on from it to the same numbers, bit
+            for bit.
         client : distributed.Client, optional
-            The samples are shared out among the workers of this Dask client (:mod:`spicemix_core.distributed`).
+            The samples are shared out among the workers of this Dask client (:mod:`spicemix_core.backends.dask_cells`).
         """
         check_parameters(self)
         with one_blas_thread():
@@ -201,7 +203,7 @@ class SpiceMix(BaseEstimator):
         options = {"device": self.device, "solver": self.solver}
         if client is None:
             return part_of(samples, **options)
-        from spicemix_core.distributed import DistributedParts
+        from spicemix_core.backends.dask_cells import DistributedParts
 
         return DistributedParts(client, samples, **options)
 
@@ -219,3 +221,25 @@ class SpiceMix(BaseEstimator):
         if not self.converged_:
             warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
                           ConvergenceWarning, stacklevel=3)
+
+
+def check_parameters(model):
+    """Raise ValueError, in one sentence, for parameters of the estimator with which there is no fit."""
+    for name, lowest in (("n_metagenes", 2), ("max_iter", 1)):
+        value = getattr(model, name)
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
+            raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}")
+    if model.affinity_iterations is not None and (
+        not isinstance(model.affinity_iterations, (int, np.integer)) or model.affinity_iterations < 0
+    ):
+        raise ValueError(f"affinity_iterations must be None or an integer of at least 0, not "
+                         f"{model.affinity_iterations!r}")
+    for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
+        value = getattr(model, name)
+        if not isinstance(value, numbers.Real) or not np.isfinite(value) or value < 0 or (positive and value == 0):
+            raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
+
+    if model.solver not in ("active-set", "gurobi"):
+        raise ValueError(f"solver must be 'active-set' or 'gurobi', not {model.solver!r}")
+    if model.solver == "gurobi" and model.device is not None:
+        raise ValueError(f"solver='gurobi' works without a device; leave out device={model.device!r}")

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core import products
-from spicemix_core.coloring import color_classes
-from spicemix_core.graphs import check_graph
+from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.numerics import products
+from spicemix_core.numerics.coloring import color_classes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Samples:
 
     @cached_property
     def colors(self):
-        """Cells of the graph by colour, see :func:`spicemix_core.coloring.color_classes`."""
+        """Cells of the graph by colour, see :func:`spicemix_core.numerics.coloring.color_classes`."""
         return color_classes(self.graph)
 
     @cached_property
@@ -177,7 +177,7 @@ def aligned(array, requirements="A"):
 
 
 def _check_expression(y, where):
-    """The rows' sums and extremes (:func:`spicemix_core.products.row_summary`) of expression that a model can use."""
+    """The rows' sums and extremes (:func:`products.row_summary`) of expression that a model can use."""
     summary = products.row_summary(y)
     bad = np.flatnonzero(~np.isfinite(summary[:, 0]))
     if bad.size:

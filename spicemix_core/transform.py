@@ -14,9 +14,9 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from spicemix_core.annotated import check_names, read_samples
+from spicemix_core.inputs.anndata import check_names, read_samples
 from spicemix_core.latent_states import update_latent_states
-from spicemix_core.parallel import one_blas_thread
+from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import check_samples
 
 
@@ -136,3 +136,48 @@ def match_genes(model, names, min_genes):
         warnings.warn(f"{told}; the others hold {100 * mass:.0f} % of a metagene on average and alone give the states",
                       stacklevel=4)
     return found[genes], genes
+
+
+def states_without(model, expressions, graphs, held_out) -> list[np.ndarray]:
+    """Latent states given the parameters of a fitted model and all genes but some.
+
+    The start does not depend on the model's own states, so nothing of the genes held out is left in the result but
+    what they did to the parameters and to the normalisation.
+
+    Parameters
+    ----------
+    model : fitted SpiceMix
+    expressions, graphs : lists
+        As given to :meth:`spicemix_core.SpiceMix.fit_arrays`; ``graphs`` is ignored for NMF.
+    held_out : (H,) array of int
+        Columns of the expression that must not be used; may be empty.
+
+    Returns
+    -------
+    list of arrays, each (N_i, K)
+        In the units of ``model.latent_states_``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such gene, too few genes are left, or the expression does not fit the model.
+    """
+    n_genes, K = model.metagenes_.shape
+    held_out = np.asarray(held_out, dtype=int)
+    if held_out.size and not 0 <= held_out.min() <= held_out.max() < n_genes:
+        raise ValueError(f"Gene {held_out.max()} cannot be held out: the model has genes 0 to {n_genes - 1}.")
+    kept = np.setdiff1d(np.arange(n_genes), held_out)
+    if len(kept) < K:
+        raise ValueError(f"{len(kept)} genes are left for {K} metagenes: hold out fewer.")
+    samples = check_samples(expressions, graphs if model.spatial else None, K)
+    if samples.n_genes != n_genes or len(samples.expressions) != len(model.scaling_):
+        raise ValueError(f"The model has {len(model.scaling_)} samples of {n_genes} genes, the expression "
+                         f"{len(samples.expressions)} of {samples.n_genes}: pass what it was fitted to.")
+    samples = replace(samples, expressions=[_columns(y, kept) for y in samples.expressions], scaling=model.scaling_)
+    with one_blas_thread():
+        parts = samples.split(solve_states(model, samples, kept))
+    return [x / c for x, c in zip(parts, model.scaling_, strict=True)]
+
+
+def _columns(expression, kept):
+    return sp.csr_array(expression)[:, kept] if sp.issparse(expression) else np.ascontiguousarray(expression[:, kept])

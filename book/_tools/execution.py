@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from _tools import ROOT
+from _tools import BOOK, ROOT
 from _tools.chapters import code_of
 from _tools.inputs import data_files, file_digest, inputs_digest, used_data_sets
 
@@ -27,8 +27,8 @@ KERNEL_ENV = {
     # that they lack their widget.
     "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
     "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore:IProgress not found",
-    # The package of this checkout, whose files the digests are of, whatever is installed.
-    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    # The packages of this checkout, whose files the digests are of, whatever is installed.
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(BOOK), os.environ.get("PYTHONPATH")])),
     # Nothing of the user's own settings.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": str(ROOT / "build/ipython"),
 }

@@ -24,16 +24,16 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
         return {"tally": "", "ledger": "", "not_measured": ""}
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))  # the package of this checkout, whatever is installed
-    from spicemix_core import claims  # here, because it takes seconds
+    from paper import ledger  # here, because it takes seconds
 
-    ledger = claims.load_ledger(BOOK / "claims.yml")
-    verdicts = claims.read_results(results, ledger)
-    counts = claims.count_verdicts(verdicts, ledger)
+    entries = ledger.load_ledger(BOOK / "claims.yml")
+    verdicts = ledger.read_results(results, entries)
+    counts = ledger.count_verdicts(verdicts, entries)
     notes = [NOTES[profile], *([UNMEASURED] if "not evaluated" in counts else [])]
-    simulated = (verdicts.loc[ledger.loc[verdicts.index, "chapter"] == "seqfish_plus", "verdict"]
+    simulated = (verdicts.loc[entries.loc[verdicts.index, "chapter"] == "seqfish_plus", "verdict"]
                  == "not evaluated").any()
     return {"not_measured": SIMULATED if simulated else "", "tally": f"{tally(counts)}\n\n{' '.join(notes)}",
-            "ledger": claims.ledger_table(verdicts, ledger)}
+            "ledger": ledger.ledger_table(verdicts, entries)}
 
 
 def tally(counts) -> str:

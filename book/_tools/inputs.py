@@ -23,7 +23,7 @@ def _load(path: str):
 
 
 BENCHMARKS = "benchmarks/results"  # the tables that a chapter may show
-sources, registry = _load("sources.py"), _load("datasets/registry.py")
+sources, registry = _load("runs/sources.py"), _load("datasets/registry.py")
 
 
 def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) -> str:
@@ -37,7 +37,7 @@ def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) 
     code, ledger = code_of(notebook), BOOK / "claims.yml"
     claims = yaml.safe_load(ledger.read_text(encoding="utf-8")) if ledger.exists() else []
     files = {BOOK / f"chapters/{name}.md", BOOK / "_tools/execution.py", ROOT / "requirements.lock",
-             *(path for path in BOOK.glob("[!_]*.yml") if path != ledger), *sources.sources_of_code(code, ROOT)}
+             *(path for path in BOOK.glob("[!_]*.yml") if path != ledger), *sources.sources_of_code(code, (ROOT, BOOK))}
     if used := used_data_sets(code):
         files |= {path for path in (ROOT / "data").rglob("*") if path.is_file() and path.suffix != ".md"}
         files |= {path for data_set in used for path in data_files(data_set)}
@@ -65,7 +65,7 @@ def used_data_sets(code: str) -> list[str]:
 
     A loader is a function ``load..._NAME``. Loaders' own modules do not count, for they are imported all together.
     """
-    programs = [code, *(path.read_bytes() for path in sorted(sources.sources_of_code(code, ROOT))
+    programs = [code, *(path.read_bytes() for path in sorted(sources.sources_of_code(code, (ROOT, BOOK)))
                         if path.parent.name != "datasets")]
     words = set().union(*map(_words, programs))
     loaders = [word for word in words if word.startswith("load")]

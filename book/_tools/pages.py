@@ -18,7 +18,7 @@ from _tools.commands import command_reference
 
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
 OTHER_NOTE = "Executed with other parameters than the book: {}."
-NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py")
+NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py", "paper")
 ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
                   r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
 

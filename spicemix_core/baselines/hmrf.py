@@ -33,8 +33,8 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
-from spicemix_core.graphs import check_graph
-from spicemix_core.progress import progress
+from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.numerics.progress import progress
 
 # smfishHmrf's manual recommends 0 to 10 by 0.5 for 10 to 50 features (and 0 to 100 by 5 for 100 to 500).
 GIOTTO_BETAS = np.arange(0.0, 10.5, 0.5)
@@ -180,7 +180,7 @@ class HMRF:
         self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
 
     def fit(self, expression, graph, initial_labels=None):
-        """Fit to (N, G) expression on an (N, N) graph (`spicemix_core.graphs.check_graph`).
+        """Fit to (N, G) expression on an (N, N) graph (`spicemix_core.inputs.graphs.check_graph`).
 
         ``initial_labels`` ((N,) int in 0..n_states - 1) replaces k-means. Returns self. Raises ValueError for
         expression with NaN, features that are linearly dependent, a graph of other cells or not symmetric;

@@ -52,7 +52,7 @@ def cluster(
     check_suffix(markers, (".csv",), "--markers")
     check_outputs(force, output, markers)
     from spicemix_core import tl
-    from spicemix_core.readers import read_data
+    from spicemix_core.exchange.readers import read_data
 
     adata = read_data(data)
     tl.cluster(adata, n_clusters=clusters, key_added=key_added)
@@ -94,7 +94,7 @@ def plot(
     check_outputs(force, output)
     if (gene_sets is None) == (kind == "enrichment"):
         raise typer.BadParameter("`enrichment` needs a .gmt file, and no other figure does.", param_hint="--gene-sets")
-    from spicemix_core.readers import read_data
+    from spicemix_core.exchange.readers import read_data
 
     save_figure(_draw(kind, read_data(data), color, sample_key, graph_key, gene_sets, seed), output)
     print(output)

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from spicemix_core.atomic import replacing_any
 from spicemix_core.command_line.running import (
     DATA_SUFFIXES,
     Debug,
@@ -19,6 +18,7 @@ from spicemix_core.command_line.running import (
     output_option,
     write_data,
 )
+from spicemix_core.files.atomic import replacing_any
 
 
 def simulate(
@@ -43,7 +43,7 @@ def simulate(
     """
     check_suffix(output, DATA_SUFFIXES)
     check_outputs(force, output)
-    from spicemix_core.simulation import simulate_cortex
+    from spicemix_core.datasets.simulation import simulate_cortex
 
     adata = simulate_cortex(samples, sigma_x=sigma_x, sigma_y=sigma_y, n_cells=cells, n_genes=genes, random_state=seed)
     write_data(adata, output)
@@ -79,7 +79,7 @@ def convert(
     check_outputs(force, target)
     if data is not None and target.suffix != ".h5":
         raise typer.BadParameter("only a result that becomes a model (.h5) takes it.", param_hint="--data")
-    from spicemix_core import conversion
+    from spicemix_core.exchange import conversion
 
     with replacing_any(target) as temporary:
         if data is None:

@@ -90,7 +90,7 @@ def fit(
 
             model = SpiceMix(metagenes, random_state=seed, **options).fit(adata, **keys, checkpoint=checkpoint)
         else:
-            from spicemix_core.consensus import fit_consensus
+            from spicemix_core.runs.consensus import fit_consensus
 
             consensus = fit_consensus(adata, n_metagenes=metagenes, n_runs=runs, n_jobs=jobs, random_state=seed,
                                       folder=checkpoint, **keys, **options)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from spicemix_core.atomic import replacing
+from spicemix_core.files.atomic import replacing
 
 DATA_SUFFIXES = (".h5ad", ".zarr")
 MODEL_SUFFIXES = (".h5", ".hdf5")
@@ -89,7 +89,8 @@ def check_suffix(path, suffixes, option="--output"):
 def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, radius, symmetrize, layer, normalize,
                   no_space):
     """The data with a graph of neighbours and normalised expression, as a fit needs them."""
-    from spicemix_core.readers import prepare, read_data
+    from spicemix_core.exchange.readers import read_data
+    from spicemix_core.inputs.prepare import prepare
 
     return prepare(read_data(data), sample_key=sample_key, graph=None if no_space else graph, max_length=max_length,
                    n_neighbors=neighbors, radius=radius, normalize=normalize, layer=layer, graph_key=graph_key,
@@ -98,7 +99,7 @@ def read_prepared(data, *, sample_key, graph_key, graph, max_length, neighbors, 
 
 def write_data(adata, target):
     """An AnnData object as .h5ad or .zarr, whole or not at all."""
-    from spicemix_core import conversion
+    from spicemix_core.exchange import conversion
 
     conversion.write_data(adata, target)
 

@@ -86,7 +86,7 @@ def select(
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           neighbors=neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
                           normalize=normalize, no_space=False)
-    from spicemix_core.selection import select as select_settings
+    from spicemix_core.runs.selection import select as select_settings
 
     with resumable(f"the same command goes on with the fits in {kept}."):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=seeds,

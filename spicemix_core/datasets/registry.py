@@ -3,11 +3,9 @@
 import hashlib
 import json
 import os
-import warnings
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pooch
 import requests
 
@@ -99,25 +97,6 @@ def check_file(path: Path, facts: dict) -> None:
     if facts["sha256"] and hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise ValueError(f"{path} is not the file that was published (its SHA-256 differs from the registry's "
                          f"{facts['sha256'][:12]}...): delete it and fetch it again.")
-
-
-def read_table(path: Path, shape: tuple[int | None, int | None] = (None, None), dtype=float) -> np.ndarray:
-    """Numbers of a white-space separated text file, always two-dimensional.
-
-    ``shape`` gives the expected rows and columns (None: any); ValueError names the file if it differs or is empty.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*input contained no data")
-            table = np.loadtxt(path, dtype=dtype, ndmin=2)
-    except ValueError as error:
-        raise ValueError(f"{path} is not a table of numbers ({error}).") from error
-    if not table.size:
-        raise ValueError(f"{path} holds no numbers.")
-    if any(want is not None and want != got for want, got in zip(shape, table.shape, strict=True)):
-        wanted = " x ".join("any" if want is None else str(want) for want in shape)
-        raise ValueError(f"{path} has {table.shape[0]} x {table.shape[1]} entries, expected {wanted} (rows x columns).")
-    return table
 
 
 def find(name: str) -> tuple[str, Path] | None:

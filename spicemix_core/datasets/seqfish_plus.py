@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from spicemix_core.datasets.recipes import seqfish_plus_recipe
 from spicemix_core.datasets.registry import locate, source
-from spicemix_core.preprocessing import seqfish_plus_recipe
 
 # Giotto's coarse type of the authors' 26 Louvain clusters (drieslab/spatial-datasets, MIT).
 COARSE_CLUSTERS = {

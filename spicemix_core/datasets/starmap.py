@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from spicemix_core.datasets.recipes import starmap_recipe
 from spicemix_core.datasets.registry import entry, locate, source
-from spicemix_core.preprocessing import starmap_recipe
 
 SAMPLE = "20180410-BY3_1kgenes"
 # Cortical layers as bands of depth (px from the white matter): the labels of Zhu et al. (SRTsim, 2023).

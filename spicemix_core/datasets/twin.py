@@ -17,7 +17,7 @@ drawn in four steps:
    :math:`s_i` is such that the rates add up to the cell's total; and :math:`\phi` such that the variance about the
    mean is on average that of the residual of the fit. The recipe of the measured counts gives expression and graph.
 
-The parameters are fitted by :mod:`spicemix_core.datasets.twin_fitting`.
+The parameters are fitted by :mod:`twin_fitting`.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -30,10 +30,10 @@ from numba import njit
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
-from spicemix_core.atomic import replacing
-from spicemix_core.count_model import TARGET_SUM, log_moments, size_and_rates
-from spicemix_core.graphs import delaunay_graph, graph_by_sample
-from spicemix_core.preprocessing import normalize_and_connect
+from spicemix_core.datasets.count_model import TARGET_SUM, log_moments, size_and_rates
+from spicemix_core.datasets.recipes import normalize_and_connect
+from spicemix_core.files.atomic import replacing
+from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample
 
 CANDIDATES = 10  # points tried for a cell, of which the one farthest from all others is taken
 SWEEPS = 100

@@ -5,9 +5,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from spicemix_core.panels import WIDTH, short_name, styled
-from spicemix_core.plotting import draw_curve, palette
-from spicemix_core.shown_values import result_of, table_of
+from spicemix_core.pl.panels import WIDTH, short_name, styled
+from spicemix_core.pl.primitives import draw_curve
+from spicemix_core.pl.style import palette
+from spicemix_core.pl.values import result_of, table_of
 
 
 @styled
@@ -81,7 +82,7 @@ def history(adata):
 
 @styled
 def selection(table):
-    """Trade-off over the settings of :func:`spicemix_core.selection.select`; ``table`` is its table.
+    """Trade-off over the settings of :func:`spicemix_core.runs.selection.select`; ``table`` is its table.
 
     Bars at the held-out errors are one standard error of the difference from the lowest, paired over the folds: a
     setting whose bar reaches the dotted line is as good. The ring is the suggestion.

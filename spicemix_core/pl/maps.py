@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from spicemix_core.panels import (
+from spicemix_core.pl.panels import (
     HEIGHT,
     WIDTH,
     color_limits,
@@ -16,8 +16,8 @@ from spicemix_core.panels import (
     styled,
     text_colors,
 )
-from spicemix_core.plotting import draw_points, draw_values
-from spicemix_core.shown_values import places_of, proportions_of, samples_of, values_of
+from spicemix_core.pl.primitives import draw_points, draw_values
+from spicemix_core.pl.values import places_of, proportions_of, samples_of, values_of
 
 
 @styled

@@ -3,11 +3,16 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from spicemix_core.annotation import expression_frame
-from spicemix_core.cell_type_figures import mark_cells
-from spicemix_core.panels import short_name, styled
-from spicemix_core.plotting import draw_affinity, draw_table, expression_by_cluster, order_rows_by_columns
-from spicemix_core.shown_values import column_of, in_order, result_of, table_of
+from spicemix_core.inputs.anndata import expression_frame
+from spicemix_core.pl.panels import short_name, styled
+from spicemix_core.pl.primitives import (
+    draw_affinity,
+    draw_table,
+    expression_by_cluster,
+    mark_cells,
+    order_rows_by_columns,
+)
+from spicemix_core.pl.values import column_of, in_order, result_of, table_of
 
 LEVEL = 0.05  # false discovery rate of what is marked
 

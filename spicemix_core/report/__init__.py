@@ -13,10 +13,11 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from spicemix_core.annotated import expression_of
-from spicemix_core.atomic import replacing
+from spicemix_core.exchange.readers import read_data
+from spicemix_core.files.atomic import replacing
+from spicemix_core.inputs.anndata import expression_of
+from spicemix_core.inputs.prepare import prepare
 from spicemix_core.model import SpiceMix
-from spicemix_core.readers import prepare, read_data
 
 HERE = Path(__file__).parent
 STATES, CLUSTERS = "X_spicemix", "spicemix_cluster"
@@ -31,7 +32,7 @@ def write_report(model, data, output, *, sample_key=None, graph_key="spatial_con
     model : path
         A model that :meth:`spicemix_core.SpiceMix.save` wrote.
     data : path
-        As :func:`spicemix_core.readers.read_data`. States in ``obsm["X_spicemix"]``, their embedding in
+        As :func:`spicemix_core.exchange.readers.read_data`. States in ``obsm["X_spicemix"]``, their embedding in
         ``obsm["X_spicemix_umap"]``, clusters in ``obs["spicemix_cluster"]`` and a consensus in ``uns["spicemix"]`` are
         shown as they are; what is missing, but for a consensus, is computed.
     output : path
@@ -43,7 +44,7 @@ def write_report(model, data, output, *, sample_key=None, graph_key="spatial_con
     layer : str, optional
         Layer with the expression, if it is not ``X``.
     normalize : bool
-        As :func:`spicemix_core.readers.prepare`, for data without states.
+        As :func:`spicemix_core.inputs.prepare.prepare`, for data without states.
     title : str, optional
         By default the name of the data.
     random_state : int

@@ -6,7 +6,7 @@ import html
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 
-from spicemix_core.plotting import svg_of
+from spicemix_core.pl.svg import svg_of
 
 
 def show_figure(figure, alt, caption):

@@ -1,0 +1,1 @@
+"""How many metagenes: the study of the selection rule."""

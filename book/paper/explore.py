@@ -1,0 +1,146 @@
+"""Figures to explore in the page: maps of cells, and a model under a changing setting.
+
+Each is a piece of HTML with its data inside, for the script ``book/_static/explore.js`` to draw: no server, no request,
+a few bytes per number. Where the script does not run, as on paper, nothing is shown; so each accompanies a picture.
+"""
+
+import html
+import json
+
+import numpy as np
+
+LEVELS = 255  # steps of a colour scale
+_UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})  # what could end or alter the script element
+
+
+class Explorer:
+    """An interactive figure; a notebook shows it as HTML.
+
+    Parameters
+    ----------
+    kind : {"map", "model"}
+        Which drawing of the script.
+    title : str
+        Said by screen readers.
+    data : dict
+        Anything that JSON can hold.
+    """
+
+    def __init__(self, kind, title, data):
+        self.kind, self.title, self.data = kind, title, data
+
+    def _repr_html_(self):
+        text = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).translate(_UNSAFE)
+        return (f'<div class="explorer" data-kind="{self.kind}" role="group" aria-label="{html.escape(self.title)}">'
+                f'<script type="application/json">{text}</script></div>')
+
+    def __repr__(self):
+        return f"Explorer: {self.title} (shown in the pages of the book)"
+
+
+def cell_map(coordinates, samples, labels, values, *, names=None, title="Map of the cells", sample_word="field"):
+    """A map of cells: choose what colours them and which sample is shown; point at a cell for all that is known of it.
+
+    Parameters
+    ----------
+    coordinates : array, (N, 2)
+    samples : sequence of N
+        Sample of each cell; each sample is a panel with its own origin.
+    labels : dict of str to (sequence of N, dict)
+        Labels of the cells by what they are, each with its colours by label (`pl.palette`), for example
+        ``{"type": (types, colors)}``.
+    values : dict of str to array, (N,)
+        Numbers by what they are, for example proportions of metagenes.
+    names : sequence of N, optional
+        Of the cells.
+    title, sample_word : str
+
+    Returns
+    -------
+    Explorer
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a number is not finite, or a label has no colour.
+    """
+    n_cells = len(samples := np.asarray(samples).astype(str))
+    sheets = {"coordinates": coordinates, **{name: entry[0] for name, entry in labels.items()}, **values}
+    if wrong := [name for name, entries in sheets.items() if len(entries) != n_cells]:
+        raise ValueError(f"{wrong[0]} has {len(sheets[wrong[0]])} entries for {n_cells} cells: pass one for each cell.")
+    order = sorted(set(samples))
+    data = {"samples": order, "sample": [order.index(name) for name in samples], "word": sample_word,
+            "xy": _coded(coordinates, "coordinates"),
+            "labels": [_labels(name, *entry) for name, entry in labels.items()],
+            "values": [{"name": name, **_scaled(entries, name)} for name, entries in values.items()],
+            "names": [] if names is None else [str(name) for name in names]}
+    return Explorer("map", title, data)
+
+
+def model_path(coordinates, frames, *, setting, title="The model under a changing setting"):
+    """One sample under a setting that a slider changes: clusters in space, the affinity, and numbers.
+
+    Parameters
+    ----------
+    coordinates : array, (N, 2)
+    frames : list of dict
+        One for each value of the setting, in order: ``"at"``, the value as text; ``"labels"`` and ``"colors"``, the
+        clusters and their colours by label; ``"affinity"``, the matrix S; ``"numbers"``, text by what it is.
+    setting : str
+        What the slider changes.
+    title : str
+
+    Returns
+    -------
+    Explorer
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two frames, or a frame does not fit the cells.
+    """
+    if len(frames) < 2:
+        raise ValueError(f"A slider needs at least two frames, not {len(frames)}.")
+    drawn = []
+    for frame in frames:
+        if len(frame["labels"]) != len(coordinates):
+            raise ValueError(f"The frame at {frame['at']} has {len(frame['labels'])} labels for {len(coordinates)} "
+                             "cells: pass one for each cell.")
+        centred = np.asarray(frame["affinity"]) - np.mean(frame["affinity"])
+        drawn.append({"at": frame["at"], **_labels(frame["at"], frame["labels"], frame["colors"]),
+                      "affinity": np.round(centred, 3).tolist(), "numbers": frame["numbers"]})
+    return Explorer("model", title, {"xy": _coded(coordinates, "coordinates"), "setting": setting, "frames": drawn})
+
+
+def _labels(name, entries, colors):
+    entries = np.asarray(entries).astype(str)
+    colors = {str(label): color for label, color in colors.items()}
+    if missing := sorted(set(entries) - set(colors)):
+        raise ValueError(f"The label {missing[0]} of {name} has no colour: pass one for each label.")
+    used = [label for label in colors if label in set(entries)]
+    return {"name": name, "of": used, "colors": [colors[label] for label in used],
+            "codes": [used.index(label) for label in entries]}
+
+
+def _scaled(entries, name):
+    """Numbers as steps between their smallest and their 99th percentile, above which all are alike."""
+    entries = _finite(entries, name)
+    low, high = float(entries.min()), float(np.quantile(entries, 0.99))
+    high = high if high > low else float(entries.max()) if entries.max() > low else low + 1.0
+    steps = np.clip(np.rint((entries - low) / (high - low) * LEVELS), 0, LEVELS).astype(int)
+    return {"low": float(f"{low:.3g}"), "high": float(f"{high:.3g}"), "steps": steps.tolist()}
+
+
+def _coded(coordinates, name):
+    """Coordinates to four digits of the larger extent, as two lists."""
+    coordinates = _finite(coordinates, name)
+    extent = float(np.ptp(coordinates, axis=0).max()) or 1.0
+    digits = int(3 - np.floor(np.log10(extent)))
+    return [[round(float(x), digits) for x in column] for column in coordinates.T]
+
+
+def _finite(entries, name):
+    entries = np.asarray(entries, dtype=float)
+    if not np.isfinite(entries).all():
+        raise ValueError(f"{name} has numbers that are not finite: leave such cells out.")
+    return entries

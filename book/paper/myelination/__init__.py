@@ -1,0 +1,1 @@
+"""The paper's Fig. 4f: oligodendrocytes along their trajectory."""

@@ -1,0 +1,111 @@
+"""Figures of a trajectory among cells: the two metagenes, the genes along it, the tissue, and the null distributions.
+
+As in :mod:`spicemix_core.pl.primitives`, functions return the data of a figure or draw them on given axes.
+"""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+
+from paper.myelination.trajectory import LEVEL, band
+from spicemix_core.pl.primitives import GREY, draw_points, draw_table, draw_values
+
+BLUE, ORANGE, DARK = "#0072b2", "#d55e00", "#444444"
+
+
+def p_text(p_value) -> str:
+    """A p-value as text, with an asterisk if it is below 0.05; nothing for NaN."""
+    if np.isnan(p_value):
+        return ""
+    number = f"{p_value:.1e}" if p_value < 1e-3 else f"{p_value:.3f}"
+    return f"{number}*" if p_value < LEVEL else number
+
+
+def draw_opposition(ax, opposition, groups, colors, *, names=("first", "second")):
+    """One metagene's proportion against the other's, a point per cell, coloured by its group."""
+    draw_points(ax, opposition.proportions, groups, colors, size=16)
+    ax.axline((0, 1), (1, 0), color=GREY, linewidth=1, zorder=0)
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal",
+           xlabel=f"{names[0]} metagene (proportion)", ylabel=f"{names[1]} metagene (proportion)",
+           title=f"r = {opposition.correlation:.2f}")
+
+
+def draw_gene(ax, trajectory, values, row, *, gene, singled_out=False):
+    """A gene along the trajectory with the line and band of its regression; title "gene, corrected p"."""
+    color = ORANGE if singled_out else BLUE
+    at = np.linspace(trajectory.min(), trajectory.max(), 50)
+    line, low, high = band(trajectory, values, at)
+    ax.scatter(trajectory, values, s=8, color=DARK, alpha=0.5, linewidths=0)
+    ax.fill_between(at, low, high, color=color, alpha=0.25, linewidth=0)
+    ax.plot(at, line, color=color, linewidth=1.8)
+    ax.set_title(f"{gene}, {p_text(row['p_corrected'])}", fontsize="small", color=color if singled_out else "black",
+                 fontweight="bold" if singled_out else "normal")
+    lowest = min(0.0, low.min(), values.min())
+    ax.set_ylim(bottom=lowest - 0.04 * (values.max() - lowest))
+    ax.tick_params(labelsize="x-small")
+
+
+def draw_trajectory_in_tissue(ax, coordinates, trajectory, *, size=12.0):
+    """All cells in grey, those on the trajectory (not NaN) coloured by it, with symmetric limits."""
+    coordinates, inside = np.asarray(coordinates), ~np.isnan(trajectory)
+    limit = np.abs(trajectory[inside]).max()
+    draw_points(ax, coordinates[~inside], np.full((~inside).sum(), ""), {"": GREY}, size=size / 4)
+    points = draw_values(ax, coordinates[inside], trajectory[inside], size=size, cmap="coolwarm",
+                         limits=(-limit, limit))
+    ax.set_aspect("equal")
+    return points
+
+
+def draw_nulls(ax, nulls, n_genes):
+    """Share of the null trajectories by the number of significant genes, one line each; the observed one dashed.
+
+    ``nulls`` maps a name to a :class:`paper.myelination.trajectory.NullTest`.
+    """
+    numbers = np.arange(n_genes + 1)
+    for (name, null), color in zip(nulls.items(), (BLUE, ORANGE), strict=False):
+        shares = np.bincount(null.counts, minlength=n_genes + 1) / len(null.counts)
+        ax.step(numbers, shares, where="mid", color=color, label=f"{name} (p = {null.p_value:.2g})")
+    ax.axvline(null.observed, color="black", linestyle="--", linewidth=1, label=f"observed ({null.observed})")
+    ax.set(xlabel="significant genes", ylabel="share of null trajectories", ylim=(0, None))
+    ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
+    ax.legend(fontsize="small")
+
+
+def effects(tables) -> tuple[pd.DataFrame, np.ndarray]:
+    """Effects by gene and analysis, and as text with an asterisk where significant, for :func:`draw_effects`.
+
+    ``tables`` maps a name to a table of :func:`paper.myelination.trajectory.regress`; a missing gene gives NaN.
+    """
+    effect = pd.DataFrame({name: table["effect"] for name, table in tables.items()})
+    p_values = pd.DataFrame({name: table["p_corrected"] for name, table in tables.items()}).loc[effect.index]
+    number = effect.map(lambda value: "" if np.isnan(value) else f"{value:.2f}")
+    return effect, (number + np.where(p_values < LEVEL, "*", "")).to_numpy()
+
+
+def draw_effects(ax, tables):
+    """Heat map of the effects, genes x analyses; an asterisk where the corrected p-value is below 0.05."""
+    effect, text = effects(tables)
+    draw_table(ax, effect, label="effect (standard deviations)", cmap="RdBu_r", center=0.0, limit=1.0, annotate=text)
+    ax.tick_params(axis="x", rotation=40)
+    for name in ax.get_xticklabels():
+        name.set(ha="right", rotation_mode="anchor")
+
+
+def label_sides(x, y):
+    """Side of each point on which a name has more room before the next point of about its height: array of ±1."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    alike = np.abs(y[:, None] - y) < 0.06 * (np.ptp(y) or 1.0)
+    offset = np.where(alike & ~np.eye(len(x), dtype=bool), x - x[:, None], np.nan)
+    room = [np.nanmin(np.where(sign * offset >= 0, np.abs(offset), np.inf), axis=1, initial=np.inf) for sign in (1, -1)]
+    return np.where(room[0] >= room[1], 1, -1)
+
+
+def draw_effects_of_two(ax, first, second):
+    """Effects of the genes in two analyses against each other, each point with its gene's name."""
+    ax.scatter(first, second, s=14)
+    for gene, side in zip(first.index, label_sides(first, second), strict=True):
+        ax.annotate(gene, (first[gene], second[gene]), xytext=(4 * side, 0), textcoords="offset points", fontsize=7,
+                    va="center", ha="left" if side > 0 else "right")
+    ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    ax.margins(0.2)

@@ -1,0 +1,1 @@
+"""The paper's Fig. 3: the seqFISH+ cortex."""

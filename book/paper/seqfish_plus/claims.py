@@ -1,0 +1,95 @@
+"""The numbers for the ledger's claims about seqFISH+: of one clustering, and of the consensus with its single runs."""
+
+import numpy as np
+import pandas as pd
+
+from paper.ledger import Measurement, holding
+from paper.seqfish_plus import findings as fd
+from paper.shared.layers import compare_information, widespread
+from paper.shared.typed_cells import TypedCells, specificity_against_level, type_counts
+
+PAPER_COUNTS = {"excitatory": 5, "inhibitory": 2, "glia": 8}
+PAPER_SIZE = {"cells": 523, "fields": 5, "genes": 2470}
+MISSING = {"eng-oligo-2": "SpiceMix has no Oligo-2 to compare", "eng-smc": "SpiceMix has no SMC to compare",
+           "oligo-affinity": "no metagene of oligodendrocytes or none of deep neurons", "opc-contacts": "no OPCs"}
+
+
+def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap=1000, random_state=0) -> dict:
+    """The number of every claim that one clustering can answer for, by the claim's id without "seqfish-"."""
+    counts = type_counts(cells)
+    both = (cells.classes == "excitatory") & (tissue.classes == "excitatory")
+    layers = compare_information(cells.names[both], tissue.clusters[both], tissue.fields[both],
+                                 n_bootstrap=n_bootstrap, random_state=random_state)
+    excess = fd.excess_contacts(cells, tissue.graph, tissue.fields, random_state=random_state)
+    excitatory = np.unique(cells.types[cells.classes == "excitatory"])
+    differences = fd.contrasts(cells, tissue, n_bootstrap=n_bootstrap, random_state=random_state)
+    counted = conditions(cells, tissue, differences)
+    return {
+        "types": float(sum(abs(counts[name] - number) for name, number in PAPER_COUNTS.items())),
+        "major-types": float((cells.classes == tissue.classes)[tissue.classes != "other"].mean()),
+        "layers": layers.share_first_higher,
+        "vip-sst": float(cells.are("VIP").any()) + float(cells.are("SST").any()),
+        "specific-metagenes": specificity_against_level(cells),
+        "oligo-metagene": fd.oligodendrocytes_against_opcs(cells),
+        "oligo-affinity": fd.deep_attraction(cells),
+        "oligo-contacts": fd.partners(cells, excess, fd.OLIGODENDROCYTES, fd.DEEP),
+        "opc-contacts": fd.partners(cells, excess, ("OPC",), excitatory) if cells.are("OPC").any() else float("nan"),
+        "eng-oligo-2": fd.closest_overlap(fd.oligo_2_cells(cells), tissue.clusters),
+        "eng-smc": fd.closest_overlap(cells.are("SMC"), tissue.clusters),
+        **{name: float(sum(each.values())) for name, each in counted.items()},
+    }
+
+
+def conditions(cells, tissue, differences) -> dict:
+    """The conditions of the compound claims by claim; ``differences`` are those of :func:`findings.contrasts`."""
+    return {"oligo-2": fd.oligo_2_conditions(cells, tissue, differences),
+            "smc-endo": fd.smc_endo_conditions(cells, differences),
+            "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
+
+
+def measurements(spicemix, nmf, tissue, n_genes, *, random_state=0) -> dict[str, Measurement]:
+    """Every claim of the chapter, by the ledger's id.
+
+    Parameters
+    ----------
+    spicemix, nmf : (TypedCells, list of TypedCells)
+        The consensus and the single runs of each method, equally many.
+    tissue : Tissue
+    n_genes : int
+        Genes modelled.
+    random_state : int
+        Seeds bootstrap and permutations.
+    """
+    (cells, runs), (nmf_cells, nmf_runs) = spicemix, nmf
+    few = {"n_bootstrap": 200, "random_state": random_state}
+    value, nmf_value = measure(cells, tissue, random_state=random_state), measure(nmf_cells, tissue, **few)
+    spread, nmf_spread = (pd.DataFrame([measure(run, tissue, **few) for run in each]) for each in (runs, nmf_runs))
+    comments = _comments(cells, tissue, value, random_state)
+    found = {key: Measurement(value[key], spread[key].tolist(), comments.get(key, "")) for key in value}
+    pairs = list(zip(spread["major-types"], runs, nmf_runs, strict=True))
+    found["major-types"] = Measurement(
+        min(value["major-types"], _agreement(cells, nmf_cells)), [min(m, _agreement(a, b)) for m, a, b in pairs],
+        f"with Eng et al. {value['major-types']:.2f}, with NMF {_agreement(cells, nmf_cells):.2f}")
+    for claim, key in {"nmf-oligo-2": "oligo-2", "nmf-smc": "smc-endo"}.items():
+        found[claim] = Measurement(nmf_value[key], nmf_spread[key].tolist(), f"SpiceMix: {value[key]:.0f}")
+    size = {"cells": len(cells.names), "fields": len(np.unique(tissue.fields)), "genes": n_genes}
+    found["data"] = Measurement(float(sum(size[name] == number for name, number in PAPER_SIZE.items())),
+                                comment=", ".join(f"{number:,} {name}" for name, number in size.items()))
+    excitatory = tissue.classes == "excitatory"
+    wide = widespread(tissue.clusters[excitatory], tissue.fields[excitatory])
+    found["eng-dispersed"] = Measurement(float(len(wide)), comment="; ".join(map(str, wide)))
+    return {f"seqfish-{key}": measurement for key, measurement in found.items()}
+
+
+def _comments(cells, tissue, value, random_state):
+    """What the numbers of the consensus alone do not say."""
+    differences = fd.contrasts(cells, tissue, random_state=random_state)
+    comments = {key: holding(each) for key, each in conditions(cells, tissue, differences).items()}
+    comments["layers"] = "fields stand in for layers, and differ as images too"
+    comments["types"] = ", ".join(f"{number} {name}" for name, number in type_counts(cells).items())
+    comments["opc-contacts"] = f"{cells.are('OPC').sum()} OPCs; with so few, absence says little"
+    return comments | {key: text for key, text in MISSING.items() if np.isnan(value[key])}
+
+
+def _agreement(a, b):
+    return float((a.classes == b.classes).mean())

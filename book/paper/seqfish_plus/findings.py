@@ -1,0 +1,208 @@
+"""The paper's findings in seqFISH+ (Fig. 3) as numbers, measured alike for every clustering: consensus, run or NMF.
+
+Each function returns what ``book/claims.yml`` describes under ``measure``; the conditions of a compound claim are
+returned by name.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+
+from paper.shared.effects import MeanDifference, mean_difference, separation
+from paper.shared.typed_cells import metagene_of, metagenes_highest_in
+from spicemix_core.tl.cell_type_affinity import affinity_permutation_test, cell_type_affinity
+
+OLIGODENDROCYTES = ("Oligo", "OPC/Oligo")
+DEEP = ("eL5a", "eL5b", "eL6")
+NAMED_GENES = ("Col6a1", "Ctgf", "Cspg4", "Tcf7l2", "Mog", "Bgn", "Flt1")  # in the text; they must not choose names
+
+
+def reference_classes(coarse_types) -> np.ndarray:
+    """Class of each cell by the coarse type of its cluster in Eng et al.; ``other`` for types of the SVZ."""
+    classes = {"Excitatory neuron": "excitatory", "Interneuron": "inhibitory"}
+    classes |= dict.fromkeys(("Astrocyte", "Oligodendrocyte", "Microglia", "Endothelial", "Glia"), "glia")
+    return np.array([classes.get(name, "other") for name in coarse_types])
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """What is known of the same cells without the model.
+
+    Attributes
+    ----------
+    expression : DataFrame
+        Cells x genes, with the genes that the claims name.
+    fields : (N,) array
+        Field of view of each cell.
+    graph : (N, N) sparse
+        Neighbours.
+    clusters, classes : (N,) arrays of str
+        Clusters of Eng et al., and their class as in `TypedCells` or ``other``.
+    """
+
+    expression: pd.DataFrame
+    fields: np.ndarray
+    graph: object
+    clusters: np.ndarray
+    classes: np.ndarray
+
+
+def oligodendrocyte_metagene(cells) -> int | None:
+    """Metagene most specific to oligodendrocytes among all cells except OPCs; None without such a cluster."""
+    oligo = cells.are(*OLIGODENDROCYTES)
+    return metagene_of(cells, oligo, ~cells.are("OPC")) if oligo.any() else None
+
+
+def opc_metagene(cells) -> int | None:
+    """Metagene most specific to OPCs among all cells except oligodendrocytes; None without such a cluster."""
+    opc = cells.are("OPC")
+    return metagene_of(cells, opc, ~cells.are(*OLIGODENDROCYTES)) if opc.any() else None
+
+
+def oligodendrocytes_against_opcs(cells) -> float:
+    """Area under ROC of the oligodendrocytes' metagene, oligodendrocytes against OPCs; 0 if either is missing."""
+    oligo, opc, k = cells.are(*OLIGODENDROCYTES), cells.are("OPC"), oligodendrocyte_metagene(cells)
+    return separation(cells.proportions[:, k], oligo, opc) if oligo.any() and opc.any() else 0.0
+
+
+def oligo_2_cells(cells) -> np.ndarray:
+    """Cells of the oligodendrocyte cluster with most of the OPCs' metagene; none if there are not two clusters."""
+    names, k = np.unique(cells.names[cells.are(*OLIGODENDROCYTES)]), opc_metagene(cells)
+    if len(names) < 2 or k is None:
+        return np.zeros(len(cells.names), dtype=bool)
+    return cells.names == cells.means.loc[names, k].idxmax()
+
+
+def contrasts(cells, tissue, *, n_bootstrap=2000, random_state=0) -> pd.DataFrame:
+    """The differences between types that the text reads off the heat maps, with bootstrap intervals.
+
+    Returns
+    -------
+    DataFrame
+        By comparison (``"gene: first - second"``, in log-normalised expression; the OPC metagene in proportions) the
+        fields of :class:`paper.shared.effects.MeanDifference`; NaN where a type is missing.
+    """
+    oligo, opc, second = cells.are(*OLIGODENDROCYTES), cells.are("OPC"), oligo_2_cells(cells)
+    first = oligo & ~second if second.any() else second
+    el5b, el6, smc, endo = (cells.are(name) for name in ("eL5b", "eL6", "SMC", "Endo"))
+    rest = ~(smc | endo)
+    pairs = {"Col6a1: eL5b - eL6": (el5b, el6), "Ctgf: eL6 - eL5b": (el6, el5b), "Cspg4: OPC - Oligo": (opc, oligo),
+             "Mog: Oligo - OPC": (oligo, opc), "Tcf7l2: Oligo - OPC": (oligo, opc),
+             "OPC metagene: Oligo-2 - Oligo-1": (second, first), "Tcf7l2: Oligo-2 - Oligo-1": (second, first),
+             "Mog: Oligo-1 - Oligo-2": (first, second), "Bgn: SMC - Endo": (smc, endo),
+             "Flt1: SMC - others": (smc, rest), "Flt1: Endo - others": (endo, rest)}
+    k, rows = opc_metagene(cells), {}
+    for text, groups in pairs.items():
+        gene = text.split(":")[0]
+        if min(group.sum() for group in groups) >= 2:
+            values = cells.proportions[:, k] if gene == "OPC metagene" else tissue.expression[gene]
+            rows[text] = asdict(mean_difference(values, *groups, n_bootstrap=n_bootstrap, random_state=random_state))
+        else:
+            rows[text] = dict.fromkeys(MeanDifference.__annotations__, np.nan)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def oligo_2_conditions(cells, tissue, differences) -> dict:
+    """The five conditions of the claim on Oligo-2; ``differences`` are those of :func:`contrasts`."""
+    oligo, opc, second = cells.are(*OLIGODENDROCYTES), cells.are("OPC"), oligo_2_cells(cells)
+    split, above = bool(second.any()), differences["low"] > 0
+    mog = [tissue.expression["Mog"][group].mean() for group in (opc, second, oligo & ~second)]
+    return {
+        "two clusters": split,
+        "OPC metagene in Oligo-2": bool(above["OPC metagene: Oligo-2 - Oligo-1"]),
+        "Cspg4 in OPC": bool(above["Cspg4: OPC - Oligo"]),
+        "Tcf7l2 in Oligo-2": bool(above["Tcf7l2: Oligo-2 - Oligo-1"]),
+        "Mog rises": bool(split and mog[0] < mog[1] < mog[2]),
+    }
+
+
+def smc_endo_conditions(cells, differences) -> dict:
+    """The four conditions of the claim on SMC and Endo."""
+    above = differences["low"] > 0
+    return {"SMC and Endo": bool(cells.are("SMC").any() and cells.are("Endo").any()),
+            "Bgn in SMC": bool(above["Bgn: SMC - Endo"]),
+            "Flt1 in SMC": bool(above["Flt1: SMC - others"]), "Flt1 in Endo": bool(above["Flt1: Endo - others"])}
+
+
+def el5b_el6_conditions(cells, tissue, differences) -> dict:
+    """The four conditions of the claim on eL5b and eL6."""
+    above, reference = differences["low"] > 0, pd.Series(tissue.clusters)
+    shares = [reference[cells.are(name)].value_counts(normalize=True) for name in ("eL5b", "eL6")]
+    mixing = shares[0].index[shares[0] >= 0.2].intersection(shares[1].index[shares[1] >= 0.2])
+    return {"eL5b and eL6": bool(cells.are("eL5b").any() and cells.are("eL6").any()),
+            "Col6a1 in eL5b": bool(above["Col6a1: eL5b - eL6"]), "Ctgf in eL6": bool(above["Ctgf: eL6 - eL5b"]),
+            "mixed by Eng et al.": len(mixing) >= 2}
+
+
+def deep_metagenes(cells) -> np.ndarray:
+    """Metagenes whose highest mean is in a cluster of deep-layer excitatory neurons, (K,) bool."""
+    return metagenes_highest_in(cells, *DEEP)
+
+
+def deep_attraction(cells) -> float:
+    """Area under ROC of minus the affinity of the oligodendrocytes' metagene, deep metagenes against all others.
+
+    NaN where there is no such metagene or no spatial affinity.
+    """
+    k, deep = oligodendrocyte_metagene(cells), deep_metagenes(cells)
+    if k is None or not cells.affinity.any():
+        return float("nan")
+    others = np.arange(len(deep)) != k
+    first, second = deep & others, ~deep & others
+    return separation(-cells.affinity[k], first, second) if first.any() and second.any() else float("nan")
+
+
+def deepest_attraction(cells) -> dict:
+    """How far up a deep metagene comes among the metagenes that the oligodendrocytes' metagene attracts.
+
+    Returns
+    -------
+    dict
+        ``rank`` of the deep metagene with the lowest affinity (the strongest attraction) among the ``others``, the
+        K - 1 other metagenes, 1 the strongest; ``deep``, how many of them are deep; ``by_chance``, the mean rank of
+        the first of as many random ones, (others + 1) / (deep + 1). ``rank`` and ``by_chance`` are NaN where there is
+        no such metagene, none is deep or there is no spatial affinity.
+    """
+    k, deep = oligodendrocyte_metagene(cells), deep_metagenes(cells)
+    if k is None:
+        return {"rank": np.nan, "deep": int(deep.sum()), "others": len(deep) - 1, "by_chance": np.nan}
+    affinity, deep = np.delete(cells.affinity[k], k), np.delete(deep, k)
+    found = deep.any() and cells.affinity.any()
+    rank = 1 + (affinity < affinity[deep].min()).sum() if found else np.nan
+    by_chance = (len(deep) + 1) / (deep.sum() + 1) if found else np.nan
+    return {"rank": float(rank), "deep": int(deep.sum()), "others": len(deep), "by_chance": float(by_chance)}
+
+
+def excess_contacts(cells, graph, samples, *, n_permutations=5000, random_state=0) -> pd.DataFrame:
+    """Pairs of clusters with more contacts than expected at a false discovery rate of 5 % (Benjamini-Hochberg).
+
+    Returns
+    -------
+    DataFrame of bool
+        Clusters x clusters, symmetric; the p-values are of
+        :func:`spicemix_core.tl.cell_type_affinity.affinity_permutation_test`.
+    """
+    affinity = cell_type_affinity(graph, cells.names, samples)
+    p_values = affinity_permutation_test(graph, cells.names, samples, n_permutations=n_permutations,
+                                         random_state=random_state).to_numpy()
+    upper = np.triu_indices(len(affinity))
+    significant = np.zeros(affinity.shape, dtype=bool)
+    significant[upper] = false_discovery_control(p_values[upper]) <= 0.05
+    return (affinity > 0) & (significant | significant.T)
+
+
+def partners(cells, excess, own, others) -> int:
+    """Clusters of the types ``others`` with which a cluster of the types ``own`` has excess contacts."""
+    own, others = (np.unique(cells.names[cells.are(*types)]) for types in (own, others))
+    return int(excess.loc[own, others].any(axis=0).sum())
+
+
+def closest_overlap(inside, reference) -> float:
+    """Jaccard index of a set of cells with the closest cluster of a reference; NaN for an empty set."""
+    inside = np.asarray(inside, bool)
+    if not inside.any():
+        return float("nan")
+    clusters = [np.asarray(reference) == name for name in pd.unique(np.asarray(reference)[inside])]
+    return float(max((inside & cluster).sum() / (inside | cluster).sum() for cluster in clusters))

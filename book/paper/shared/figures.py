@@ -1,0 +1,130 @@
+"""Figures of named cell types: their tree, their markers and metagenes, their layers, their differences.
+
+As in :mod:`spicemix_core.pl.primitives`, functions return the data of a figure or draw them on given axes.
+"""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.transforms import blended_transform_factory
+from scipy.cluster.hierarchy import dendrogram, linkage
+
+from paper.shared.annotation import FEW
+from spicemix_core.pl.primitives import GREY, draw_table
+from spicemix_core.pl.style import palette
+
+
+def type_colors(names) -> dict:
+    """Colours of up to 21 cluster names, in order; grey is kept for the pooled small clusters."""
+    names = list(dict.fromkeys(names))
+    types = [name for name in names if name != FEW]
+    colors = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # the eighth is grey
+    if len(types) > len(colors):
+        raise ValueError(f"There are {len(types)} types but only {len(colors)} colours: pool the smallest types.")
+    return dict(zip(types, colors, strict=False)) | ({FEW: GREY} if FEW in names else {})
+
+
+def type_tree(expression, labels):
+    """Tree of the mean expression of each type: average linkage of 1 - Pearson correlation.
+
+    Parameters
+    ----------
+    expression : (N, G) array
+    labels : (N,) array_like
+
+    Returns
+    -------
+    names : list of str
+    linkage : (types - 1, 4) array
+    """
+    means = pd.DataFrame(np.asarray(expression)).groupby(np.asarray(labels)).mean()
+    return list(means.index), linkage(means.to_numpy(), method="average", metric="correlation")
+
+
+def draw_tree(ax, names, tree, colors):
+    """A tree that grows to the left, one leaf per type with its colour."""
+    drawn = dendrogram(tree, orientation="left", labels=names, ax=ax, color_threshold=0.0,
+                       above_threshold_color="#555555")
+    positions = 5.0 + 10.0 * np.arange(len(names))
+    for y, name in zip(positions, drawn["ivl"], strict=True):
+        ax.plot(0.0, y, marker="o", color=colors[name], markersize=7, clip_on=False, zorder=3)
+    ax.tick_params(axis="y", length=0, pad=8, labelsize="small")
+    ax.set_xlabel("1 - correlation")
+    ax.spines["left"].set_visible(False)
+
+
+def draw_type_rows(ax, table, colors, *, counts=None, **options):
+    """A heat map with a type in each row: its colour, name and, if given, number of cells beside it.
+
+    ``options`` are those of :func:`spicemix_core.pl.primitives.draw_table`.
+    """
+    shown = [f"{name} ({counts[name]})" if counts is not None else str(name) for name in table.index]
+    draw_table(ax, table.set_axis(shown, axis=0), **options)
+    place = blended_transform_factory(ax.transAxes, ax.transData)
+    offset = mpl.transforms.ScaledTranslation(-7 / 72, 0, ax.figure.dpi_scale_trans)
+    for row, name in enumerate(table.index):
+        ax.plot(0.0, row + 0.5, marker="s", markersize=6, color=colors.get(name, GREY), clip_on=False,
+                transform=place + offset)
+    ax.tick_params(axis="y", pad=11, rotation=0, labelsize="small")
+    ax.tick_params(axis="x", rotation=90, labelsize="small")
+
+
+def color_column_names(ax, families, colors):
+    """A square below each column name of a heat map, in the colour of its family (None: no square)."""
+    place = blended_transform_factory(ax.transData, ax.transAxes)
+    offset = mpl.transforms.ScaledTranslation(0, -6 / 72, ax.figure.dpi_scale_trans)
+    for column, family in enumerate(families):
+        if family is not None:
+            ax.plot(column + 0.5, 0.0, marker="s", markersize=5, color=colors.get(family, GREY), clip_on=False,
+                    transform=place + offset)
+    ax.tick_params(axis="x", pad=9)
+
+
+def draw_shares(ax, shares, specificity, *, title):
+    """Stacked bars of each type's cells by position, light to dark with depth, and the effective number beside it."""
+    shades = mpl.colormaps["viridis_r"](np.linspace(0.05, 0.95, shares.shape[1]))
+    left = np.zeros(len(shares))
+    for position, shade in zip(shares.columns, shades, strict=True):
+        ax.barh(np.arange(len(shares)), shares[position], left=left, color=shade, label=str(position), height=0.8)
+        left += shares[position].to_numpy()
+    for row, name in enumerate(shares.index):
+        ax.text(1.02, row, f"{specificity.loc[name, 'effective_positions']:.1f}", va="center", fontsize="small")
+    ax.text(1.02, 1.02, "effective", va="bottom", fontsize="small", transform=ax.transAxes)
+    ax.set(yticks=np.arange(len(shares)), yticklabels=shares.index, xlim=(0, 1), xlabel="share of cells", title=title)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0, labelsize="small")
+
+
+def draw_intervals(ax, table, *, label):
+    """Differences with their intervals, one row each; grey where the interval covers zero.
+
+    ``table`` has an index of texts and the columns ``difference``, ``low`` and ``high``, NaN where a type is missing.
+    """
+    rows = np.arange(len(table))
+    for row in np.flatnonzero(table["difference"].isna()):
+        ax.annotate("no such type", (0.0, row), xytext=(4, 0), textcoords="offset points", va="center",
+                    color="#7f7f7f", fontsize="small")
+    sure = (table["low"] > 0) | (table["high"] < 0)
+    colors = np.where(sure, "#0072b2", "#7f7f7f")
+    ax.hlines(rows, table["low"], table["high"], colors=colors, linewidth=2)
+    ax.scatter(table["difference"], rows, c=colors, s=28, zorder=3)
+    ax.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
+    ax.set(yticks=rows, yticklabels=table.index, xlabel=label, ylim=(len(table) - 0.5, -0.5))
+    ax.tick_params(axis="y", length=0)
+
+
+def draw_affinities_by_run(ax, affinities, marked, *, marked_label, label):
+    """One column of points per run: the affinities of one metagene with each other one, some of them marked.
+
+    Parameters
+    ----------
+    affinities : list of arrays, each (K - 1,)
+    marked : list of arrays of bool, each (K - 1,)
+    """
+    for run, (values, which) in enumerate(zip(affinities, marked, strict=True), 1):
+        ax.scatter(np.full((~which).sum(), run), values[~which], s=14, color=GREY, label="other" if run == 1 else None)
+        ax.scatter(np.full(which.sum(), run), values[which], s=26, color="#d55e00",
+                   label=marked_label if run == 1 else None)
+    ax.axhline(0.0, color="black", linewidth=0.8, linestyle=":")
+    ax.set(xticks=range(1, len(affinities) + 1), xlim=(0.5, len(affinities) + 0.5), xlabel="run", ylabel=label)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")

@@ -1,0 +1,115 @@
+"""The numbers for the ledger's claims about the simulated cortex (Fig. 2), from the table of the study."""
+
+import pandas as pd
+
+from paper.ledger import Measurement
+from paper.simulation.study import RELEASED, compare
+from spicemix_core.runs.consensus import NORMALIZATION
+
+# The normalisation at which each method of Fig. 2d is shown: that of the paper, and of the consensus its own.
+SHOWN = {"SpiceMix consensus": NORMALIZATION, "SpiceMix": "zscore", "NMF consensus": NORMALIZATION, "NMF*": "zscore",
+         "NMF": "zscore", "HMRF, 10 PCs": "zscore of genes, then cells", "HMRF": "zscore"}
+
+
+OURS = "SpiceMix consensus"
+IN_PAPER = (OURS, "NMF", "NMF*", "HMRF")
+_ONLY_PAPER = "methods and normalisations as in the paper; "
+
+
+def rows_shown(table) -> pd.DataFrame:
+    """Rows of the study (`paper.simulation.study.run_study`) at the normalisation of `SHOWN`."""
+    return table[table["method"].map(SHOWN) == table["normalization"]]
+
+
+def strongest_baselines(tests) -> pd.DataFrame:
+    """Each baseline at the normalisation of its highest mean index, by scenario; SpiceMix in any form is none.
+
+    Parameters
+    ----------
+    tests : DataFrame
+        From `paper.simulation.study.compare`.
+    """
+    rows = tests.reset_index()
+    rows = rows[~rows["method"].str.startswith("SpiceMix")]
+    return rows.loc[rows.groupby(["scenario", "method"], sort=False)["ari"].idxmax()]
+
+
+def scenarios_ahead(strongest) -> int:
+    """Scenarios in which the tested method has a higher mean than every one of its `strongest_baselines`."""
+    return int((strongest.groupby("scenario")["difference"].min() > 0).sum())
+
+
+def measure(table, *, released=RELEASED.name) -> dict[str, Measurement]:
+    """Every claim of the chapter, by the ledger's id; SpiceMix is the consensus, single runs are replicates.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `paper.simulation.study.run_study`.
+    released : str
+        The scenario of the claims that are not about all of them.
+    """
+    shown = rows_shown(table)
+    wide = shown.pivot(index=["scenario", "replicate"], columns="method", values="ari")
+    means = wide.groupby("scenario").mean()
+    ratio = means["NMF"] / means[OURS]
+    return {
+        "sim-spicemix-ari": _extreme(wide, means[OURS].idxmin(), OURS,
+                                     f"; mean of single fits at worst {means['SpiceMix'].min():.2f}"),
+        "sim-nmf-ari": _extreme(wide, means["NMF"].idxmax(), "NMF"),
+        "sim-nmf-half": Measurement(ratio.max(), comment=f"{_ONLY_PAPER}in {ratio.idxmax()}"),
+        "sim-nmf-star-range": Measurement(int(means["NMF*"].between(0.5, 0.65).sum())),
+        "sim-hmrf-ari": _extreme(wide, means["HMRF"].idxmax(), "HMRF"),
+        "sim-variance": Measurement(sum(_falls(shown[shown["method"] == method], scale)
+                                        for method in IN_PAPER for scale in ("sigma_x", "sigma_y"))),
+        **_against_baselines(table, means),
+        **_in_one_scenario(shown[shown["scenario"] == released]),
+    }
+
+
+def _extreme(wide, scenario, method, comment=""):
+    values = wide.loc[scenario, method]
+    return Measurement(values.mean(), values.tolist(), f"{scenario}; single runs are its replicates{comment}")
+
+
+def _falls(rows, scale):
+    """Whether the mean index is lower at the larger value of the scale."""
+    means = rows.groupby(scale)["ari"].mean()
+    return int(means.iloc[-1] < means.iloc[0])
+
+
+def _against_baselines(table, means):
+    """The claims that compare SpiceMix with the other methods over all scenarios."""
+    tests, single = compare(table, OURS, NORMALIZATION), compare(table, "SpiceMix", "zscore")
+    strongest = strongest_baselines(tests)
+    best, single_best = ((means[list(methods)].idxmax(axis=1) == methods[0]).sum()
+                         for methods in (IN_PAPER, ("SpiceMix", *IN_PAPER[1:])))
+    found = {"sim-spicemix-best": Measurement(
+        int(best), comment=f"{_ONLY_PAPER}{scenarios_ahead(strongest)} of {len(means)} against every baseline at its "
+        f"best, HMRF on principal components included; single fits: {single_best}")}
+    if 0.5 ** table["replicate"].nunique() >= 0.05:
+        return found | {"sim-nmf-star-worse": Measurement(None, comment="too few replicates for p < 0.05")}
+    worse, single_worse = ((each.xs(("NMF*", "zscore"), level=("method", "normalization"))["p"] < 0.05).sum()
+                           for each in (tests, single))
+    at_best = (strongest.loc[strongest["method"] == "NMF*", "p"] < 0.05).sum()
+    return found | {"sim-nmf-star-worse": Measurement(
+        int(worse), comment=f"{_ONLY_PAPER}{at_best} at the best normalisation of NMF*; single fits: {single_worse}")}
+
+
+def _in_one_scenario(rows):
+    """The claims on metagenes, layers and scattered types, as means over the replicates of one scenario."""
+    wide = rows.pivot(index="replicate", columns="method")
+    ours, nmf, hmrf = (wide.xs(method, axis=1, level="method") for method in (OURS, "NMF", "HMRF"))
+    found = {
+        "sim-layer-metagene": ours["layer_correlation"],
+        "sim-diffuse-metagene": ours["scattered_correlation"],
+        "sim-nmf-incoherent": ours["layer_morans_i"] - nmf["layer_morans_i"],
+        "sim-layers-delineated": ours["excitatory_share"],
+        "sim-nmf-layers": ours["excitatory_share"] - nmf["excitatory_share"],
+        "sim-hmrf-smooths": hmrf["scattered_share"],
+        "sim-hmrf-layers": ours["excitatory_share"] - hmrf["excitatory_share"],
+        "sim-umap": ours["silhouette_gain"],
+    }
+    comments = {"sim-hmrf-smooths": "best smoothing parameter by the truth"}
+    return {name: Measurement(values.mean(), values.tolist(), comments.get(name, ""))
+            for name, values in found.items()}

@@ -1,0 +1,169 @@
+"""The methods of the simulation study, each applied to one replicate, and the scores of their answers."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import squareform
+from sklearn.metrics import silhouette_score
+
+from paper.simulation.recovery import (
+    EXCITATORY_TYPES,
+    SCATTERED_TYPES,
+    affinity_of_states,
+    score_model,
+    share_in_own_type,
+)
+from spicemix_core.baselines.hmrf import fit_hmrf_grid
+from spicemix_core.model import SpiceMix
+from spicemix_core.runs.consensus import NORMALIZATION, cluster_side_by_side, fit_consensus
+from spicemix_core.tl.agreement import adjusted_rand_index, best_number_of_clusters_by_ari
+from spicemix_core.tl.clustering import cluster_states, cut_tree, normalize_states
+
+STATE_NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions")
+SCORES = ["method", "normalization", "n_clusters", "ari", "excitatory_share", "scattered_share", "metagene_correlation",
+          "state_correlation", "layer_correlation", "scattered_correlation", "affinity_correlation", "layer_morans_i",
+          "silhouette_gain", "n_iter", "converged", "seconds", "note"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One method's answer for one replicate; ``model`` is the SpiceMix behind it, if there is one."""
+
+    method: str
+    normalization: str
+    labels: np.ndarray
+    seconds: float
+    model: SpiceMix | None = None
+    note: str = ""
+
+    @property
+    def states(self):
+        return np.concatenate(self.model.latent_states_)
+
+
+def fit_methods(adata, seed, settings):
+    """All methods on one sample: list of `Fit`.
+
+    SpiceMix and NMF as one fit and as a consensus of fits; the single fits clustered at each normalisation, the number
+    of clusters by the Calinski-Harabasz index. ``SpiceMix, all runs`` and ``SpiceMix, co-association`` combine the
+    runs of SpiceMix' consensus in other ways (`other_combinations`). ``NMF*`` is cut where the adjusted Rand index with
+    the truth is highest. ``HMRF`` models all z-scored genes with full covariances, as far as the paper tells; ``HMRF,
+    10 PCs`` models ten principal components of expression scaled as Giotto does (z-scores of genes, then of cells),
+    which does much better. Both use the truth to choose.
+    """
+    fits = []
+    for name, spatial in (("SpiceMix", True), ("NMF", False)):
+        start = time.perf_counter()
+        model = SpiceMix(settings.n_metagenes, spatial=spatial, random_state=seed).fit(adata, sample_key="sample")
+        seconds = time.perf_counter() - start
+        fits += _clusterings(name, model, seconds, None if spatial else adata.obs["cell_type"])
+        start = time.perf_counter()
+        consensus = fit_consensus(adata, settings.n_metagenes, n_runs=settings.n_runs, sample_key="sample",
+                                  spatial=spatial, random_state=seed)
+        seconds = time.perf_counter() - start
+        fits.append(Fit(f"{name} consensus", NORMALIZATION, consensus.labels, seconds, consensus.model))
+        if spatial:
+            states = [np.concatenate(run.latent_states_) for run in consensus.runs]
+            fits += other_combinations(states, consensus.own_labels, seconds)
+    genes = normalize_states(adata.X, "zscore")
+    giotto = normalize_states(genes.T, "zscore").T
+    fits.append(_best_hmrf("HMRF", "zscore", genes, None, adata, seed, settings))
+    fits.append(_best_hmrf("HMRF, 10 PCs", "zscore of genes, then cells", giotto, 10, adata, seed, settings))
+    return fits
+
+
+def other_combinations(states, own_labels, seconds=0.0):
+    """Two ways to combine runs that were tried beside that of `fit_consensus`: list of `Fit` without model.
+
+    ``SpiceMix, all runs`` is the consensus without its choice of runs: the normalised states of all of them, side by
+    side, clustered once. ``SpiceMix, co-association`` is `cluster_co_association` of the runs' own clusterings.
+
+    Parameters
+    ----------
+    states : list of arrays, each (N, K)
+        The states of each run, cells in one order.
+    own_labels : list of arrays, each (N,)
+        Each run's own clustering.
+    seconds : float
+        Of the consensus that the runs are from; added to those of the combination.
+    """
+    start = time.perf_counter()
+    joined = cluster_side_by_side(states).labels
+    after = time.perf_counter()
+    voted = cluster_co_association(own_labels)
+    return [Fit("SpiceMix, all runs", NORMALIZATION, joined, seconds + after - start),
+            Fit("SpiceMix, co-association", NORMALIZATION, voted, seconds + time.perf_counter() - after)]
+
+
+def cluster_co_association(clusterings):
+    """Consensus of clusterings by evidence accumulation: array of int, shape (N,).
+
+    Average linkage on ``1 - C``, with ``C_ij`` the share of the clusterings in which cells i and j are in one cluster;
+    cut at the median of the clusterings' numbers of clusters, rounded down.
+
+    Source: A. Fred and A. K. Jain, IEEE Transactions on Pattern Analysis and Machine Intelligence 27 (2005) 835-850.
+
+    Parameters
+    ----------
+    clusterings : sequence of (N,) arrays
+    """
+    labels = np.asarray(clusterings)
+    together = np.mean([one[:, None] == one[None, :] for one in labels], axis=0)
+    tree = linkage(squareform(1 - together, checks=False), method="average")
+    return cut_tree(tree, int(np.median([len(np.unique(one)) for one in labels])))
+
+
+def _clusterings(name, model, seconds, truth):
+    """The clusterings of one fit at each normalisation and, given the truth, the best cuts of their trees."""
+    fits = []
+    for normalization in STATE_NORMALIZATIONS:
+        start = time.perf_counter()
+        found = cluster_states(np.concatenate(model.latent_states_), normalization=normalization)
+        spent = seconds + time.perf_counter() - start
+        fits.append(Fit(name, normalization, found.labels, spent, model))
+        if truth is not None:
+            best = best_number_of_clusters_by_ari(found.linkage, truth)
+            fits.append(Fit(f"{name}*", normalization, cut_tree(found.linkage, best.n_clusters), spent, model))
+    return fits
+
+
+def _best_hmrf(name, normalization, features, n_components, adata, seed, settings):
+    """HMRF at the upper bound and smoothness of the highest adjusted Rand index; seconds of the whole grid."""
+    start, truth, found = time.perf_counter(), adata.obs["cell_type"], []
+    for n_states in settings.n_states:
+        grid = fit_hmrf_grid(features, adata.obsp["spatial_connectivities"], n_states, betas=settings.betas,
+                             n_components=n_components, random_state=seed)
+        found += [(adjusted_rand_index(model.labels_, truth), model, n_states) for model in grid.values()]
+    _, best, n_states = max(found, key=lambda entry: entry[0])
+    return Fit(name, normalization, best.labels_, time.perf_counter() - start,
+               note=f"beta = {best.beta:g}, at most {n_states} states")
+
+
+def score_fits(adata, fits):
+    """One row per `Fit`, columns as `SCORES`.
+
+    Scores of a model (`paper.simulation.recovery.score_model`, and ``silhouette_gain``: mean silhouette of the true
+    types in the z-scored states minus that in the z-scored expression) are given once per model, and NaN in its
+    further rows.
+    """
+    types = adata.obs["cell_type"].to_numpy()
+    base = silhouette_score(normalize_states(adata.X, "zscore"), types)
+    true_affinity = affinity_of_states(adata.obsm["true_latent_states"], adata.obsp["spatial_connectivities"],
+                                       SpiceMix().affinity_penalty)
+    rows, scored = [], set()
+    for fit in fits:
+        row = {"method": fit.method, "normalization": fit.normalization, "n_clusters": len(np.unique(fit.labels)),
+               "ari": adjusted_rand_index(fit.labels, types), "seconds": fit.seconds, "note": fit.note,
+               "excitatory_share": share_in_own_type(fit.labels, types, EXCITATORY_TYPES),
+               "scattered_share": share_in_own_type(fit.labels, types, SCATTERED_TYPES)}
+        if fit.model is not None and id(fit.model) not in scored:
+            scored.add(id(fit.model))
+            row |= score_model(adata, fit.states, fit.model.metagenes_,
+                               fit.model.affinity_ if fit.model.spatial else None, true_affinity)
+            gain = silhouette_score(normalize_states(fit.states, "zscore"), types) - base
+            row |= {"silhouette_gain": gain, "n_iter": fit.model.n_iter_, "converged": float(fit.model.converged_)}
+        rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=SCORES)

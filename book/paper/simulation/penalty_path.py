@@ -1,0 +1,41 @@
+"""What the penalty of the affinity does: one sample fitted at several, for a figure with a slider."""
+
+import numpy as np
+import pandas as pd
+
+from spicemix_core.model import SpiceMix
+from spicemix_core.tl.agreement import adjusted_rand_index, match_labels, match_metagenes
+from spicemix_core.tl.clustering import cluster_states, normalize_states
+
+
+def penalty_frames(adata, penalties, colors, *, n_metagenes, random_state=0, no_type="no type"):
+    """One sample fitted at each penalty of the affinity, for `paper.explore.model_path`: list of dict.
+
+    Clusters (Ward on z-scored proportions) are shown as the types that they are matched to one-to-one; metagenes are in
+    the order of the first fit, matched by their proportions over the cells.
+
+    Parameters
+    ----------
+    adata : AnnData
+        One sample with ``obs["cell_type"]``.
+    penalties : sequence of float
+    colors : dict
+        Colour of each type, and of ``no_type``, the clusters that no type is left for.
+    n_metagenes, random_state : int
+    """
+    types, frames, first = adata.obs["cell_type"].to_numpy(dtype=str), [], None
+    for penalty in penalties:
+        model = SpiceMix(n_metagenes, affinity_penalty=penalty, random_state=random_state)
+        states = np.concatenate(model.fit(adata.copy(), sample_key="sample").latent_states_)
+        first = states if first is None else first
+        order = match_metagenes(*(normalize_states(x, "proportions") for x in (first, states))).permutation
+        found = cluster_states(states, normalization="zscore_proportions")
+        matched = match_labels(found.labels, types)[found.labels].to_numpy(dtype=object)
+        frames.append({
+            "at": f"{penalty:.0e}", "labels": np.where(pd.isna(matched), no_type, matched), "colors": colors,
+            "affinity": model.affinity_[np.ix_(order, order)],
+            "numbers": {"clusters": str(found.n_clusters),
+                        "adjusted Rand index": f"{adjusted_rand_index(found.labels, types):.2f}",
+                        "range of S": f"{np.ptp(model.affinity_):.2g}",
+                        "iterations": str(model.n_iter_)}})
+    return frames

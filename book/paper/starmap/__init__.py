@@ -1,0 +1,1 @@
+"""The paper's Fig. 4a-e: the STARmap section."""

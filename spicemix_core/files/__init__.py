@@ -1,0 +1,1 @@
+"""The package's own files: models, checkpoints, and how a file is written."""

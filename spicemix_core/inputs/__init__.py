@@ -1,0 +1,1 @@
+"""From an AnnData object to the arrays of a fit: look-ups, graphs, normalisation."""

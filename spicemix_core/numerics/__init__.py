@@ -1,0 +1,1 @@
+"""Numerical tools without biology: projections, products, threads."""

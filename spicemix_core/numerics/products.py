@@ -1,0 +1,91 @@
+"""The two passes over the data of an iteration, Y M and Y'X, for dense and CSR expression of either precision.
+
+They run over blocks of cells (:mod:`spicemix_core.numerics.threads`), are summed in double precision in a fixed
+order, and copy no more than one block. SciPy's own sparse products use one thread, and convert all single-precision
+data at each call.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from numba import njit
+
+from spicemix_core.numerics.threads import BLOCK, over_blocks
+
+MOST_PARTS = 32  # partial sums of Y'X that are held at one time
+
+
+def times_metagenes(expression, metagenes):
+    """Y M, shape (N, K), from ``expression`` (N, G) and ``metagenes`` (G, K)."""
+    metagenes = np.ascontiguousarray(metagenes)
+    product = np.empty((expression.shape[0], metagenes.shape[1]))
+
+    def fill(start, stop):
+        if sp.issparse(expression):
+            _csr_times(expression.indptr, expression.indices, expression.data, metagenes, start, stop, product)
+        else:
+            np.matmul(expression[start:stop].astype(float, copy=False), metagenes, out=product[start:stop])
+
+    over_blocks(fill, len(product))
+    return product
+
+
+def times_states(expression, states):
+    """Y'X, shape (G, K), from ``expression`` (N, G) and ``states`` (N, K)."""
+    part = max(BLOCK, -(-len(states) // MOST_PARTS))
+
+    def summed(start, stop):
+        total = np.zeros((expression.shape[1], states.shape[1]))
+        if sp.issparse(expression):
+            _csr_transposed_times(expression.indptr, expression.indices, expression.data, states, start, stop, total)
+        else:
+            for a in range(start, stop, BLOCK):
+                b = min(a + BLOCK, stop)
+                total += expression[a:b].astype(float, copy=False).T @ states[a:b]
+        return total
+
+    return sum(over_blocks(summed, len(states), part))
+
+
+@njit(cache=True, nogil=True)
+def _csr_times(indptr, indices, data, columns, start, stop, product):
+    for i in range(start, stop):
+        product[i] = 0.0
+        for e in range(indptr[i], indptr[i + 1]):
+            for k in range(columns.shape[1]):
+                product[i, k] += data[e] * columns[indices[e], k]
+
+
+@njit(cache=True, nogil=True)
+def _csr_transposed_times(indptr, indices, data, rows, start, stop, total):
+    for i in range(start, stop):
+        for e in range(indptr[i], indptr[i + 1]):
+            for k in range(rows.shape[1]):
+                total[indices[e], k] += data[e] * rows[i, k]
+
+
+def row_summary(expression):
+    """Sum, sum of squares, smallest and largest entry of each row, shape (N, 4), in one pass; the sum of a row with NaN
+    or infinite entries is not finite."""
+    if sp.issparse(expression):
+        indptr, values = expression.indptr, expression.data
+    else:
+        n_cells, n_genes = expression.shape
+        indptr, values = np.arange(n_cells + 1) * n_genes, expression.ravel()
+    summary = np.empty((expression.shape[0], 4))
+    full = indptr[1:] - indptr[:-1] == expression.shape[1]  # the other rows hold zeros that are not stored
+    over_blocks(lambda start, stop: _summarise(indptr, values, full, start, stop, summary), len(summary))
+    return summary
+
+
+@njit(cache=True, nogil=True)
+def _summarise(indptr, values, full, start, stop, summary):
+    for i in range(start, stop):
+        total, squares = 0.0, 0.0
+        smallest, largest = (np.inf, -np.inf) if full[i] else (0.0, 0.0)
+        for e in range(indptr[i], indptr[i + 1]):
+            value = np.float64(values[e])
+            total += value
+            squares += value * value
+            smallest = min(smallest, value)
+            largest = max(largest, value)
+        summary[i] = total, squares, smallest, largest

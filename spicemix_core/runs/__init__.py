@@ -1,0 +1,1 @@
+"""Many fits: consensus, selection, cross-validation, stored results."""

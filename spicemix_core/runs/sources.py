@@ -1,0 +1,76 @@
+"""Which source files a piece of code draws on, read off its import statements.
+
+Nothing but the standard library is imported, so that the book's runner can load this file by its path, without the
+package.
+"""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]  # the folder of the package
+
+
+def sources_of(module, roots=(ROOT,)):
+    """Files below ``roots`` that a module imports, directly or not, its own and its packages' included: set of Path."""
+    return _closure([module], roots)
+
+
+def sources_of_code(code, roots=(ROOT,)):
+    """The same for Python code that is in no module, for example that of a chapter."""
+    return _closure(_imported(code, _packages(roots)), roots)
+
+
+def _closure(modules, roots):
+    packages = _packages(roots)
+    found, todo, homes = set(), list(modules), _homes(packages)
+    while todo:
+        name = todo.pop()
+        name = homes.get(name, name)
+        top, *parts = name.split(".")
+        if top not in packages:
+            continue
+        path = packages[top].joinpath(*parts)
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if path in found or not path.exists():  # a name imported from a module is no module
+            continue
+        found.add(path)
+        todo += [name.rpartition(".")[0]] if parts else []
+        todo += _imported(path.read_bytes(), packages)
+    return found
+
+
+def _packages(roots):
+    """Folders of the packages below ``roots``, by name."""
+    return {path.parent.name: path.parent for root in roots for path in sorted(Path(root).glob("*/__init__.py"))}
+
+
+def _homes(packages):
+    """Modules of the names that a package imports only when they are asked for: its table ``_MODULES``."""
+    homes = {}
+    for package, folder in packages.items():
+        for node in ast.parse((folder / "__init__.py").read_bytes()).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODULES":
+                homes |= {f"{package}.{name}": module for name, module in ast.literal_eval(node.value).items()}
+    return homes
+
+
+def _imported(code, packages):
+    """Dotted names of ``packages`` that some code uses; the names in a ``from`` may be modules."""
+    names = []
+    for node in _executed(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names.append(f"{node.value.id}.{node.attr}")
+    return [name for name in names if name.split(".")[0] in packages]
+
+
+def _executed(node):
+    """All nodes of a program but those that only type checkers read."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _executed(child)

@@ -1,0 +1,513 @@
+"""book/build.py on a toy book: what it executes, skips, refuses, and leaves behind."""
+
+import csv
+import hashlib
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import missing
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+CHAPTER = """# {title}
+
+```{{code-cell}} ipython3
+:tags: [parameters]
+profile = "full"
+random_state = 0
+```
+
+```{{code-cell}} ipython3
+{code}
+```
+"""
+
+
+COUNTS = b"1 2 3\n"
+REGISTRY = {"cortex": {"layouts": {"compact": {"folder": "cortex", "files": {
+    "counts.txt": {"sha256": hashlib.sha256(COUNTS).hexdigest(), "bytes": len(COUNTS)}}}}}}
+LOADING = """from spicemix_core.datasets.toy import load_cortex
+print(load_cortex())"""
+LOADER = """import os
+def load_cortex():
+    return open(os.environ["SPICEMIX_DATA"] + "/cortex/counts.txt").read()
+"""
+DRAWING = """import matplotlib.pyplot as plt
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+set_matplotlib_formats("svg", "png")
+plt.rcParams["svg.hashsalt"] = "toy"
+plt.plot([1, 3, 2])
+plt.show()"""
+
+
+def make_book(root, **chapters):
+    """A repository with a book of these chapters (name -> code) below ``root``."""
+    for folder in ("book/chapters", "book/assets", "spicemix_core/datasets", "data", "measured/cortex"):
+        (root / folder).mkdir(parents=True)
+    for name in ("spicemix_core/__init__.py", "spicemix_core/datasets/__init__.py", "requirements.lock",
+                 "book/references.bib"):
+        (root / name).touch()
+    for name in ("spicemix_core/runs/sources.py", "spicemix_core/datasets/registry.py", "book/build.py",
+                 "book/_config.yml"):
+        shutil.copy(ROOT / name, root / name)
+    shutil.copytree(BOOK / "_tools", root / "book/_tools", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(BOOK / "_static", root / "book/_static")
+    (root / "spicemix_core/datasets/toy.py").write_text(LOADER)
+    (root / "data/registry.json").write_text(json.dumps(REGISTRY))
+    (root / "measured/cortex/counts.txt").write_bytes(COUNTS)
+    (root / "book/intro.md").write_text("# Toy\n\n{doc}`chapters/first`\n")
+    (root / "book/chapters/plain.md").write_text("# Plain\n\nNo code here.\n")
+    for name, code in chapters.items():
+        (root / f"book/chapters/{name}.md").write_text(CHAPTER.format(title=name.title(), code=code))
+    (root / "book/reexecute.md").write_text("# Again\n")
+    pages = [*(f"chapters/{name}" for name in (*chapters, "plain")), "reexecute"]
+    listed = "\n".join(f"  - file: {name}" for name in pages)
+    (root / "book/_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n{listed}\n")
+    return root
+
+
+def command(root, *arguments):
+    return dict(args=[sys.executable, root / "book/build.py", *arguments], cwd=root, text=True,
+                env=os.environ | {"SPICEMIX_DATA": "measured", "MPLBACKEND": "agg"})
+
+
+def build(root, *arguments):
+    """Run the runner in the toy repository."""
+    return subprocess.run(**command(root, *arguments), capture_output=True, timeout=120)
+
+
+def notebook(root, name, run="quick"):
+    return root / f"build/{run}/notebooks/{name}.ipynb"
+
+
+def printed(path):
+    """What the cells of an executed notebook printed, without that which the runner adds."""
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if "executed-environment" not in
+             cell["metadata"].get("tags", [])]
+    outputs = [out for cell in cells for out in cell.get("outputs", [])]
+    return "".join("".join(out.get("text", "")) for out in outputs)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A toy book, built once in its quick profile, and what the runner said."""
+    code = f"""import os
+data = os.environ["SPICEMIX_DATA"]
+print(profile, random_state, os.path.isabs(data), os.listdir(data))
+os.makedirs("../results", exist_ok=True)
+open("../results/first_table.csv", "w").write(f"seed,half\\n{{random_state}},{{random_state / 2}}\\n")
+{LOADING}
+{DRAWING}"""
+    root = make_book(tmp_path_factory.mktemp("toy"), first=code)
+    return root, build(root, "--profile", "quick")
+
+
+@pytest.fixture
+def runner(tmp_path, monkeypatch):
+    """The module of a toy book's own copy of the runner, to call its functions."""
+    root = make_book(tmp_path, first=LOADING)
+    monkeypatch.setenv("SPICEMIX_DATA", str(root / "measured"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))  # where downloads would be
+    monkeypatch.syspath_prepend(root / "book")
+
+    def forget():
+        for name in [name for name in sys.modules if name == "build" or name.split(".")[0] == "_tools"]:
+            del sys.modules[name]
+
+    forget()
+    yield root, importlib.import_module("build")
+    forget()
+
+
+def digest(runner, name="first", **parameters):
+    """What the inputs of a chapter come to, read anew."""
+    _, module = runner
+    inputs = sys.modules["_tools.inputs"]
+    inputs.registry.read_registry.cache_clear()
+    return inputs.inputs_digest(name, module.read_chapters()[name], {"profile": "quick"} | parameters)
+
+
+def test_chapters_are_executed_with_their_parameters_and_the_data(toy):
+    root, run = toy
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert run.stdout.split()[:2] == ["first", "executed"]
+    assert printed(notebook(root, "first")).startswith("quick 0 True ['cortex']\n1 2 3\n")
+
+
+def test_pages_show_outputs_but_no_parameters(toy):
+    page = (toy[0] / "book/_build/html/chapters/first.html").read_text()
+    assert "quick 0 True" in page
+    assert "random_state = " not in page
+    assert "Quick profile" in page
+    assert (toy[0] / "book/_build/html/chapters/plain.html").is_file()
+
+
+def test_nothing_half_built_is_left(toy):
+    root, _ = toy
+    assert sorted(p.name for p in (root / "book/_build").iterdir()) == ["html"]
+    assert not [*root.rglob("*.partial*")]
+
+
+def test_a_page_says_what_its_figure_was_made_with_and_has_its_files(toy):
+    root, _ = toy
+    page = (root / "book/_build/html/chapters/first.html").read_text()
+    assert "How this figure was made" in page
+    assert f"counts.txt <code class=\"docutils literal notranslate\"><span class=\"pre\">{_sha()[:8]}" in page
+    assert "random_state" in page and "This cell took" in page
+    assert "matplotlib</p></td>" in page  # in the executed environment
+    files = {path.name: path for path in (root / "book/_build/html/_downloads").rglob("*") if path.is_file()}
+    assert set(files) == {"first.ipynb", "first-003.svg", "first-003.png", "first_table.csv"}
+    assert files["first.ipynb"].read_bytes() == notebook(root, "first").read_bytes()
+    assert files["first-003.png"].read_bytes().startswith(b"\x89PNG") and b"<svg" in files["first-003.svg"].read_bytes()
+    assert files["first_table.csv"].read_text() == "seed,half\n0,0.0\n"
+
+
+def _sha():
+    return REGISTRY["cortex"]["layouts"]["compact"]["files"]["counts.txt"]["sha256"]
+
+
+def test_pages_hold_the_icons_that_they_use_and_no_others(toy):
+    script = toy[0] / "book/_build/html/_static/scripts/fontawesome.js"
+    assert '"magnifying-glass":[' in script.read_text()
+    assert script.stat().st_size < 200_000
+
+
+def test_unchanged_chapter_is_not_executed_again(toy):
+    before = notebook(toy[0], "first").stat().st_mtime_ns
+    run = build(toy[0], "--profile", "quick", "--chapter", "first")
+    assert run.stdout.split()[:2] == ["first", "unchanged"]
+    assert notebook(toy[0], "first").stat().st_mtime_ns == before
+
+
+def test_other_parameters_have_a_folder_of_their_own(toy):
+    root, _ = toy
+    once = notebook(root, "first").read_bytes()
+    run = build(root, "--profile", "quick", "--chapter", "first", "-p", "random_state=8")
+    assert run.stdout.split()[:2] == ["first", "executed"]
+    assert printed(notebook(root, "first", "quick,random_state=8")).startswith("quick 8")
+    assert (root / "build/quick,random_state=8/downloads/first/first_table.csv").read_text().endswith("8,4.0\n")
+    assert notebook(root, "first").read_bytes() == once
+
+
+def test_the_same_run_gives_the_same_bytes(toy):
+    root, _ = toy
+    once = notebook(root, "first").read_bytes()
+    table = root / "build/quick/results/first_table.csv"
+    results = table.read_bytes()
+    shutil.rmtree(root / "build/quick")
+    assert build(root, "--profile", "quick", "--chapter", "first", "--jobs", "1").returncode == 0
+    assert notebook(root, "first").read_bytes() == once
+    assert table.read_bytes() == results
+
+
+def test_profiles_do_not_mix(toy):
+    root, _ = toy
+    quick = notebook(root, "first").read_bytes()
+    run = build(root, "--chapter", "first")
+    assert run.stdout.split()[:2] == ["first", "executed"]
+    assert printed(notebook(root, "first", "full")).startswith("full 0")
+    assert notebook(root, "first").read_bytes() == quick
+
+
+def test_digest_stays_while_nothing_changes(runner):
+    assert digest(runner) == digest(runner) != digest(runner, random_state=1)
+
+
+@pytest.mark.parametrize("path", ["book/chapters/first.md", "book/_tools/execution.py", "book/glossary.yml",
+                                  "spicemix_core/datasets/toy.py", "data/registry.json", "data/twin.npz",
+                                  "measured/cortex/counts.txt", "requirements.lock"])
+def test_digest_changes_with_every_input(runner, path):
+    root, _ = runner
+    before = digest(runner)
+    with (root / path).open("a") as file:
+        file.write(" " if path.endswith(".json") else "#")
+    assert digest(runner) != before
+
+
+@pytest.mark.parametrize("path", ["book/chapters/plain.md", "book/_tools/pages.py", "book/_static/book.css",
+                                  "book/intro.md", "spicemix_core/drawing.py", "data/README.md",
+                                  "measured/other.txt"])
+def test_digest_ignores_what_the_chapter_does_not_use(runner, path):
+    root, _ = runner
+    before = digest(runner)
+    with (root / path).open("a") as file:
+        file.write("#")
+    assert digest(runner) == before
+
+
+def test_digest_follows_imports_and_knows_a_data_set_by_name(runner):
+    root, _ = runner
+    (root / "spicemix_core/fit.py").write_text("def f():\n    from spicemix_core import step\n")
+    (root / "spicemix_core/step.py").write_text("DATA = {'cortex': 1}\n")
+    chapter = root / "book/chapters/first.md"
+    chapter.write_text(CHAPTER.format(title="First", code="%matplotlib inline\nimport spicemix_core.fit as fit"))
+    before = digest(runner)
+    for path in ("spicemix_core/step.py", "measured/cortex/counts.txt"):
+        with (root / path).open("a") as file:
+            file.write("#\n")
+        after = digest(runner)
+        assert after != before
+        before = after
+    (root / "spicemix_core/step.py").write_text("# cortex\n")  # a word in a comment is no use of the data
+    before = digest(runner)
+    (root / "measured/cortex/counts.txt").write_text("9")
+    assert digest(runner) == before
+
+
+@pytest.mark.parametrize(("code", "follows"), [("tables = 'benchmarks/results'", True), ("tables = 'data'", False)])
+def test_digest_follows_the_benchmarks_that_a_chapter_shows_and_no_others(runner, code, follows):
+    root, _ = runner
+    (root / "book/chapters/first.md").write_text(CHAPTER.format(title="First", code=code))
+    (root / "benchmarks/results").mkdir(parents=True)
+    before = digest(runner)
+    (root / "benchmarks/results/fits.md").write_text("| seconds |\n")
+    assert (digest(runner) != before) == follows
+
+
+def test_digest_of_a_chapter_has_its_own_claims_only(runner):
+    root, _ = runner
+    (root / "book/claims.yml").write_text("- {id: a, chapter: first}\n")
+    before = digest(runner)
+    (root / "book/claims.yml").write_text("- {id: a, chapter: first}\n- {id: b, chapter: second}\n")
+    assert digest(runner) == before
+    (root / "book/claims.yml").write_text("- {id: c, chapter: first}\n")
+    assert digest(runner) != before
+
+
+def test_data_that_come_or_go_change_the_digest(runner):
+    before = digest(runner)
+    (runner[0] / "measured/cortex/counts.txt").unlink()
+    assert digest(runner) != before
+
+
+@pytest.mark.parametrize(("content", "words"), [(COUNTS[:3], "counts.txt is truncated (3 of 6 bytes)"),
+                                                (b"1 2 4\n", "counts.txt is not the file that was published")])
+def test_damaged_data_are_refused_before_anything_runs(runner, capsys, content, words):
+    (runner[0] / "measured/cortex/counts.txt").write_bytes(content)
+    assert words in refusal(runner, capsys)
+
+
+def test_missing_data_are_named_at_the_start(runner):
+    missing_data = sys.modules["_tools.inputs"].missing_data
+    assert missing_data(["cortex"]) == ""
+    (runner[0] / "measured/cortex/counts.txt").unlink()
+    assert re.match(r"Not found: cortex \(\S*cortex/counts.txt\)\. ", missing_data(["cortex"]))
+
+
+def test_claims_of_a_chapter_become_a_table(runner):
+    provenance = sys.modules["_tools.provenance"]
+    record = {"id": "a", "chapter": "first", "claim": "x, y", "paper": "1", "value": 0.1 + 0.2, "runs": [None, 0.5],
+              "verdict": "partly", "comment": ""}
+    rows = list(csv.DictReader(provenance.claims_table([record]).splitlines()))
+    assert rows == [{"id": "a", "claim": "x, y", "paper": "1", "value": repr(0.1 + 0.2), "runs": "nan 0.5",
+                     "verdict": "partly", "comment": ""}]
+
+
+@pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
+def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, monkeypatch, verdict, warned):
+    root, _ = runner
+    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "figure": "fig-a", "claim": "x", "paper": "1",
+             "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
+    (root / "book/claims.yml").write_text(json.dumps([claim]))
+    home, results = sys.modules["_tools.home"], root / "results"
+    monkeypatch.setattr(home, "ROOT", ROOT)  # the toy has no package to judge with
+    results.mkdir()
+    assert set(home.substitutions(results, "full").values()) == {""}
+    record = {"id": "a", "chapter": "seqfish_plus", "claim": "x", "paper": "1", "value": 2.0, "runs": [],
+              "verdict": verdict, "comment": ""}
+    (results / "claims_seqfish_plus.json").write_text(json.dumps([record]))
+    said = home.substitutions(results, "full")
+    assert f"Of 1 claims: 1 {verdict}." in said["tally"] and "`a`, paper: Fig. 1" in said["ledger"]
+    assert ("not measurements" in said["not_measured"]) == warned == ("*not evaluated*" in said["tally"])
+
+
+def test_streams_are_joined_however_the_kernel_cut_them(runner):
+    execution = sys.modules["_tools.execution"]
+    pieces = [execution.nbformat.v4.new_output("stream", name=name, text=text)
+              for name, text in (("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d"))]
+    assert [output["text"] for output in execution.joined(pieces)] == ["ab", "c", "d"]
+
+
+def test_failing_chapter_fails_the_run_and_stops_no_other(tmp_path):
+    root = make_book(tmp_path, first="print(1)", wrong="raise KeyError('no such gene')")
+    run = build(root, "--profile", "quick")
+    assert run.returncode == 1
+    assert "KeyError: 'no such gene'" in run.stderr
+    assert "\x1b" not in run.stderr
+    assert sorted(line.split()[:2] for line in run.stdout.splitlines()) == [["first", "executed"], ["wrong", "FAILED"]]
+    assert notebook(root, "first").is_file()
+    assert not notebook(root, "wrong").exists()
+    assert not (root / "book/_build").exists()
+
+
+def test_results_of_a_chapter_that_failed_are_not_taken_for_those_of_an_earlier_one(tmp_path):
+    code = """import os
+os.makedirs("../results", exist_ok=True)
+open("../results/first_{0}.csv", "w").write("{0}")
+open("../results/claims_first.json", "w").write("[]")
+{1}"""
+    root = make_book(tmp_path, first=code.format("one", ""))
+    chapter, tables = root / "book/chapters/first.md", root / "build/quick/results"
+    sound = chapter.read_text()
+    assert build(root, "--profile", "quick", "--chapter", "first").returncode == 0
+    chapter.write_text(CHAPTER.format(title="First", code=code.format("two", "raise KeyError")))
+    assert build(root, "--profile", "quick", "--chapter", "first").returncode == 1
+    assert not (tables / "first_one.csv").exists()
+    chapter.write_text(sound)
+    assert build(root, "--profile", "quick", "--chapter", "first").stdout.split()[:2] == ["first", "executed"]
+    assert sorted(path.name for path in tables.iterdir()) == ["claims_first.json", "first_one.csv"]
+    assert sorted(path.name for path in (root / "build/quick/downloads/first").glob("*.csv")) == [
+        "claims_first.csv", "first_one.csv"]
+
+
+def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
+    root, _ = toy
+    page, intro = root / "book/_build/html/intro.html", root / "book/intro.md"
+    before, source = page.read_text(), intro.read_text()
+    intro.write_text("# Changed\n\n[nowhere](chapters/nowhere.md)\n")
+    run = build(root, "--profile", "quick")
+    intro.write_text(source)
+    assert run.returncode == 1
+    assert "nowhere" in run.stderr
+    assert page.read_text() == before
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_killed_run_leaves_no_process_and_the_next_one_goes_on(tmp_path, how, status):
+    slow = """import os, time
+if not os.path.exists("pid"):
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(90)"""
+    root = make_book(tmp_path, first="print(1)", slow=slow)
+    with subprocess.Popen(**command(root, "--jobs", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout.readline().split()[:2] == ["first", "executed"]
+        pid = notebook(root, "slow", "full").with_name("pid")
+        while not (pid.exists() and pid.read_text()):
+            assert run.poll() is None
+            time.sleep(0.05)
+        run.send_signal(how)
+        assert run.wait(timeout=20) == status
+    assert notebook(root, "first", "full").is_file()
+    assert not notebook(root, "slow", "full").exists()
+    assert not (root / "book/_build").exists()
+    kernel = Path(f"/proc/{pid.read_text()}")
+    deadline = time.monotonic() + 10
+    while kernel.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not kernel.exists()
+    again = build(root)
+    assert again.returncode == 0, again.stderr
+    told = [line.split()[:2] for line in again.stdout.splitlines()]
+    assert told[:2] == [["first", "unchanged"], ["slow", "executed"]]
+    assert not [*root.rglob("*.partial*")]
+
+
+def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runner, monkeypatch, capsys):
+    root, module = runner
+    tool = sys.modules["_tools.alone"]
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
+    monkeypatch.setattr(module, "build_pages", lambda *_: 0)
+    monkeypatch.setattr(module, "alone", lambda folder: tool.alone(folder, patience=0))
+    with tool.alone(root / "build/quick"):
+        left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        assert module.main(["--profile", "full"]) == 0
+    with pytest.raises(SystemExit) as stop:
+        module.main(["--profile", "quick"])
+    assert stop.value.code == 2 and "is at work in build/quick: wait" in capsys.readouterr().err
+    left.communicate()
+    assert module.main(["--profile", "quick"]) == 0
+
+
+def test_a_full_disk_leaves_the_pages_that_were_there_and_no_others(runner, monkeypatch):
+    root, _ = runner
+    pages = sys.modules["_tools.pages"]
+    built, final = root / "pages", root / "html"
+    for folder, text in ((built, "new"), (final, "old")):
+        folder.mkdir()
+        (folder / "index.html").write_text(text)
+
+    def full(source, target):
+        Path(target).mkdir()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(pages.shutil, "move", full)
+        pages.publish(built, final)
+    assert (final / "index.html").read_text() == "old"
+    assert sorted(path.name for path in root.glob("html*")) == ["html"]
+    pages.publish(built, final)
+    assert (final / "index.html").read_text() == "new"
+    assert sorted(path.name for path in root.glob("html*")) == ["html"]
+
+
+def test_an_error_of_the_disk_is_told_in_a_sentence(runner, monkeypatch, capsys):
+    _, module = runner
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
+    monkeypatch.setattr(module, "build_pages", full)
+    assert module.main([]) == 1
+    assert capsys.readouterr().err == "The pages are not built anew: [Errno 28] No space left on device\n"
+
+
+def refusal(runner, capsys, *arguments):
+    """What the runner says when it refuses these arguments, before it has written anything."""
+    root, module = runner
+    with pytest.raises(SystemExit) as stop:
+        module.main([*arguments])
+    assert stop.value.code == 2
+    assert not (root / "build").exists()
+    return capsys.readouterr().err
+
+
+def test_requests_that_make_no_sense_are_refused(runner, capsys):
+    for arguments, words in [(["-p", "seed=3"], "Chapter first has no parameter seed"),
+                             (["-p", "profile=quick"], "KEY=VALUE"),
+                             (["-p", "random_state"], "KEY=VALUE"),
+                             (["--chapter", "plain"], "no chapter plain with code; there are first"),
+                             (["--jobs", "0"], "must be at least 1")]:
+        assert words in refusal(runner, capsys, *arguments)
+
+
+@pytest.mark.parametrize(("breaks", "words"), [
+    (lambda root: (root / "book/chapters/first.md").write_text("```{code-cell} ipython3\nprofile = 'full'\n```\n"),
+     "Chapter first must set profile and random_state in a cell tagged parameters"),
+    (lambda root: (root / "book/chapters/first.md").unlink(), "there is no book/chapters/first.md"),
+    (lambda root: shutil.rmtree(root / "measured"), "which is not a folder")])
+def test_broken_books_are_refused_before_anything_runs(runner, capsys, breaks, words):
+    breaks(runner[0])
+    assert words in refusal(runner, capsys)
+
+
+def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        missing("chromium and chromedriver are not installed")
+    root, _ = toy
+    run = build(root, "--profile", "quick", "--print")
+    assert run.returncode == 0, run.stderr
+    printed_book = root / "book/_build/spicemix.pdf"
+    content = printed_book.read_bytes()
+    printed_book.unlink()
+    assert not [*root.rglob("*.partial*")]
+    assert content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")
+    assert all(f"/Title ({title})".encode() in content for title in ("Toy", "First", "Plain", "Again"))
+
+
+def test_printing_without_a_browser_says_what_to_install(runner, monkeypatch, capsys):
+    root, module = runner
+    monkeypatch.setattr(sys.modules["_tools.printing"].shutil, "which", lambda _: None)
+    assert module.build_print(root / "build/quick") == 1
+    assert "install chromium and chromedriver" in capsys.readouterr().err
+    assert not (root / "book/_build").exists()

@@ -1,0 +1,157 @@
+"""A fit that was killed goes on from its checkpoint to the same numbers; no other file is taken for one."""
+
+import multiprocessing
+import os
+import signal
+import time
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+from models import small_samples, stopped_fit
+from sklearn.exceptions import ConvergenceWarning
+
+from spicemix_core import SpiceMix, algorithm
+from spicemix_core.files import checkpoint
+
+OPTIONS = dict(n_metagenes=4, random_state=0, max_iter=12, tol=0.0, affinity_iterations=3)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return small_samples(0)
+
+
+def fitted(samples, path=None, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return SpiceMix(**OPTIONS | options).fit_arrays(*samples, checkpoint=path)
+
+
+def stopped(samples, path, n, **options):
+    stopped_fit(samples, path, n, **OPTIONS | options)
+
+
+def same(one, other):
+    for name in ("metagenes_", "affinity_", "noise_", "scaling_"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    np.testing.assert_array_equal(np.concatenate(one.latent_states_), np.concatenate(other.latent_states_))
+    kept = [c for c in other.history_ if not c.startswith("seconds_")]
+    assert one.history_[kept].equals(other.history_[kept]) and list(one.history_) == list(other.history_)
+    assert (one.n_iter_, one.converged_) == (other.n_iter_, other.converged_)
+
+
+@pytest.mark.parametrize("options", [{}, dict(spatial=False), dict(tol=1e-3, max_iter=300), dict(device="cpu")])
+@pytest.mark.parametrize("n", [0, 1, 3, 7])
+def test_a_stopped_fit_goes_on_to_the_same_numbers(samples, tmp_path, n, options):
+    path = tmp_path / "fit.h5"
+    stopped(samples, path, n, **options)
+    began = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(algorithm, "initialize", lambda *arguments: began.append(arguments))  # must not begin again
+        resumed = fitted(samples, path, **options)
+    assert not began
+    same(resumed, fitted(samples, **options))
+    assert not path.exists()
+
+
+def test_a_fit_may_be_stopped_again_and_again(samples, tmp_path):
+    path = tmp_path / "fit.h5"
+    for _ in range(3):
+        stopped(samples, path, 2)
+    same(fitted(samples, path), fitted(samples))
+
+
+def _child(samples, path):
+    checkpoint.SECONDS = 0.0
+    fitted(samples, path, max_iter=100)
+
+
+def test_a_killed_fit_goes_on_to_the_same_numbers(samples, tmp_path):
+    """kill -9 at ever later moments, in the middle of whatever it does then, files included."""
+    expected, left = fitted(samples, max_iter=100), 0
+    for moment in np.linspace(0.01, 0.25, 9):
+        path = tmp_path / f"{moment}.h5"
+        process = multiprocessing.get_context("fork").Process(target=_child, args=(samples, path))
+        process.start()
+        while not path.exists() and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        left += path.exists()
+        same(fitted(samples, path, max_iter=100), expected)
+    assert left > 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoints_are_made_at_the_start_after_the_affinity_and_every_so_often(samples, tmp_path, monkeypatch):
+    saved = []
+    replacing = checkpoint.replacing
+    monkeypatch.setattr(checkpoint, "replacing", lambda path: saved.append(path) or replacing(path))
+    fitted(samples, tmp_path / "fit.h5")
+    assert len(saved) == 2
+    saved.clear()
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
+    fitted(samples, tmp_path / "fit.h5")
+    assert len(saved) == 1 + OPTIONS["max_iter"]
+
+
+def another_cell(samples):
+    expressions, graphs = samples
+    expressions = [y.copy() for y in expressions]
+    expressions[1][3, 2] += 1e-12
+    return expressions, graphs
+
+
+def another_edge(samples):
+    expressions, graphs = samples
+    graph = graphs[0].tolil()
+    i, j = graph.nonzero()
+    graph[i[0], j[0]] = graph[j[0], i[0]] = 0.0
+    return expressions, [graph.tocsr(), graphs[1]]
+
+
+@pytest.mark.parametrize("change", [another_cell, another_edge])
+def test_the_checkpoint_of_other_data_is_refused(samples, tmp_path, change):
+    path = tmp_path / "fit.h5"
+    stopped(samples, path, 1)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="checkpoint of a fit of other data") as error:
+        fitted(change(samples), path)
+    assert "\n" not in str(error.value) and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [dict(n_metagenes=3), dict(random_state=1), dict(affinity_penalty=1e-3),
+                                     dict(max_iter=13), dict(spatial=False)])
+def test_the_checkpoint_of_other_parameters_is_refused(samples, tmp_path, options):
+    path = tmp_path / "fit.h5"
+    stopped(samples, path, 1)
+    with pytest.raises(ValueError, match="with other parameters"):
+        fitted(samples, path, **options)
+
+
+def test_what_is_not_a_whole_checkpoint_is_refused(samples, tmp_path):
+    path = tmp_path / "fit.h5"
+    stopped(samples, path, 2)
+    whole = path.read_bytes()
+    at = whole.index(h5py.File(path)["proportions"][...].tobytes()[:64])  # one byte of the states
+    flipped = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["metagenes"] = np.zeros(3)
+    for content in (b"", b"some text", whole[: len(whole) // 2], whole[:-100], flipped,
+                    (tmp_path / "other.h5").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is not a whole checkpoint") as error:
+            fitted(samples, path)
+        assert "\n" not in str(error.value) and path.read_bytes() == content
+
+
+def test_what_cannot_be_kept_is_refused_before_the_fit(samples, tmp_path):
+    with pytest.raises(ValueError, match=r"folder of the checkpoint .* does not exist"):
+        fitted(samples, tmp_path / "missing" / "fit.h5")
+    with pytest.raises(ValueError, match="needs a whole number as random_state"):
+        fitted(samples, tmp_path / "fit.h5", random_state=np.random.default_rng(0))
+    with pytest.raises(ValueError, match="is not a whole checkpoint"):
+        fitted(samples, tmp_path)

@@ -1,0 +1,409 @@
+"""The simulation study: seeding, storing and resuming, scores of recovery, paired tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from paper.simulation import recovery as rc
+from paper.simulation import sensitivity
+from paper.simulation.methods import Fit, cluster_co_association, other_combinations, score_fits
+from paper.simulation.sensitivity import sweep
+from paper.simulation.study import (
+    COLUMNS,
+    RELEASED,
+    RELEASED_TRUTH,
+    SCENARIOS,
+    Scenario,
+    Settings,
+    compare,
+    draw_replicate,
+    run_replicate,
+    run_study,
+)
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import silhouette_score
+
+import spicemix_core
+from spicemix_core import SpiceMix
+from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.runs import stored_tasks as stored_runs
+from spicemix_core.runs.sources import sources_of_code
+from spicemix_core.tl.agreement import adjusted_rand_index
+
+matplotlib.use("agg")
+SMALL = Settings(n_cells=130, n_metagenes=6, n_runs=2, betas=(0.0, 1.0), n_states=(8,))
+STUDY = {"scenarios": (RELEASED_TRUTH, RELEASED), "n_replicates": 2, "settings": SMALL}
+KILLED = """
+from pathlib import Path
+from spicemix_core.study import *
+settings = Settings(n_cells=130, n_metagenes=6, n_runs=2, betas=(0.0, 1.0), n_states=(8,))
+run_study({folder!r}, scenarios=(RELEASED_TRUTH, RELEASED), n_replicates=2, settings=settings)
+"""
+
+
+def without_times(table):
+    return table.drop(columns="seconds")
+
+
+@pytest.fixture(scope="module")
+def one_go(tmp_path_factory):
+    """A small study in one go on one worker: its folder and its table."""
+    folder = tmp_path_factory.mktemp("study")
+    return folder, run_study(folder, **STUDY)
+
+
+# --- seeds -------------------------------------------------------------------------------------------------------
+
+
+def test_a_replicate_depends_on_its_scenario_and_number_alone():
+    first, seed = draw_replicate(RELEASED, 1, SMALL)
+    draw_replicate(RELEASED, 0, SMALL)
+    again, same_seed = draw_replicate(RELEASED, 1, SMALL)
+    np.testing.assert_array_equal(first.X, again.X)
+    assert seed == same_seed
+
+
+@pytest.mark.parametrize("scenario, replicate, settings", [
+    (RELEASED, 2, SMALL), (Scenario(3.0, 3.0), 1, SMALL), (RELEASED, 1, replace(SMALL, random_state=1))])
+def test_other_replicates_scenarios_and_seeds_give_other_cells(scenario, replicate, settings):
+    first, seed = draw_replicate(RELEASED, 1, SMALL)
+    other, other_seed = draw_replicate(scenario, replicate, settings)
+    assert not np.array_equal(first.obsm["spatial"], other.obsm["spatial"])
+    assert seed != other_seed
+
+
+def test_scenarios_are_two_levels_by_two_with_the_released_ones():
+    assert {(s.sigma_x, s.sigma_y) for s in SCENARIOS} == {(1.5, 2.0), (1.5, 3.0), (3.0, 2.0), (3.0, 3.0)}
+    assert RELEASED in SCENARIOS
+    assert RELEASED_TRUTH in SCENARIOS
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_every_method_once_per_replicate(one_go):
+    _, table = one_go
+    assert list(table.columns) == COLUMNS
+    assert not table.duplicated(["scenario", "replicate", "method", "normalization"]).any()
+    counts = table.groupby(["scenario", "replicate"]).size()
+    assert counts.tolist() == [15] * 4
+    assert table["ari"].between(-0.5, 1).all()
+    assert table[["n_clusters", "ari", "excitatory_share", "scattered_share", "seconds"]].notna().all().all()
+
+
+def test_the_best_cut_is_never_below_the_cut_chosen_without_truth(one_go):
+    wide = one_go[1].pivot(index=["scenario", "replicate", "normalization"], columns="method", values="ari")
+    wide = wide[["NMF", "NMF*"]].dropna()
+    assert len(wide) == 12
+    assert (wide["NMF*"] >= wide["NMF"]).all()
+
+
+def test_other_combinations_have_no_model(one_go):
+    rows = one_go[1][one_go[1]["method"].str.startswith("SpiceMix,")]
+    assert rows["method"].value_counts().to_dict() == {"SpiceMix, all runs": 4, "SpiceMix, co-association": 4}
+    assert rows[["state_correlation", "layer_morans_i", "silhouette_gain", "n_iter"]].isna().all(axis=None)
+
+
+def test_the_gain_in_silhouette_is_over_the_z_scored_expression():
+    adata, _ = draw_replicate(RELEASED, 0, SMALL)
+    adata.X[:, 0] *= 1000.0  # a scale that a z-score takes away
+    types = adata.obs["cell_type"].to_numpy()
+    model = SpiceMix(4, max_iter=2, random_state=0)
+    with pytest.warns((ConvergenceWarning, UserWarning)):
+        model.fit(adata, sample_key="sample")
+    gain = score_fits(adata, [Fit("m", "zscore", np.zeros(130, int), 0.0, model)])["silhouette_gain"].item()
+    scores = [(x - x.mean(axis=0)) / x.std(axis=0) for x in (model.latent_states_[0], adata.X)]
+    assert gain == pytest.approx(silhouette_score(scores[0], types) - silhouette_score(scores[1], types))
+
+
+def test_co_association_joins_what_most_runs_join():
+    a, b = np.repeat([0, 1, 2], 4), np.repeat([0, 1, 1], 4)
+    assert cluster_co_association([a, a, b]).tolist() == a.tolist()
+    assert cluster_co_association([a, b, b]).tolist() == [1] * 4 + [0] * 8  # the median number is two
+    moved = np.where(np.arange(12) == 5, 0, a)  # one run puts a cell elsewhere
+    assert cluster_co_association([a, moved, 2 - a]).tolist() == a.tolist()
+
+
+def test_runs_that_agree_are_combined_to_what_they_agree_on():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(5), 20)
+    states = [np.eye(5)[truth][:, rng.permutation(5)] + 0.02 * rng.random((100, 5)) for _ in range(3)]
+    for fit in other_combinations(states, [truth, truth, 4 - truth], seconds=3.0):
+        assert adjusted_rand_index(fit.labels, truth) == 1
+        assert fit.model is None and fit.seconds > 3
+
+
+def test_stored_numbers_are_those_computed(one_go):
+    stored = one_go[1].query("sigma_x == 3 and replicate == 1").reset_index(drop=True)
+    with pytest.warns(UserWarning, match="negative"):
+        fresh = run_replicate(RELEASED, 1, SMALL)
+    pd.testing.assert_frame_equal(without_times(stored), without_times(fresh), check_exact=True)
+
+
+# --- storing and resuming ----------------------------------------------------------------------------------------
+
+
+def test_the_table_does_not_depend_on_the_number_of_workers(one_go, tmp_path):
+    two = run_study(tmp_path, **STUDY | {"n_replicates": 1}, n_jobs=2)
+    one = one_go[1].query("replicate == 0").reset_index(drop=True)
+    pd.testing.assert_frame_equal(without_times(one), without_times(two), check_exact=True)
+
+
+def test_a_killed_study_goes_on_and_gives_the_table_of_one_go(one_go, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", KILLED.format(folder=str(tmp_path))],
+                               env=os.environ | {"TQDM_DISABLE": "1"})
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("*.csv")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.csv")}
+    assert 1 <= len(done) < 4, "the study was to be killed half-way"
+    resumed = run_study(tmp_path, **STUDY)
+    pd.testing.assert_frame_equal(without_times(one_go[1]), without_times(resumed), check_exact=True)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def test_nothing_is_run_twice_and_the_first_replicates_stay(one_go):
+    folder, table = one_go
+    before = set(folder.iterdir())
+    fewer = run_study(folder, **STUDY | {"n_replicates": 1})
+    assert set(folder.iterdir()) == before
+    expected = table[table["replicate"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fewer, expected, check_exact=True)  # the times too: they were read
+
+
+def test_other_settings_have_other_files(one_go, tmp_path):
+    name = "replicate"
+    for settings in (SMALL, replace(SMALL, random_state=1), replace(SMALL, n_runs=3)):
+        stored_runs.run_stored({name: (_small_table, (settings,))}, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def _small_table(settings):
+    return pd.DataFrame({"value": [0.1 + 0.2, np.nan], "note": ["", "seed " + str(settings.random_state)]})
+
+
+_small_table.__module__ = "paper.simulation.study"
+
+
+def test_tables_are_read_back_digit_by_digit(tmp_path):
+    read = stored_runs.run_stored({"a": (_small_table, (SMALL,))}, tmp_path)
+    pd.testing.assert_frame_equal(read, _small_table(SMALL), check_exact=True)
+
+
+def test_sources_are_those_that_a_module_needs():
+    names = {path.name for path in stored_runs.sources_of("paper.simulation.study")}
+    needed = {"study.py", "model.py", "simplex.py", "hmrf.py", "consensus.py", "recovery.py", "__init__.py"}
+    assert needed <= names
+    assert not {"claims.py", "plotting.py", "annotation.py", "simulation_figures.py"} & names
+    sources = stored_runs.sources_of("paper.simulation.sensitivity")
+    assert {path.parent.name for path in sources} >= {"datasets", "baselines"}  # imported as names of the package
+
+
+@pytest.mark.parametrize("name", spicemix_core._MODULES)
+@pytest.mark.parametrize("code", ["from spicemix_core import {}", "import spicemix_core\nprint(spicemix_core.{})"])
+def test_a_name_that_the_package_imports_when_asked_is_traced_to_its_module(code, name):
+    home = Path(spicemix_core.__file__).parents[1].joinpath(*spicemix_core._MODULES[name].split("."))
+    assert {home.with_suffix(".py"), home / "__init__.py"} & sources_of_code(code.format(name))
+
+
+def test_code_does_not_depend_on_what_only_type_checkers_import():
+    assert "model.py" not in {path.name for path in sources_of_code("from spicemix_core import plotting")}
+
+
+def test_a_change_of_a_source_that_matters_changes_the_digest(tmp_path, monkeypatch):
+    package = tmp_path / "spicemix_core"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "fit.py").write_text("def f():\n    from spicemix_core.step import g\n")
+    (package / "step.py").write_text("g = 1\n")
+    (package / "drawing.py").write_text("h = 1\n")
+    monkeypatch.setattr(stored_runs, "_ROOT", tmp_path)
+
+    def digest():
+        stored_runs.source_digest.cache_clear()
+        return stored_runs.source_digest("spicemix_core.fit")
+
+    try:
+        first = digest()
+        (package / "drawing.py").write_text("h = 2\n")
+        assert digest() == first
+        (package / "step.py").write_text("g = 2\n")
+        assert digest() != first
+    finally:
+        stored_runs.source_digest.cache_clear()
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path):
+    task = {"a": (_small_table, (SMALL,))}
+    stored_runs.run_stored(task, tmp_path)
+    path, = tmp_path.iterdir()
+    path.write_text("")
+    with pytest.raises(ValueError, match=f"{path.name} is not a stored result"):
+        stored_runs.run_stored(task, tmp_path)
+
+
+@pytest.mark.parametrize("options, said", [
+    ({"n_replicates": 0}, "n_replicates"), ({"n_replicates": 1.5}, "n_replicates"), ({"n_jobs": 0}, "n_jobs"),
+    ({"scenarios": ()}, "scenarios"), ({"scenarios": (RELEASED, RELEASED)}, "scenarios")])
+def test_bad_requests_are_refused_before_anything_is_written(tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        run_study(tmp_path, **{"settings": SMALL} | options)
+    assert not list(tmp_path.iterdir())
+
+
+# --- paired tests ------------------------------------------------------------------------------------------------
+
+
+def study_table(gain, n=6):
+    base = np.linspace(0.3, 0.6, n)
+    methods = {"A": base + gain * np.linspace(1, 2, n), "B": base}
+    return pd.concat([pd.DataFrame({"scenario": "s", "replicate": range(n), "method": name, "normalization": "z",
+                                    "ari": ari}) for name, ari in methods.items()])
+
+
+@pytest.mark.parametrize("gain, wins, p", [(0.1, 6, 1 / 64), (-0.1, 0, 1.0), (0.0, 0, 1.0)])
+def test_paired_test_by_hand(gain, wins, p):
+    found = compare(study_table(gain), "A", "z").loc["s", "B", "z"]
+    assert found["wins"] == wins
+    assert found["p"] == pytest.approx(p)
+    assert found["difference"] == pytest.approx(1.5 * gain)
+
+
+def test_compare_names_an_unknown_method():
+    with pytest.raises(KeyError, match="nosuch"):
+        compare(study_table(0.1), "nosuch", "z")
+
+
+# --- recovery ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cortex():
+    return simulate_cortex(n_cells=200, random_state=3)
+
+
+def test_the_truth_recovers_itself_whatever_the_order(cortex):
+    graph, states = cortex.obsp["spatial_connectivities"], cortex.obsm["true_latent_states"]
+    true_affinity = rc.affinity_of_states(states, graph, 1e-4)
+    order = np.random.default_rng(0).permutation(13)
+    scores = rc.score_model(cortex, states[:, order], cortex.varm["true_metagenes"][:, order],
+                            true_affinity[np.ix_(order, order)], true_affinity)
+    morans = scores.pop("layer_morans_i")
+    np.testing.assert_allclose(list(scores.values()), 1.0)
+    assert morans > 0.4
+
+
+def test_types_are_told_by_a_supervised_rule_as_far_as_the_rows_tell_them():
+    rng = np.random.default_rng(0)
+    types = np.repeat(["a", "b"], 200)
+    told = (types == "a")[:, None] + rng.normal(scale=0.05, size=(400, 3))
+    assert rc.supervised_index(told, types) == 1.0
+    assert abs(rc.supervised_index(rng.permutation(told), types)) < 0.05
+
+
+def test_expression_tells_types_the_better_the_less_noise_it_has(monkeypatch):
+    def told(sigma_y, known=True):
+        tissue = simulate_cortex(n_cells=300, sigma_x=1.5, sigma_y=sigma_y, random_state=5)
+        if not known:
+            del tissue.varm["true_metagenes"]
+        monkeypatch.setitem(sensitivity.AUTHORS_DATA, "tissue", lambda: tissue)
+        return sensitivity.told_by_expression("tissue")
+
+    clear, noisy = told(0.2), told(4.0)
+    assert (clear > 0.9).all() and (noisy < clear - 0.1).all()
+    assert list(told(2.0, known=False).index) == ["profiles"]
+
+
+def test_layers_that_are_alike_have_no_distance(cortex):
+    metagenes = cortex.varm["true_metagenes"].copy()
+    layers = 100 * metagenes[:, 6:10].T
+    smallest = min(np.linalg.norm(layers[i] - layers[j]) for i in range(4) for j in range(i))
+    assert rc.layer_distance(metagenes) == pytest.approx(smallest)
+    metagenes[:, 8] = metagenes[:, 6]
+    assert rc.layer_distance(metagenes) == 0.0
+
+
+def test_noise_recovers_nothing(cortex):
+    rng = np.random.default_rng(1)
+    scores = rc.score_model(cortex, rng.random((200, 10)), rng.dirichlet(np.ones(100), size=10).T)
+    assert abs(scores["layer_morans_i"]) < 0.1
+    assert scores["state_correlation"] < 0.25
+    assert "affinity_correlation" not in scores
+
+
+def test_metagenes_left_over_count_as_not_recovered(cortex):
+    chosen = [0, 1, 4, 5, 6]
+    scores = rc.score_model(cortex, cortex.obsm["true_latent_states"][:, chosen],
+                            cortex.varm["true_metagenes"][:, chosen])
+    full = rc.match_states(cortex.obsm["true_latent_states"], cortex.obsm["true_latent_states"][:, chosen])
+    assert (full.permutation >= 0).sum() == 5
+    assert scores["state_correlation"] == pytest.approx(np.nansum(full.correlations) / 10)
+
+
+def test_morans_i_is_its_definition(cortex):
+    graph = cortex.obsp["spatial_connectivities"]
+    values = np.random.default_rng(2).normal(size=(200, 3))
+    values[:, 1] = cortex.obsm["spatial"][:, 0]
+    values[:, 2] = 1.5
+    found, dense = rc.morans_i(values, graph), graph.toarray()
+    for column in range(2):
+        u = values[:, column] - values[:, column].mean()
+        byhand = 200 / dense.sum() * sum(dense[i, j] * u[i] * u[j] for i, j in np.argwhere(dense)) / (u @ u)
+        assert found[column] == pytest.approx(byhand)
+    assert abs(found[0]) < 0.15
+    assert found[1] > 0.8
+    assert np.isnan(found[2])
+
+
+def test_affinity_of_true_states_attracts_within_layers(cortex):
+    proportions = np.eye(2)[(cortex.obsm["spatial"][:, 0] > 0.5).astype(int)]
+    affinity = rc.affinity_of_states(proportions, sparse.csr_array(cortex.obsp["spatial_connectivities"]), 1e-3)
+    assert affinity[0, 0] < affinity[0, 1] > affinity[1, 1]
+
+
+def test_shares_in_own_type(cortex):
+    types = cortex.obs["cell_type"].to_numpy(dtype=str)
+    _, labels = np.unique(types, return_inverse=True)
+    assert rc.share_in_own_type((labels + 3) % 8, types, rc.EXCITATORY_TYPES) == 1.0
+    merged = np.where(types == "eL2", labels[types == "eL4"][0], labels)
+    smaller = min((types == "eL2").sum(), (types == "eL4").sum())
+    excitatory = np.isin(types, rc.EXCITATORY_TYPES).sum()
+    assert rc.share_in_own_type(merged, types, rc.EXCITATORY_TYPES) == pytest.approx(1 - smaller / excitatory)
+    assert rc.share_in_own_type(merged, types, rc.SCATTERED_TYPES) == 1.0
+
+
+# --- sweeps and drawings -----------------------------------------------------------------------------------------
+
+
+def test_a_sweep_fits_every_combination_from_every_seed(tmp_path):
+    grid = {"n_metagenes": [4, 5], "affinity_iterations": [0, None], "max_iter": [5]}
+    found = sweep(tmp_path, RELEASED, grid, range(2), settings=SMALL)
+    assert len(found) == 2 * 2 * 2 * 2  # metagenes, iterations, seeds, normalisations
+    assert set(found["affinity_iterations"].astype(str)) == {"0", "all"}
+    assert found.groupby(["n_metagenes", "seed"])["Q"].nunique().gt(1).all()
+    assert len(list(Path(tmp_path).glob("*.csv"))) == 8
+
+
+def test_assignments_count_every_excitatory_neuron(cortex):
+    import matplotlib.pyplot as plt
+    from paper.simulation.figures import draw_assignments
+
+    types = cortex.obs["cell_type"].to_numpy(dtype=str)
+    _, labels = np.unique(types, return_inverse=True)
+    labels[np.flatnonzero(types == "eL1")[:3]] = 8  # a ninth cluster matches no type
+    figure, ax = plt.subplots()
+    right, wrong, none = draw_assignments(ax, cortex.obsm["spatial"], types, labels)
+    plt.close(figure)
+    assert (wrong, none) == (0, 3)
+    assert right == np.isin(types, rc.EXCITATORY_TYPES).sum() - 3

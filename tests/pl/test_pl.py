@@ -1,0 +1,232 @@
+"""Figures of a fitted object: what is drawn is there, nothing overlaps, and the reader's style is left alone."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from spicemix_core import SpiceMix, pl, tl
+from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.pl.primitives import GREY
+from spicemix_core.pl.style import N_COLORS, palette
+from spicemix_core.tl.clustering import normalize_states
+
+mpl.use("agg")
+pytestmark = pytest.mark.filterwarnings("ignore:expression has negative")
+
+
+@pytest.fixture(scope="module")
+def adata():
+    adata = simulate_cortex(3, n_cells=100, n_genes=60, random_state=0)
+    SpiceMix(6, random_state=0, max_iter=20, tol=0.05).fit(adata, sample_key="sample")
+    tl.cluster(adata, n_clusters=40)
+    tl.markers(adata)
+    tl.metagene_genes(adata)
+    tl.enrichment(adata, {f"a set of genes with quite a long name, number {i}": adata.var_names[i : i + 9]
+                          for i in range(50)})
+    tl.type_affinity(adata, sample_key="sample", n_permutations=19, random_state=0)
+    tl.agreement(adata, "spicemix_cluster", "cell_type")
+    adata.obsm["X_spicemix_umap"] = adata.obsm["X_spicemix"][:, :2]  # the embedding itself is tested elsewhere
+    adata.obs["many"] = [f"type {i % 60}" for i in range(adata.n_obs)]
+    adata.obs["gaps"] = adata.obs["cell_type"].where(np.arange(adata.n_obs) % 2 == 0)
+    return adata
+
+
+TABLE = pd.DataFrame({
+    "n_metagenes": [5, 10, 5, 10], "affinity_penalty": [1e-4, 1e-4, 1e-3, 1e-3], "error": [0.3, 0.2, 0.31, 0.21],
+    "difference_se": [0.01, 0.0, 0.01, 0.02], "ari": [0.9, 0.7, 0.8, 0.6], "calinski_harabasz": [100.0, 80, 90, 70],
+    "seconds": [1.0, 2.0, 1.1, 2.1], "suggested": [False, True, False, False]})
+ALL = {
+    "places": lambda a: pl.spatial(a, sample_key="sample"), "one": pl.spatial, "many": lambda a: pl.spatial(a, "many"),
+    "gene": lambda a: pl.spatial(a, "gene3", "sample"), "metagenes": lambda a: pl.metagenes(a, "sample"),
+    "affinity": pl.affinity, "type_affinity": pl.type_affinity, "umap": pl.umap, "genes": pl.metagene_genes,
+    "umap of a number": lambda a: pl.umap(a, "metagene 2"), "markers": pl.markers, "enrichment": pl.enrichment,
+    "cluster": pl.cluster, "agreement": pl.agreement, "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
+
+
+def texts(figure):
+    """Texts of a drawn figure with their boxes."""
+    FigureCanvasAgg(figure).draw()
+    renderer, beyond = figure.canvas.get_renderer(), set()
+    for axis in figure.findobj(mpl.axis.Axis):
+        low, high = sorted(axis.get_view_interval())
+        for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+            if not low <= tick.get_loc() <= high:  # such ticks exist but are not drawn
+                beyond |= set(tick.findobj(mpl.text.Text))
+    found = [text for text in figure.findobj(mpl.text.Text)
+             if text.get_visible() and text.get_text().strip() and text not in beyond]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in found]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_text_covers_another_or_leaves_the_figure_with_forty_clusters(adata, name):
+    figure = ALL[name](adata)
+    drawn = texts(figure)
+    width, height = figure.canvas.get_width_height()
+    for text, box in drawn:
+        assert box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1, f"{text!r} is cut"
+    for i, (text, box) in enumerate(drawn):
+        for other, place in drawn[:i]:
+            overlap = min(box.x1, place.x1) - max(box.x0, place.x0), min(box.y1, place.y1) - max(box.y0, place.y0)
+            assert not (overlap[0] > 1.5 and overlap[1] > 2.5), f"{text!r} covers {other!r} by {overlap}"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_figures_leave_style_and_data_as_they_were_and_are_closed(adata, name):
+    style, keys = mpl.rcParams.copy(), (list(adata.obs), list(adata.uns["spicemix"]), list(adata.obsm))
+    expression = adata.X.copy()
+    figure = ALL[name](adata)
+    assert isinstance(figure, mpl.figure.Figure)
+    assert mpl.rcParams == style
+    assert not plt.get_fignums()
+    assert (list(adata.obs), list(adata.uns["spicemix"]), list(adata.obsm)) == keys
+    np.testing.assert_array_equal(adata.X, expression)
+
+
+def points(ax):
+    return [artist for artist in ax.collections if isinstance(artist, mpl.collections.PathCollection)]
+
+
+def test_every_cell_is_drawn_in_the_panel_of_its_sample_in_the_colour_of_its_group(adata):
+    figure = pl.spatial(adata, "cell_type", "sample")
+    colors = palette(adata.obs["cell_type"].cat.categories)
+    for ax, name in zip(figure.axes, adata.obs["sample"].cat.categories, strict=True):
+        assert ax.get_title() == name
+        drawn = {mpl.colors.to_hex(group.get_facecolor()[0]): np.asarray(group.get_offsets()) for group in points(ax)
+                 if len(group.get_offsets())}
+        for kind, color in colors.items():
+            own = ((adata.obs["sample"] == name) & (adata.obs["cell_type"] == kind)).to_numpy()
+            if own.any():
+                np.testing.assert_array_equal(drawn[color], adata.obsm["spatial"][own])
+
+
+def test_colours_of_a_gene_and_of_a_metagene_are_their_values(adata):
+    for color, values in (("gene3", np.asarray(adata[:, "gene3"].X).ravel()),
+                          ("metagene 2", normalize_states(adata.obsm["X_spicemix"], "proportions")[:, 2])):
+        ax = pl.spatial(adata, color).axes[0]
+        (group,) = points(ax)
+        order = np.argsort(values, kind="stable")
+        np.testing.assert_allclose(group.get_array(), values[order])
+        np.testing.assert_array_equal(group.get_offsets(), adata.obsm["spatial"][order])
+
+
+def test_samples_of_metagene_maps_lie_beside_each_other(adata):
+    figure = pl.metagenes(adata, "sample")
+    places = np.asarray(points(figure.axes[0])[0].get_offsets())
+    assert len(places) == adata.n_obs
+    assert np.ptp(places[:, 0]) > 2.8 * np.ptp(adata.obsm["spatial"][:, 0])
+    titles = [ax.get_title() for ax in figure.axes[:6]]
+    assert [title.split("  ")[0] for title in titles] == [f"metagene {k}" for k in range(6)]
+
+
+def test_beyond_forty_the_rarest_categories_are_pooled_in_grey(adata):
+    legend = pl.spatial(adata, "many").legends[0]
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == N_COLORS
+    assert names[-1] == "all others (105)"
+    assert legend.legend_handles[-1].get_color() == GREY
+
+
+def test_cells_without_a_group_are_grey_and_counted(adata):
+    legend = pl.spatial(adata, "gaps").legends[0]
+    assert legend.get_texts()[-1].get_text() == "missing (150)"
+    assert legend.legend_handles[-1].get_color() == GREY
+
+
+def test_forty_colours_differ():
+    colors = np.array([mpl.colors.to_rgb(color) for color in palette(range(N_COLORS)).values()])
+    gaps = np.abs(colors[:, None] - colors[None]).max(axis=2)[np.triu_indices(len(colors), 1)]
+    assert gaps.min() > 0.05
+    with pytest.raises(ValueError, match="41 names but only 40 colours"):
+        palette(range(41))
+
+
+def test_marks_of_many_cells_are_a_picture_and_grow_smaller(adata):
+    many = simulate_cortex(n_cells=3000, n_genes=5, random_state=0)
+    sizes = []
+    for cells in (adata, many):
+        groups = points(pl.spatial(cells, "layer").axes[0])
+        sizes.append(groups[0].get_sizes()[0])
+        assert all(group.get_rasterized() for group in groups) == (cells is many)
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_affinity_maps_are_symmetric_and_dots_mark_what_is_significant(adata):
+    table = adata.uns["spicemix"]["type_affinity"]["table"]
+    ax = pl.type_affinity(adata).axes[0]
+    mesh = next(artist for artist in ax.collections if isinstance(artist, mpl.collections.QuadMesh))
+    values = np.asarray(mesh.get_array()).reshape(40, 40)
+    np.testing.assert_array_equal(values, values.T)
+    row = table[(table["first"] == "10") & (table["second"] == "2")].iloc[0]
+    assert values[10, 2] == row["affinity"]
+    significant = table["p_adjusted"] < 0.05
+    same = table["first"] == table["second"]
+    dots = sum(len(group.get_offsets()) for group in points(ax))
+    assert dots == 2 * significant.sum() - (significant & same).sum()
+
+
+def test_rows_of_an_agreement_are_shares_of_their_cells(adata):
+    mesh = next(artist for artist in pl.agreement(adata).axes[0].collections
+                if isinstance(artist, mpl.collections.QuadMesh))
+    np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(40, 8).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda a: pl.spatial(a, "nope"), "is no column of obs, no gene and no metagene"),
+    (lambda a: pl.spatial(a, "metagene 6"), "is no column of obs"), (lambda a: pl.umap(a, "nope"), "is no column of"),
+    (lambda a: pl.spatial(a, sample_key="nope"), "obs has no column 'nope'")])
+def test_what_is_not_there_is_not_drawn(adata, call, message):
+    with pytest.raises(KeyError, match=message):
+        call(adata)
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize(("draw", "message"), [
+    (pl.metagenes, "no 'X_spicemix'"), (pl.affinity, "no 'affinity': fit SpiceMix"), (pl.umap, "call tl.umap first"),
+    (pl.type_affinity, "no 'type_affinity': call tl.type_affinity first"), (pl.history, "no 'history'"),
+    (pl.enrichment, "call tl.enrichment"), (pl.cluster, "call tl.cluster"),
+    (pl.agreement, "call tl.agreement"), (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
+def test_figures_say_which_call_is_missing(draw, message):
+    with pytest.raises(KeyError, match=message):
+        draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
+
+
+def test_cells_without_a_place_are_left_out_of_maps_and_change_no_colour(adata):
+    mixed = adata.copy()
+    loose = (mixed.obs["sample"] == "1").to_numpy()
+    mixed.obsm["spatial"][loose] = np.nan
+    figure = pl.spatial(mixed, "cell_type", "sample")
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "0" in titles and "2" in titles and "1" not in titles
+    drawn = {text for text, _ in texts(figure) if "(" in text}
+    whole = {text for text, _ in texts(pl.spatial(mixed[~loose].copy(), "cell_type", "sample")) if "(" in text}
+    assert drawn == whole  # types with the numbers of cells that are drawn
+    only = mixed.copy()
+    only.obs["cell_type"] = np.where(loose, "0 loose", only.obs["cell_type"].astype(str))
+    colors = palette(sorted(only.obs["cell_type"].unique()))
+    figure = pl.spatial(only, "cell_type")
+    drawn = {mpl.colors.to_hex(color) for marks in figure.axes[0].collections for color in marks.get_facecolors()}
+    assert drawn == {mpl.colors.to_hex(color) for name, color in colors.items() if name != "0 loose"}
+    assert pl.metagenes(mixed, "sample").get_supxlabel().endswith("0, 2")
+    assert pl.spatial(mixed, "metagene 1").axes
+    mixed.obsm["spatial"][:] = np.nan
+    with pytest.raises(ValueError, match="no coordinates but NaN"):
+        pl.spatial(mixed, "cell_type")
+
+
+@pytest.mark.parametrize(("places", "message"), [
+    (np.full((300, 2), "far"), "holds entries of type"), (np.ones((300, 1)), "must have shape")])
+def test_places_that_are_none_are_refused(adata, places, message):
+    wrong = adata.copy()
+    wrong.obsm["spatial"] = places
+    with pytest.raises(ValueError, match=message):
+        pl.spatial(wrong, "cell_type")
+
+
+def test_history_of_a_result_of_the_authors_is_its_objective(adata):
+    old = adata.copy()
+    old.uns["spicemix"]["history"] = pd.DataFrame({"iteration": [1, 10, 20], "Q": [3.0, 4.0, 5.0]})
+    (panel,) = pl.history(old).axes
+    assert panel.get_title() == "objective Q" and list(panel.lines[0].get_ydata()) == [3, 4, 5]

@@ -1,0 +1,195 @@
+"""The report: one page that holds all it shows, from a fit and its data, or nothing and one sentence."""
+
+import base64
+import os
+import re
+import shutil
+
+import anndata
+import numpy as np
+import pytest
+from conftest import missing
+
+from spicemix_core import report
+from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.model import SpiceMix
+from spicemix_core.report import complete, write_report
+from spicemix_core.runs.consensus import fit_consensus
+from spicemix_core.tl.fit_residuals import residuals
+
+pytestmark = pytest.mark.filterwarnings("ignore:expression has negative", "ignore:no convergence")
+K, SECTIONS = 3, ["Cell types", "Metagenes", "Affinity", "Markers", "Agreement over seeds", "Diagnostics",
+                  "How this page was made"]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A folder with the model and the data of a consensus of two runs."""
+    folder = tmp_path_factory.mktemp("report")
+    adata = simulate_cortex(2, n_cells=60, n_genes=20, random_state=0)
+    result = fit_consensus(adata, K, n_runs=2, sample_key="sample", random_state=0, max_iter=5)
+    result.model.save(folder / "model.h5")
+    adata.obsm["X_spicemix_umap"] = np.random.default_rng(0).random((120, 2))  # to compute one takes half a minute
+    adata.write_h5ad(folder / "fitted.h5ad")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(fitted):
+    """The report of this fit, under a title that HTML must escape."""
+    write_report(fitted / "model.h5", fitted / "fitted.h5ad", fitted / "report.html", sample_key="sample",
+                 title="Tissue <1> & more")
+    return (fitted / "report.html").read_text(encoding="utf-8")
+
+
+def test_page_has_its_sections_and_figures(page):
+    assert re.findall(r'<h2 id="[^"]*">(.*?)</h2>', page, re.DOTALL) == SECTIONS
+    assert re.findall(r'<li><a href="#[^"]*">(.*?)</a>', page) == SECTIONS
+    alternatives = re.findall(r'<img alt="([^"]+)" src="data:image/svg', page)
+    assert len(alternatives) == page.count("<img") == 12
+    assert "Maps of the share of runs that agree on each cell." in alternatives
+    assert "120 cells in 2 samples, 20 genes, 3 metagenes" in page
+    assert "2 runs from different seeds" in page
+
+
+def test_page_needs_nothing_else(page):
+    assert "<script" not in page and "@import" not in page and "<link rel=\"stylesheet\"" not in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
+    assert not re.findall(r"url\((?!['\"]?(?:#|data:))", page)
+
+
+def test_title_is_text(page):
+    assert "<h1>Tissue &lt;1&gt; &amp; more</h1>" in page
+
+
+def test_nothing_of_the_code_or_of_a_failure_is_shown(page):
+    assert "import " not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL).replace("important", "")
+    assert "Traceback" not in page and "Warning" not in page
+
+
+def test_page_can_be_read_in_a_browser_without_a_network(page, fitted, tmp_path):
+    programs = shutil.which("chromium"), shutil.which("chromedriver")
+    if not all(programs):
+        missing("chromium and chromedriver are not installed")
+    axe = pytest.importorskip("axe_core_python.base")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                 "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={tmp_path}"):
+        options.add_argument(flag)
+    rules = "{runOnly: {type: 'rule', values: ['color-contrast', 'image-alt', 'html-has-lang', 'link-name']}}"
+    with webdriver.Chrome(options=options, service=Service(programs[1])) as browser:
+        for scheme in ("light", "dark"):
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [
+                {"name": "prefers-color-scheme", "value": scheme}]})
+            browser.get((fitted / "report.html").as_uri())
+            browser.execute_script(axe.AXE_SCRIPT)
+            assert browser.execute_async_script(
+                f"const done = arguments[0]; axe.run(document, {rules}).then(r => done(r.violations.map(v => v.id)))"
+            ) == []
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+        assert browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+        assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+        assert browser.get_log("browser") == []
+
+
+def test_failing_chapter_leaves_the_old_page_and_one_sentence(fitted, tmp_path, monkeypatch):
+    broken = (report.HERE / "chapter.md").read_text().replace("use_style()", "raise OSError('no such pen')", 1)
+    (tmp_path / "chapter.md").write_text(broken)
+    monkeypatch.setattr(report, "HERE", tmp_path)
+    (tmp_path / "report.html").write_text("old")
+    before = dict(os.environ)
+    with pytest.raises(RuntimeError, match="the report's chapter failed: OSError: no such pen"):
+        write_report(fitted / "model.h5", fitted / "fitted.h5ad", tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chapter.md", "report.html"]
+    assert dict(os.environ) == before
+
+
+def test_data_without_states_get_those_of_the_model(fitted):
+    model = SpiceMix.load(fitted / "model.h5")
+    plain = simulate_cortex(2, n_cells=60, n_genes=20, random_state=0)
+    found = complete(plain, model, "sample")
+    np.testing.assert_array_equal(found.obsm["X_spicemix"], model.transform(plain, "sample"))
+    np.testing.assert_array_equal(found.varm["metagenes"], model.metagenes_)
+
+
+def test_counts_are_normalised_if_asked(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), simulate_cortex(1, n_cells=60, n_genes=20, random_state=0)
+    adata.X = np.round(100 * abs(adata.X))
+    with pytest.raises(ValueError, match="look like raw counts"):
+        complete(adata.copy(), model, None)
+    found = complete(adata, model, None, normalize=True)
+    np.testing.assert_array_equal(found.layers["counts"], adata.X)
+    assert found.obsm["X_spicemix"].shape == (60, K)
+
+
+def test_layer_and_graph_are_those_that_are_named(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
+    adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
+    adata.obsp["own"] = adata.obsp.pop("spatial_connectivities")
+    found = complete(adata.copy(), model, "sample", layer="log", graph_key="own")
+    np.testing.assert_array_equal(found.X, adata.layers["log"])
+    states = adata.obsm.pop("X_spicemix")
+    found = complete(adata, model, "sample", layer="log", graph_key="own")
+    np.testing.assert_allclose(found.obsm["X_spicemix"], states, atol=0.05 * states.max())
+    assert set(found.obsp) == {"own"}
+
+
+def test_genes_in_another_order_keep_their_weights(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
+    found = complete(adata[:, ::-1].copy(), model, "sample")
+    np.testing.assert_array_equal(found.varm["metagenes"], model.metagenes_[::-1])
+
+
+def test_data_that_do_not_belong_to_the_model_are_refused(fitted):
+    model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
+    with pytest.raises(KeyError, match="obs has no column 'slice'"):
+        complete(adata.copy(), model, "slice")
+    adata.var_names = [f"other{i}" for i in range(adata.n_vars)]
+    with pytest.raises(ValueError, match="no gene in common"):
+        complete(adata, model, None)
+
+
+def test_residuals_are_those_of_the_matrices(fitted):
+    adata = anndata.read_h5ad(fitted / "fitted.h5ad")
+    adata.X[:, 4] = 0.25
+    left = adata.X - adata.obsm["X_spicemix"] @ adata.varm["metagenes"].T
+    genes, cells = residuals(adata)
+    np.testing.assert_allclose(cells, np.sqrt((left**2).mean(axis=1)))
+    varying = np.arange(adata.n_vars) != 4
+    expected = (left**2).sum(axis=0)[varying] / (adata.n_obs * adata.X.var(axis=0)[varying])
+    np.testing.assert_allclose(genes["unexplained"].drop("gene4"), expected)
+    assert np.isnan(genes.loc["gene4", "unexplained"])
+
+
+def test_residuals_of_sparse_expression_in_blocks_are_the_same(fitted, monkeypatch):
+    import scipy.sparse as sp
+
+    adata = anndata.read_h5ad(fitted / "fitted.h5ad")
+    whole, cells = residuals(adata)
+    monkeypatch.setattr("spicemix_core.tl.fit_residuals.ROWS", 7)
+    adata.layers["sparse"] = sp.csr_matrix(adata.X)
+    blocks, again = residuals(adata, layer="sparse")
+    np.testing.assert_allclose(blocks, whole)
+    np.testing.assert_allclose(again, cells)
+    with pytest.raises(KeyError, match="layers has no 'raw'"):
+        residuals(adata, layer="raw")
+
+
+def test_clusters_are_in_the_order_of_their_categories(fitted, tmp_path):
+    adata = anndata.read_h5ad(fitted / "fitted.h5ad")
+    names = [str(number) for number in range(12)]
+    adata.obs["spicemix_cluster"] = np.resize(names, adata.n_obs)
+    adata.obs["spicemix_cluster"] = adata.obs["spicemix_cluster"].astype("category").cat.set_categories(names)
+    adata.write_h5ad(tmp_path / "twelve.h5ad")
+    write_report(fitted / "model.h5", tmp_path / "twelve.h5ad", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    picture = re.search(r'alt="Heat map of the mean proportion[^"]*" src="data:image/svg\+xml;base64,([^"]+)"', page)[1]
+    drawn = re.findall(r"<!-- (\d+) -->", base64.b64decode(picture).decode())
+    assert drawn[K:K + 12] == names

@@ -1,0 +1,267 @@
+"""Analyses on AnnData: results that survive a file, agree with what they rest on, and refuse what they cannot use."""
+
+import gzip
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from scipy.stats import hypergeom
+
+from spicemix_core import SpiceMix, pl, tl
+from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.tl.cell_type_affinity import affinity_permutation_test, cell_type_affinity
+from spicemix_core.tl.clustering import cluster_states
+from spicemix_core.tl.differential_expression import differential_expression, each_against_rest
+from spicemix_core.tl.overrepresentation import enrich, read_gmt, specific_weight, top_genes
+
+pytestmark = pytest.mark.filterwarnings("ignore:expression has negative")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    adata = simulate_cortex(2, n_cells=120, n_genes=60, random_state=0)
+    SpiceMix(6, random_state=0, max_iter=20, tol=0.05).fit(adata, sample_key="sample")
+    return adata
+
+
+@pytest.fixture
+def adata(fitted):
+    return fitted.copy()
+
+
+def test_all_results_survive_a_file_even_with_slashes_in_names(adata, tmp_path):
+    adata.obs["type/class"] = adata.obs["cell_type"].cat.rename_categories(lambda name: name.replace("eL", "L/"))
+    tl.cluster(adata)
+    tl.markers(adata, "type/class", n_genes=7)
+    tl.metagene_genes(adata, 5)
+    tl.enrichment(adata, {"a/b": list(adata.var_names[:9])})
+    tl.type_affinity(adata, "type/class", "sample", n_permutations=9, random_state=0)
+    tl.agreement(adata, "spicemix_cluster", "type/class")
+    adata.obs = adata.obs.rename(columns={"type/class": "type"})  # a column's own name is not ours to write
+    adata.write_h5ad(tmp_path / "all.h5ad")
+    again = anndata.read_h5ad(tmp_path / "all.h5ad")
+    pd.testing.assert_series_equal(again.obs["spicemix_cluster"], adata.obs["spicemix_cluster"])
+    names = {"cluster", "markers", "metagene_genes", "enrichment", "type_affinity", "agreement"}
+    assert names <= set(again.uns["spicemix"])
+    for name in names:
+        before, after = adata.uns["spicemix"][name], again.uns["spicemix"][name]
+        assert before.keys() == after.keys()
+        pd.testing.assert_frame_equal(after["table"].astype(before["table"].dtypes), before["table"],
+                                      check_index_type=False)
+        for key in before.keys() - {"table"}:
+            assert before[key] == after[key]
+
+
+def test_clusters_are_those_of_the_states_and_named_in_the_order_of_their_size(adata):
+    found = tl.cluster(adata, n_clusters_range=(11, 30), key_added="types")  # "10" comes after "9"
+    expected = cluster_states(adata.obsm["X_spicemix"], normalization="zscore_proportions", n_clusters_range=(11, 30))
+    np.testing.assert_array_equal(adata.obs["types"].astype(str).astype(int), expected.labels)
+    assert list(adata.obs["types"].cat.categories) == [str(k) for k in range(found.n_clusters)]
+    curve = adata.uns["spicemix"]["cluster"]["table"]
+    np.testing.assert_array_equal(curve["calinski_harabasz"], expected.calinski_harabasz)
+
+
+def test_few_cells_are_not_cut_into_clusters_of_a_few_each(adata):
+    small = adata[:60].copy()
+    assert tl.cluster(small).n_clusters <= 12
+    assert tl.cluster(small, n_clusters=30).n_clusters == 30
+
+
+def test_comparison_of_all_groups_equals_the_test_of_each():
+    rng = np.random.default_rng(0)
+    values = rng.poisson(0.7, size=(90, 11)).astype(float)  # many ties
+    values[:, 3] = 2.0
+    labels = rng.choice(["a", "b", "c/d"], 90)
+    genes = [f"g{i}" for i in range(11)]
+    table = each_against_rest(sparse.csr_matrix(values), genes, labels)
+    for name in ("a", "b", "c/d"):
+        own = table[table["group"] == name].set_index("gene").loc[genes].drop(columns="group")
+        expected = differential_expression(pd.DataFrame(values, columns=genes), labels == name, labels != name)
+        pd.testing.assert_frame_equal(own, expected, check_names=False, rtol=1e-10)
+
+
+def test_comparison_does_not_depend_on_the_size_of_its_blocks(monkeypatch):
+    rng = np.random.default_rng(1)
+    values, labels = rng.random((40, 9)), rng.integers(3, size=40)
+    whole = each_against_rest(values, range(9), labels)
+    monkeypatch.setattr("spicemix_core.tl.differential_expression._BLOCK", 80)
+    pd.testing.assert_frame_equal(each_against_rest(values, range(9), labels), whole)
+
+
+def test_markers_find_the_gene_that_only_one_group_has(adata):
+    adata.X = adata.X.copy()
+    chosen = (adata.obs["cell_type"] == "Inh-1").to_numpy()
+    adata.X[:, 17] = np.where(chosen, 1.0, 0.0)
+    table = tl.markers(adata, "cell_type", n_genes=3)
+    assert table.groupby("group").size().eq(3).all()
+    first = table[table["group"] == "Inh-1"].iloc[0]
+    assert first["gene"] == "gene17"
+    assert first["auc"] == 1.0
+    assert first["p_adjusted"] < 1e-6
+
+
+def test_specific_weights_of_a_metagene_sum_to_its_divergence_from_the_mean():
+    metagenes = np.random.default_rng(0).dirichlet(np.ones(30), size=4).T
+    metagenes[0, 1] = 0.0
+    metagenes /= metagenes.sum(axis=0)
+    mean = metagenes.mean(axis=1)
+    for k, column in enumerate(metagenes.T):
+        there = column > 0
+        divergence = (column[there] * np.log(column[there] / mean[there])).sum()
+        assert specific_weight(metagenes)[:, k].sum() == pytest.approx(divergence)
+        assert divergence > 0
+
+
+def test_top_genes_prefer_what_is_specific_to_what_is_high_everywhere():
+    metagenes = np.array([[0.5, 0.5], [0.3, 0.1], [0.1, 0.3], [0.1, 0.1]])
+    table = top_genes(metagenes, list("wxyz"), 1)
+    assert list(table["gene"]) == ["x", "y"]
+    np.testing.assert_allclose(table["mean_loading"], 0.2)
+
+
+def test_enrichment_is_the_hypergeometric_tail_over_the_measured_genes():
+    rng = np.random.default_rng(0)
+    genes = [f"g{i}" for i in range(200)]
+    metagenes = rng.dirichlet(np.ones(200), size=3).T
+    top = top_genes(metagenes, genes, 20)
+    own = list(top[top["metagene"] == 1]["gene"])
+    sets = {"own": [*own[:8], "g_unmeasured"], "two": own[:2], "random": genes[:30]}
+    table = enrich(metagenes, genes, sets, n_genes=20).set_index(["metagene", "gene_set"])
+    row = table.loc[(1, "own")]
+    assert (row["set_size"], row["overlap"], row["genes"]) == (8, 8, ",".join(own[:8]))
+    ways = hypergeom(200, 8, 20)
+    assert row["p_value"] == pytest.approx(sum(ways.pmf(k) for k in range(8, 9)))
+    assert row["expected"] == pytest.approx(0.8)
+    assert "two" not in table.index.get_level_values("gene_set")
+    assert len(table) == 6
+    assert table.loc[(0, "random"), "p_value"] == pytest.approx(
+        hypergeom(200, 30, 20).sf(table.loc[(0, "random"), "overlap"] - 1))
+
+
+def test_enrichment_is_conservative_for_random_sets():
+    rng = np.random.default_rng(3)
+    genes = np.array([f"g{i}" for i in range(300)])
+    metagenes = rng.dirichlet(np.full(300, 0.5), size=4).T
+    sets = {f"s{i}": rng.choice(genes, 15, replace=False) for i in range(150)}
+    table = enrich(metagenes, genes, sets)
+    assert (table["p_value"] < 0.05).mean() < 0.06
+    assert (table["p_adjusted"] < 0.05).sum() <= 2
+    assert (table["p_adjusted"] >= table["p_value"]).all()
+
+
+def test_type_affinity_is_the_tables_of_pairs(adata):
+    table = tl.type_affinity(adata, "cell_type", "sample", n_permutations=50, random_state=3)
+    arguments = (adata.obsp["spatial_connectivities"], adata.obs["cell_type"].to_numpy(dtype=str),
+                 adata.obs["sample"].to_numpy(dtype=str))
+    affinity = cell_type_affinity(*arguments)
+    p_values = affinity_permutation_test(*arguments, n_permutations=50, random_state=3)
+    assert len(table) == 36
+    for row in table.itertuples():
+        assert row.affinity == affinity.loc[row.first, row.second]
+        assert row.p_value == p_values.loc[row.first, row.second]
+    assert (table["p_adjusted"] >= table["p_value"]).all()
+
+
+def test_agreement_of_a_labelling_with_itself_is_one_under_any_names(adata):
+    adata.obs["renamed"] = pd.factorize(adata.obs["cell_type"])[0]
+    assert tl.agreement(adata, "cell_type", "renamed") == 1.0
+    table = adata.uns["spicemix"]["agreement"]["table"]
+    assert table["cells"].sum() == adata.n_obs
+
+
+def test_umap_is_the_same_from_the_same_seed(adata):
+    first = tl.umap(adata, random_state=1).copy()
+    assert first.shape == (adata.n_obs, 2)
+    np.testing.assert_array_equal(tl.umap(adata, random_state=1), first)
+    assert adata.obsm["X_spicemix_umap"].dtype == float
+
+
+def test_a_new_fit_removes_the_results_of_the_one_before(adata):
+    tl.metagene_genes(adata)
+    SpiceMix(3, random_state=0, max_iter=2, tol=1.0).fit(adata, sample_key="sample")
+    assert "metagene_genes" not in adata.uns["spicemix"]
+
+
+@pytest.mark.parametrize("name", ["squidpy", "scanpy"])
+def test_objects_of_other_packages_are_analysed_and_drawn_as_they_are(name, tmp_path):
+    path = tmp_path / f"{name}.h5ad"
+    path.write_bytes(gzip.decompress((Path(__file__).parents[1] / f"fixtures/{name}.h5ad.gz").read_bytes()))
+    adata = anndata.read_h5ad(path)
+    theirs = set(adata.uns) | set(adata.obsm) | set(adata.obs)
+    spatial = "spatial_connectivities" in adata.obsp
+    SpiceMix(3, random_state=0, spatial=spatial, max_iter=3, tol=1.0).fit(adata, sample_key="library")
+    tl.cluster(adata)
+    assert len(tl.markers(adata, "cell_type", n_genes=4)) == 12
+    tl.metagene_genes(adata)
+    if spatial:
+        assert len(tl.type_affinity(adata, "cell_type", "library", 9, 0)) == 6
+        pl.type_affinity(adata)
+        pl.affinity(adata)
+    for draw in (lambda a: pl.spatial(a, "cell_type", "library"), lambda a: pl.metagenes(a, "library"), pl.markers,
+                 pl.metagene_genes, pl.history):
+        assert draw(adata).axes
+    assert theirs <= set(adata.uns) | set(adata.obsm) | set(adata.obs)
+    adata.write_h5ad(path)
+    assert set(anndata.read_h5ad(path).uns["spicemix"]) == set(adata.uns["spicemix"])
+
+
+def write(path, text):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_gene_sets_are_read_with_empty_fields_repeats_and_any_line_ends(tmp_path):
+    path = write(tmp_path / "a.gmt", "\ufeffone\thttp\tA\tB\tA\t\t\r\n\r\nzwei ä\t\tC\n")
+    assert read_gmt(path) == {"one": ["A", "B"], "zwei ä": ["C"]}
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("", "has no gene set"), ("\n\n", "has no gene set"), ("one\tdescription\n", "line 1, is not a name"),
+    ("a\t\tX\nb X Y\n", "line 2, is not a name"), ("\tx\tG\n", "line 1, is not a name"),
+    ("a\t\tX\na\t\tY\n", "line 2: there is a set 'a' already"), (b"a\t\tX\xff\n", "is not UTF-8 text"),
+    (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text"), ("a\tb\t \t\n", "line 1, is not a name")])
+def test_files_that_are_no_gene_sets_are_refused_in_one_sentence(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_gmt(write(tmp_path / "bad.gmt", content))
+    assert "\n" not in str(caught.value)
+    assert "bad.gmt" in str(caught.value)
+
+
+def test_gene_sets_named_unlike_the_data_are_refused(adata):
+    with pytest.raises(ValueError, match=r"None of the 1 gene sets.*'gene0'.*'GENE0'"):
+        tl.enrichment(adata, {"upper": [name.upper() for name in adata.var_names]})
+
+
+def with_gap(adata):
+    adata.obs["gap"] = adata.obs["cell_type"].where(np.arange(adata.n_obs) > 0)
+
+
+@pytest.mark.parametrize(("call", "error", "message"), [
+    (lambda a: tl.markers(a, "nope"), KeyError, "obs has no column 'nope'"),
+    (lambda a: tl.markers(a, "gap"), ValueError, "is missing for 1 cells, the first is '0-0'"),
+    (lambda a: tl.markers(a, "one"), ValueError, "single group"),
+    (lambda a: tl.markers(a, "cell_type", layer="raw"), KeyError, "layers has no 'raw'"),
+    (lambda a: tl.markers(a, "cell_type", n_genes=0), ValueError, "n_genes must be"),
+    (lambda a: tl.metagene_genes(a, 0), ValueError, "n_genes must be"),
+    (lambda a: tl.type_affinity(a, "cell_type", graph_key="g"), KeyError, "no neighbour graph 'g'"),
+    (lambda a: tl.type_affinity(a, "cell_type", "nope"), KeyError, "obs has no column"),
+    (lambda a: tl.agreement(a, "cell_type", "gap"), ValueError, "is missing for 1 cells"),
+    (lambda a: tl.umap(a[:8].copy()), ValueError, "there are 8 cells"),
+    (lambda a: tl.cluster(a, n_clusters=10**6), ValueError, "impossible"),
+])
+def test_what_cannot_be_analysed_is_refused_in_one_sentence(adata, call, error, message):
+    with_gap(adata)
+    adata.obs["one"] = "same"
+    with pytest.raises(error, match=message):
+        call(adata)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (tl.cluster, "no 'X_spicemix'"), (tl.umap, "no 'X_spicemix'"), (tl.metagene_genes, "no 'metagenes'"),
+    (lambda a: tl.enrichment(a, {"s": ["gene0"]}), "no 'metagenes'"), (tl.markers, "no column 'spicemix_cluster'")])
+def test_data_without_a_fit_are_told_to_be_fitted(call, message):
+    with pytest.raises(KeyError, match=message):
+        call(simulate_cortex(n_cells=30, n_genes=20, random_state=0))
