@@ -7,17 +7,28 @@ if TYPE_CHECKING:  # for readers and type checkers
     from spicemix_core.model import SpiceMix
 
 __version__ = "0.1.0"
-__all__ = ["SpiceMix", "convert", "convert_result", "fit_consensus", "pl", "prepare", "read_data", "select", "tl"]
 
-_MODULES = {"SpiceMix": "spicemix_core.model",
+_MODULES = {"Consensus": "spicemix_core.runs.consensus",
+            "Selection": "spicemix_core.runs.selection",
+            "SpiceMix": "spicemix_core.model",
+            "baselines": "spicemix_core.baselines",
             "convert": "spicemix_core.exchange.conversion",
             "convert_result": "spicemix_core.exchange.conversion",
+            "datasets": "spicemix_core.datasets",
             "fit_consensus": "spicemix_core.runs.consensus",
+            "inputs": "spicemix_core.inputs",
             "pl": "spicemix_core.pl",
             "prepare": "spicemix_core.inputs.prepare",
             "read_data": "spicemix_core.exchange.readers",
             "select": "spicemix_core.runs.selection",
-            "tl": "spicemix_core.tl"}
+            "steps": "spicemix_core.steps",
+            "tl": "spicemix_core.tl",
+            "write_report": "spicemix_core.report"}
+__all__ = sorted(_MODULES)
+
+
+def __dir__():
+    return __all__
 
 
 def __getattr__(name):

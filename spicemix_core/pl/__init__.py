@@ -32,3 +32,7 @@ __all__ = ["GREY", "N_COLORS", "affinity", "agreement", "cell_outlines", "cluste
            "expression_by_cluster", "history", "mark_cells", "markers", "metagene_genes", "metagenes",
            "order_rows_by_columns", "palette", "rasterize_marks", "selection", "show", "shrink_pictures", "spatial",
            "svg_of", "type_affinity", "umap", "use_style"]
+
+
+def __dir__():
+    return __all__

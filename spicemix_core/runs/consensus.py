@@ -20,7 +20,6 @@ from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.progress import progress
 from spicemix_core.samples import check_samples
-from spicemix_core.tl.agreement import adjusted_rand_index, match_labels, match_metagenes
 from spicemix_core.tl.clustering import (
     NORMALIZATIONS,
     Clustering,
@@ -29,6 +28,7 @@ from spicemix_core.tl.clustering import (
     label_categories,
     normalize_states,
 )
+from spicemix_core.tl.matching import adjusted_rand_index, match_labels, match_metagenes
 
 N_RUNS = 10
 NORMALIZATION = "zscore_proportions"

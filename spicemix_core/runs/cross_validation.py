@@ -14,8 +14,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.model import SpiceMix
-from spicemix_core.tl.agreement import adjusted_rand_index, match_metagenes
 from spicemix_core.tl.clustering import cluster_states
+from spicemix_core.tl.matching import adjusted_rand_index, match_metagenes
 from spicemix_core.transform import states_without
 
 N_FOLDS = 5

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from spicemix_core import SpiceMix
+from spicemix_core import SpiceMix, backends
 from spicemix_core import affinity as affinity_module
 from spicemix_core.affinity import update_affinity
 from spicemix_core.backends import torch_cells as torch_backend
@@ -162,9 +162,8 @@ def test_a_device_that_is_not_there_is_refused_in_one_sentence(device):
 
 
 def test_missing_torch_is_said_in_one_sentence(monkeypatch):
-    import spicemix_core
 
-    monkeypatch.delattr(spicemix_core, "torch_backend")
+    monkeypatch.delattr(backends, "torch_cells")
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "spicemix_core.backends.torch_cells")
     with pytest.raises(ModuleNotFoundError, match="device='cpu' needs PyTorch"):

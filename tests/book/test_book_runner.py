@@ -51,10 +51,11 @@ plt.show()"""
 
 def make_book(root, **chapters):
     """A repository with a book of these chapters (name -> code) below ``root``."""
-    for folder in ("book/chapters", "book/assets", "spicemix_core/datasets", "data", "measured/cortex"):
+    for folder in ("book/chapters", "book/assets", "spicemix_core/datasets", "spicemix_core/runs", "data",
+                   "measured/cortex"):
         (root / folder).mkdir(parents=True)
-    for name in ("spicemix_core/__init__.py", "spicemix_core/datasets/__init__.py", "requirements.lock",
-                 "book/references.bib"):
+    for name in ("spicemix_core/__init__.py", "spicemix_core/datasets/__init__.py", "spicemix_core/runs/__init__.py",
+                 "requirements.lock", "book/references.bib"):
         (root / name).touch()
     for name in ("spicemix_core/runs/sources.py", "spicemix_core/datasets/registry.py", "book/build.py",
                  "book/_config.yml"):

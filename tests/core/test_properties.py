@@ -31,8 +31,8 @@ from spicemix_core.numerics.coloring import color_classes
 from spicemix_core.numerics.simplex import nonnegative_least_squares, project_to_simplex, solve_simplex_qp
 from spicemix_core.partition_function import log_simplex_integral, simplex_moments
 from spicemix_core.tl import cell_type_affinity
-from spicemix_core.tl.agreement import adjusted_rand_index, match_labels, match_metagenes
 from spicemix_core.tl.clustering import calinski_harabasz_curve, cluster_states, cut_tree, normalize_states, ward_tree
+from spicemix_core.tl.matching import adjusted_rand_index, match_labels, match_metagenes
 
 some = settings(deadline=None, derandomize=True, max_examples=60, database=None)
 few = settings(some, max_examples=25)

@@ -20,6 +20,8 @@ from paper.shared.typed_cells import (
     typed_cells,
 )
 
+from spicemix_core import pl
+
 NAMES = ("eL4", "eL5b", "eL6", "VIP", "SST", "OPC", "Oligo-1", "Oligo-2", "SMC", "Endo")
 
 
@@ -211,7 +213,7 @@ def test_the_figures_draw_what_they_are_given(paper):
     assert {text.get_text() for text in axes[0].get_yticklabels()} == set(NAMES)
     figures.draw_type_rows(axes[1], cells.means, colors, counts=dict.fromkeys(NAMES, 15), label="x")
     figures.color_column_names(axes[1], [None, *NAMES[1:]], colors)
-    figures.mark_cells(axes[1], np.eye(10, dtype=bool))
+    pl.mark_cells(axes[1], np.eye(10, dtype=bool))
     assert axes[1].get_yticklabels()[0].get_text() == f"{cells.means.index[0]} (15)"
     shares = pd.DataFrame({"0": [0.4, 1.0], "1": [0.6, 0.0]}, index=["a", "b"])
     effective = pd.DataFrame({"effective_positions": [1.96, 1.0]}, index=["a", "b"])

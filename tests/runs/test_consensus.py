@@ -9,8 +9,8 @@ from scipy import sparse
 
 from spicemix_core import SpiceMix
 from spicemix_core.runs.consensus import NORMALIZATION, cluster_side_by_side, combine_runs, fit_consensus
-from spicemix_core.tl.agreement import adjusted_rand_index
 from spicemix_core.tl.clustering import cluster_rows, first_peak, highest_index, normalize_states
+from spicemix_core.tl.matching import adjusted_rand_index
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
 N_TYPES, OPTIONS = 6, {"n_metagenes": 6, "n_runs": 3, "sample_key": "sample", "random_state": 0, "max_iter": 30}

@@ -6,8 +6,8 @@ import pandas as pd
 from paper.shared.typed_cells import states_in_order
 from paper.simulation.recovery import affinity_of_states
 from spicemix_core.runs.consensus import NORMALIZATION
-from spicemix_core.tl.agreement import adjusted_rand_index, match_metagenes
 from spicemix_core.tl.clustering import cluster_states, normalize_states
+from spicemix_core.tl.matching import adjusted_rand_index, match_metagenes
 
 FOUND = 0.8
 

@@ -19,8 +19,8 @@ from paper.simulation.recovery import (
 from spicemix_core.baselines.hmrf import fit_hmrf_grid
 from spicemix_core.model import SpiceMix
 from spicemix_core.runs.consensus import NORMALIZATION, cluster_side_by_side, fit_consensus
-from spicemix_core.tl.agreement import adjusted_rand_index, best_number_of_clusters_by_ari
 from spicemix_core.tl.clustering import cluster_states, cut_tree, normalize_states
+from spicemix_core.tl.matching import adjusted_rand_index, best_number_of_clusters_by_ari
 
 STATE_NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions")
 SCORES = ["method", "normalization", "n_clusters", "ari", "excitatory_share", "scattered_share", "metagene_correlation",

@@ -13,8 +13,8 @@ from spicemix_core import datasets
 from spicemix_core.model import SpiceMix
 from spicemix_core.runs.consensus import NORMALIZATION, fit_consensus
 from spicemix_core.runs.stored_tasks import run_stored
-from spicemix_core.tl.agreement import adjusted_rand_index
 from spicemix_core.tl.clustering import cluster_states, normalize_states
+from spicemix_core.tl.matching import adjusted_rand_index
 
 NORMALIZATIONS = ("zscore", "zscore_proportions")
 AUTHORS_DATA = {"synthetic_cortex": datasets.load_synthetic_cortex, "synthetic_truth": datasets.load_synthetic_truth}

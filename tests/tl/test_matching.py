@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from spicemix_core.tl.agreement import (
+from spicemix_core.tl.clustering import cut_tree, ward_tree
+from spicemix_core.tl.matching import (
     adjusted_rand_index,
     best_number_of_clusters_by_ari,
     contingency,
     match_labels,
     match_metagenes,
 )
-from spicemix_core.tl.clustering import cut_tree, ward_tree
 
 
 def ari_by_pairs(a, b):
