@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for readers and type checkers
-    from spicemix_core.model import SpiceMix
+    from spicemix_core.model import SpiceMix as SpiceMix
 
 __version__ = "0.1.0"
 
