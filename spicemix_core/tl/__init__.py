@@ -9,11 +9,12 @@ A new fit removes the results of the one before from ``uns``.
 from spicemix_core.tl.cell_type_affinity import type_affinity
 from spicemix_core.tl.clustering import cluster
 from spicemix_core.tl.differential_expression import markers
-from spicemix_core.tl.embedding import umap
+from spicemix_core.tl.embedding import umap, umap_embedding
 from spicemix_core.tl.matching import agreement
 from spicemix_core.tl.overrepresentation import enrichment, metagene_genes, read_gmt
 
-__all__ = ["agreement", "cluster", "enrichment", "markers", "metagene_genes", "read_gmt", "type_affinity", "umap"]
+__all__ = ["agreement", "cluster", "enrichment", "markers", "metagene_genes", "read_gmt", "type_affinity", "umap",
+           "umap_embedding"]
 
 
 def __dir__():
