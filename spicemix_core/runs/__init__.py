@@ -1,1 +1,1 @@
-"""Many fits: consensus, selection, cross-validation, stored results."""
+"""Many fits: consensus of several seeds, selection of parameters, cross-validation, stored results."""

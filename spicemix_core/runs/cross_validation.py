@@ -1,7 +1,9 @@
-"""The fits of a selection: without a fold of the cells, judged on masked entries, and of all cells from several seeds.
+"""The fits of a selection: without a fold of the cells, tested on masked entries, and to all cells from several seeds.
 
-:mod:`spicemix_core.runs.selection` says what is held out and what the numbers mean.
+:mod:`spicemix_core.runs.selection` defines the folds and the measures.
 """
+
+from __future__ import annotations
 
 import hashlib
 import itertools
@@ -14,27 +16,26 @@ import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.model import SpiceMix
-from spicemix_core.tl.clustering import cluster_states
+from spicemix_core.tl.clustering import GRID, cluster_by_rule
 from spicemix_core.tl.matching import adjusted_rand_index, match_metagenes
 from spicemix_core.transform import states_without
 
 N_FOLDS = 5
-NORMALIZATION = "zscore_proportions"
 
 
 @dataclass(frozen=True)
 class Data:
-    """The input of a fit as an argument of a stored run, told by a digest of its content."""
+    """Input of a fit as an argument of a stored task; its ``repr`` is a digest of its content."""
 
     expressions: list
     graphs: list | None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Data({self.digest})"
 
     @cached_property
-    def digest(self):
-        """sha256 of all values, shapes and types."""
+    def digest(self) -> str:
+        """SHA-256 of all values, shapes and types."""
         digest = hashlib.sha256()
         for matrix in [*self.expressions, *(self.graphs or [None])]:
             parts = (matrix.data, matrix.indices, matrix.indptr) if sp.issparse(matrix) else (matrix,)
@@ -44,11 +45,31 @@ class Data:
         return digest.hexdigest()
 
 
-def fit_without_fold(data, setting, options, fold, fold_seed, seed):
-    """Held-out error of one setting on one fold of the cells: a row with ``error`` and its two sums."""
+def fit_without_fold(data: Data, setting: dict, options: dict, fold: int, fold_seed: int, seed: int) -> pd.DataFrame:
+    """Held-out error of one setting on one fold of the cells.
+
+    Parameters
+    ----------
+    data : Data
+    setting : dict
+        Parameters of :class:`spicemix_core.SpiceMix` that the selection compares.
+    options : dict
+        Its other parameters.
+    fold : int
+        Fold of the cells, from 0 to ``N_FOLDS - 1``.
+    fold_seed : int
+        Seed of the folds of the cells and of the genes.
+    seed : int
+        Seed of the fit.
+
+    Returns
+    -------
+    DataFrame
+        One row of the kind ``held-out``: the setting, ``fold``, ``error`` and its two sums of squares.
+    """
     rng = np.random.default_rng(fold_seed)
-    held = [_deal(y.shape[0], rng) == fold for y in data.expressions]
-    gene_fold = _deal(data.expressions[0].shape[1], rng)
+    held = [_random_folds(y.shape[0], rng) == fold for y in data.expressions]
+    gene_fold = _random_folds(data.expressions[0].shape[1], rng)
     training = [y[~out] for y, out in zip(data.expressions, held, strict=True)]
     graphs = data.graphs and [graph[~out][:, ~out] for graph, out in zip(data.graphs, held, strict=True)]
     model = SpiceMix(**setting, **options, random_state=seed).fit_arrays(training, graphs)
@@ -64,15 +85,27 @@ def fit_without_fold(data, setting, options, fold, fold_seed, seed):
                           "error": squares / baseline}])
 
 
-def fit_seeds_of_setting(data, setting, options, seeds):
-    """Fits of one setting to all cells: a row of kind ``fit`` per seed, and its Calinski-Harabasz ``curve``."""
+def fit_seeds_of_setting(data: Data, setting: dict, options: dict, seeds: list[int]) -> pd.DataFrame:
+    """Fits of one setting to all cells.
+
+    Parameters
+    ----------
+    data, setting, options
+        See :func:`fit_without_fold`.
+    seeds : list of int
+
+    Returns
+    -------
+    DataFrame
+        For each seed, a row of the kind ``fit`` and the rows of its Calinski-Harabasz curve, of the kind ``curve``.
+        ``ari`` and ``metagene_correlation`` are means over the pairs of seeds.
+    """
     models, clusterings, rows = [], [], []
     for seed in seeds:
         start = time.perf_counter()
         models.append(SpiceMix(**setting, **options, random_state=seed).fit_arrays(data.expressions, data.graphs))
         seconds = time.perf_counter() - start
-        clusterings.append(cluster_states(np.concatenate(models[-1].latent_states_), normalization=NORMALIZATION,
-                                          n_clusters_range=(2, 40)))
+        clusterings.append(cluster_by_rule([np.concatenate(models[-1].latent_states_)], GRID))
         curve = clusterings[-1].calinski_harabasz
         rows += [{"kind": "curve", **setting, "random_state": seed, "n_clusters": k, "calinski_harabasz": value}
                  for k, value in curve.items()]
@@ -86,8 +119,8 @@ def fit_seeds_of_setting(data, setting, options, seeds):
     return pd.DataFrame(rows).assign(ari=ari, metagene_correlation=correlation)
 
 
-def _deal(n, rng):
-    """Fold of each of n cells or genes; folds differ by one in size."""
+def _random_folds(n, rng):
+    """Random fold of each of n cells or genes. The sizes of the folds differ by at most one."""
     return rng.permutation(n) % N_FOLDS
 
 

@@ -1,22 +1,24 @@
-"""Which source files a piece of code draws on, read off its import statements.
+"""Which source files a piece of code needs, according to its import statements.
 
-Nothing but the standard library is imported, so that the book's runner can load this file by its path, without the
-package.
+This file imports only the standard library, so that the book's runner can load it by its path without the package.
 """
 
+from __future__ import annotations
+
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]  # the folder of the package
+ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 
 
-def sources_of(module, roots=(ROOT,)):
-    """Files below ``roots`` that a module imports, directly or not, its own and its packages' included: set of Path."""
+def sources_of(module: str, roots: Sequence[Path] = (ROOT,)) -> set[Path]:
+    """Files below ``roots`` that a module imports, directly or not, including its own and those of its packages."""
     return _closure([module], roots)
 
 
-def sources_of_code(code, roots=(ROOT,)):
-    """The same for Python code that is in no module, for example that of a chapter."""
+def sources_of_code(code: str, roots: Sequence[Path] = (ROOT,)) -> set[Path]:
+    """The same for Python code outside modules, for example that of a chapter."""
     return _closure(_imported(code, _packages(roots)), roots)
 
 
@@ -31,7 +33,7 @@ def _closure(modules, roots):
             continue
         path = packages[top].joinpath(*parts)
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if path in found or not path.exists():  # a name imported from a module is no module
+        if path in found or not path.exists():  # a name inside a module
             continue
         found.add(path)
         todo += [name.rpartition(".")[0]] if parts else []
@@ -45,7 +47,7 @@ def _packages(roots):
 
 
 def _homes(packages):
-    """Modules of the names that a package imports only when they are asked for: its table ``_MODULES``."""
+    """Modules of the names that a package imports on first use, from its table ``_MODULES``."""
     homes = {}
     for package, folder in packages.items():
         for node in ast.parse((folder / "__init__.py").read_bytes()).body:
@@ -55,7 +57,7 @@ def _homes(packages):
 
 
 def _imported(code, packages):
-    """Dotted names of ``packages`` that some code uses; the names in a ``from`` may be modules."""
+    """Dotted names of ``packages`` that the code uses. The names in a ``from`` statement may be modules."""
     names = []
     for node in _executed(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -68,7 +70,7 @@ def _imported(code, packages):
 
 
 def _executed(node):
-    """All nodes of a program but those that only type checkers read."""
+    """All nodes of a program except those that only type checkers read."""
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
         return
     yield node

@@ -1,35 +1,80 @@
-"""Cell types from latent states: Ward's hierarchical clustering cut by the Calinski-Harabasz index."""
+"""Cell types from latent states: Ward's tree of the normalised states, cut at a number of clusters that a rule chooses.
 
-from collections.abc import Iterable
+A :class:`CellTypeRule` holds all that defines the cell types: the normalisation, the numbers of clusters considered,
+and the function that chooses one of them from the Calinski-Harabasz curve. The four rules in use are the constants
+below. All defaults of the package come from them, so a rule is exchanged here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.cluster.hierarchy import linkage
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from spicemix_core.tl._adata import states_of, store
+from spicemix_core.tl.normalization import normalize_states
+from spicemix_core.tl.trees import (
+    calinski_harabasz_curve,
+    cut_tree,
+    first_peak,
+    highest_index,
+    order_by_size,
+    ward_tree,
+)
 
-NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
-MAX_DEVIATION = 5.0  # standard deviations, of z-scored proportions
-MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs: 0.4 GB at so many
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+CLUSTERS, CONFIDENCE = "spicemix_cluster", "spicemix_confidence"  # columns of obs
+DEFAULT_NORMALIZATION = "zscore_proportions"
+MIN_CELLS = 5  # smallest mean size of a cluster; about 1 % of the cells of seqFISH+
+MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs of cells: 0.4 GB for this number
+
+
+@dataclass(frozen=True)
+class CellTypeRule:
+    """How latent states become cell types.
+
+    Attributes
+    ----------
+    normalization : str
+        Method of :func:`normalize_states`.
+    n_clusters_range : (int, int)
+        Smallest and largest number of clusters considered, both included.
+    choose : callable
+        Chooses the number of clusters from the Calinski-Harabasz curve.
+    """
+
+    normalization: str = DEFAULT_NORMALIZATION
+    n_clusters_range: tuple[int, int] = (5, 40)
+    choose: Callable[[pd.Series], int] = highest_index
+
+
+PAPER = CellTypeRule(normalization="zscore")  # the authors' tutorial; default of `cluster_states`
+ONE_FIT = CellTypeRule()  # default of `cluster`
+CONSENSUS = CellTypeRule(choose=first_peak)  # default of `fit_consensus`
+GRID = CellTypeRule(n_clusters_range=(2, 40))  # every setting of `select`
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """One flat clustering of cells and the tree that it was cut from.
+    """Clusters of the cells, with the tree that they were cut from.
 
     Attributes
     ----------
-    labels : (N,) int array
-        Cluster of each cell; cluster 0 is the largest, equal sizes in the order of their first cell.
+    labels : (N,) array of int
+        Cluster of each cell. Cluster 0 is the largest; equal sizes are in the order of their first cell.
     n_clusters : int
         Number of clusters.
     calinski_harabasz : pandas.Series
-        Index by number of clusters, over every number that was considered.
+        Calinski-Harabasz index by number of clusters, over all numbers considered.
     linkage : (N - 1, 4) array
-        Ward tree in SciPy's layout; of more than ``MAX_TREE_CELLS`` cells, that of the cells drawn for it.
+        Ward's tree in SciPy's layout. With more than 10,000 cells, the tree of the random subset that was clustered.
     """
 
     labels: np.ndarray
@@ -38,147 +83,16 @@ class Clustering:
     linkage: np.ndarray
 
 
-def _zscore(states):
-    spread = states.std(axis=0)
-    spread[np.ptp(states, axis=0) == 0] = 1.0  # a constant column's spread is rounding error, not always 0
-    scores = (states - states.mean(axis=0)) / spread
-    scores[:, np.ptp(states, axis=0) == 0] = 0.0
-    return scores
-
-
-def _proportions(states):
-    totals = states.sum(axis=1, keepdims=True)
-    return states / np.where(totals > 0, totals, 1.0)
-
-
-def normalize_states(latent_states, method="zscore"):
-    """Latent states put on the scale on which they are clustered.
-
-    ``"zscore"`` is ``(x_ik - mean_k) / sd_k`` over all cells of X (what the authors do), ``"proportions"`` is
-    ``z_i = x_i / sum_k x_ik``, ``"zscore_proportions"`` the z-score of z, cut at 5 standard deviations, ``"none"``
-    leaves X as it is. The choice moves the adjusted Rand index as much as the model does, so it belongs beside every
-    result. Without the cut, a metagene that few cells use would weigh the more the fewer they are, and the
-    Calinski-Harabasz index would part such cells from all others one by one.
+def cluster_by_rule(states: Sequence[ArrayLike], rule: CellTypeRule, n_clusters: int | None = None) -> Clustering:
+    """Cluster the cells by a rule; all functions of the package that return cell types call this one.
 
     Parameters
     ----------
-    latent_states : (N, K) array_like
-        States of all cells of all samples, each sample already divided by its input scaling.
-    method : {"zscore", "proportions", "zscore_proportions", "none"}
-
-    Returns
-    -------
-    (N, K) array
-        A constant column becomes 0 under a z-score. A cell whose state is all zero has no proportions: its
-        row stays 0 under ``"proportions"`` (and is then z-scored with the rest).
-
-    Raises
-    ------
-    ValueError
-        Unknown method; states that are not a finite matrix; negative states where proportions are asked for.
-    """
-    if method not in NORMALIZATIONS:
-        raise ValueError(f"Unknown normalisation {method!r}: choose one of {', '.join(NORMALIZATIONS)}.")
-    states = np.array(latent_states, dtype=float)
-    if states.ndim != 2 or 0 in states.shape:
-        raise ValueError(f"latent_states has shape {states.shape}: pass a matrix of cells x metagenes.")
-    if not np.isfinite(states).all():
-        cell = int(np.flatnonzero(~np.isfinite(states).all(axis=1))[0])
-        raise ValueError(f"latent_states has a NaN or infinite entry, first in cell {cell}: remove it.")
-    if "proportions" in method:
-        if (states < 0).any():
-            raise ValueError("latent_states has negative entries, which have no proportions: use 'zscore'.")
-        states = _proportions(states)
-    if method == "zscore_proportions":
-        return np.clip(_zscore(states), -MAX_DEVIATION, MAX_DEVIATION)
-    return _zscore(states) if method == "zscore" else states
-
-
-def ward_tree(states):
-    """Ward's minimum-variance tree of the rows of ``states`` (N, K): N - 1 merges in SciPy's layout."""
-    states = np.asarray(states, dtype=float)
-    if states.ndim != 2 or len(states) < 2:
-        raise ValueError(f"states has shape {states.shape}: a tree needs a matrix with at least two cells.")
-    return linkage(states, method="ward")
-
-
-def _numbers_of_clusters(n_clusters, n_cells, smallest, largest):
-    numbers = [int(k) for k in n_clusters]
-    wrong = [k for k in numbers if not smallest <= k <= largest]
-    if wrong or not numbers:
-        fault = f"{wrong[0]} clusters of {n_cells} cells are impossible" if wrong else "No number was given"
-        raise ValueError(f"{fault}: ask for {smallest} to {largest} clusters.")
-    return numbers
-
-
-def cut_tree(tree, n_clusters):
-    """Labels of the ``n_clusters`` subtrees left when the last ``n_clusters - 1`` merges are undone.
-
-    Unlike a cut by height (``scipy.cluster.hierarchy.fcluster``), this gives the number asked for even where
-    merges tie, as they do between cells with equal states. Labels are ordered by size, the largest is 0.
-    """
-    n_cells = len(tree) + 1
-    _numbers_of_clusters([n_clusters], n_cells, 1, n_cells)
-    kept = n_cells - n_clusters
-    parents = np.repeat(n_cells + np.arange(kept), 2)
-    children = tree[:kept, :2].astype(int).ravel()
-    forest = sparse.coo_array((np.ones(2 * kept), (parents, children)), shape=(2 * n_cells - 1,) * 2)
-    _, root = sparse.csgraph.connected_components(forest, directed=False)
-    return _by_size(np.unique(root[:n_cells], return_inverse=True)[1], n_clusters)
-
-
-def calinski_harabasz_curve(states, n_clusters: Iterable[int] = range(5, 41), *, tree=None):
-    """Calinski-Harabasz index of the cuts of one Ward tree, all read off the tree's heights.
-
-    ``CH(k) = [B_k / (k - 1)] / [W_k / (N - k)]`` with W the sum of squares within the clusters and B between
-    them. A Ward merge at height h adds exactly ``h^2 / 2`` to W, so W_k is the sum over the first N - k
-    merges and B_k over the rest; equal to ``sklearn.metrics.calinski_harabasz_score`` of each cut.
-
-    Parameters
-    ----------
-    states : (N, K) array_like
-        The (normalised) states.
-    n_clusters : iterable of int
-        Numbers of clusters, each from 2 to N - 1.
-    tree : (N - 1, 4) array, optional
-        ``ward_tree(states)`` where it is already there.
-
-    Returns
-    -------
-    pandas.Series
-        Index by number of clusters; infinite where every cluster is a single point repeated.
-
-    Raises
-    ------
-    ValueError
-        A number of clusters outside 2..N - 1, or cells that all have the same state.
-    """
-    tree = ward_tree(states) if tree is None else tree
-    n_cells = len(tree) + 1
-    k = np.array(_numbers_of_clusters(n_clusters, n_cells, 2, n_cells - 1))
-    gain = tree[:, 2] ** 2 / 2
-    if not gain.any():
-        raise ValueError("All cells have the same state: there is nothing to cluster.")
-    within = np.concatenate([[0.0], np.cumsum(gain)])[n_cells - k]
-    between = np.concatenate([[0.0], np.cumsum(gain[::-1])])[k - 1]
-    with np.errstate(divide="ignore"):
-        values = (between / (k - 1)) / (within / (n_cells - k))
-    return pd.Series(values, index=pd.Index(k, name="n_clusters"), name="calinski_harabasz")
-
-
-def cluster_states(latent_states, *, n_clusters=None, normalization="zscore", n_clusters_range=(5, 40)):
-    """Cell types from latent states: normalise, Ward's tree, cut at the highest Calinski-Harabasz index.
-
-    Parameters
-    ----------
-    latent_states : (N, K) array_like
-        States of all cells of all samples together, each sample divided by its input scaling.
+    states : sequence of (N, K) array_like
+        States of one or more fits of the same cells. The normalised states of all fits are joined into one matrix.
+    rule : CellTypeRule
     n_clusters : int, optional
-        Number of clusters; chosen by the index over ``n_clusters_range`` if not given.
-    normalization : str
-        See `normalize_states`.
-    n_clusters_range : (int, int)
-        Smallest and largest number considered, both included; the authors' tutorial uses 5 and 40.
+        Number of clusters, instead of the number that the rule chooses.
 
     Returns
     -------
@@ -187,107 +101,136 @@ def cluster_states(latent_states, *, n_clusters=None, normalization="zscore", n_
     Raises
     ------
     ValueError
-        See `normalize_states` and `calinski_harabasz_curve`.
+        See :func:`normalize_states` and :func:`calinski_harabasz_curve`.
 
-    Source: the authors' tutorial (branch NatureGenetics-2022), which uses the z-score.
+    Notes
+    -----
+    Numbers of clusters above N - 1 are not considered. Of more than 10,000 cells, a random subset of this size (always
+    the same) is clustered, and every cell is assigned to the cluster with the nearest mean, which is the criterion of
+    Ward's merges.
     """
-    return cluster_rows(normalize_states(latent_states, normalization), n_clusters, n_clusters_range)
+    parts = [normalize_states(x, rule.normalization) for x in states]
+    rows = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+    if len(rows) <= MAX_TREE_CELLS:
+        return _cluster_all(rows, rule, n_clusters)
+    subset = rows[np.sort(np.random.default_rng(0).choice(len(rows), MAX_TREE_CELLS, replace=False))]
+    found = _cluster_all(subset, rule, n_clusters)
+    means = np.array([subset[found.labels == k].mean(axis=0) for k in range(found.n_clusters)])
+    nearest = cKDTree(means).query(rows)[1]
+    return replace(found, labels=order_by_size(nearest, found.n_clusters))
 
 
-def highest_index(curve):
-    """The number of clusters at which a Calinski-Harabasz curve is highest, as in the paper."""
-    return int(curve.idxmax())
-
-
-def first_peak(curve):
-    """The smallest number of clusters at which a Calinski-Harabasz curve stops rising.
-
-    A type whose cells lie along a line, as where two metagenes share it in all ratios, has an index that rises again as
-    the line is cut into ever more pieces: W falls with the square of their number. The highest index is then far beyond
-    the number of types; the first peak is not (book, simulation chapter).
-    """
-    falls = np.flatnonzero(curve.to_numpy()[1:] < curve.to_numpy()[:-1])
-    return int(curve.index[falls[0] if len(falls) else -1])
-
-
-def cluster_rows(rows, n_clusters=None, n_clusters_range=(5, 40), choose=highest_index):
-    """`cluster_states` of states that are normalised already; numbers of clusters beyond N - 1 are not considered.
-
-    ``choose`` takes the curve and gives the number of clusters: `highest_index` or `first_peak`.
-
-    Of more than ``MAX_TREE_CELLS`` cells, so many are drawn (always the same) and clustered; every cell then takes the
-    cluster whose mean is nearest, which is the criterion of Ward's merges.
-    """
-    if len(rows) > MAX_TREE_CELLS:
-        return _cluster_drawn(np.asarray(rows, dtype=float), n_clusters, n_clusters_range, choose)
+def _cluster_all(rows, rule, n_clusters):
     tree = ward_tree(rows)
-    smallest, largest = n_clusters_range
+    smallest, largest = rule.n_clusters_range
     numbers = range(smallest, min(largest, len(tree)) + 1) if n_clusters is None else [n_clusters]
-    curve = calinski_harabasz_curve(rows, numbers, tree=tree)
-    best = choose(curve)
+    curve = calinski_harabasz_curve(tree, numbers)
+    best = rule.choose(curve)
     return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
 
 
-def _cluster_drawn(rows, *how):
-    drawn = rows[np.sort(np.random.default_rng(0).choice(len(rows), MAX_TREE_CELLS, replace=False))]
-    found = cluster_rows(drawn, *how)
-    means = np.array([drawn[found.labels == k].mean(axis=0) for k in range(found.n_clusters)])
-    nearest = cKDTree(means).query(rows)[1]
-    return replace(found, labels=_by_size(nearest, found.n_clusters))
+def cluster_states(latent_states: ArrayLike, *, n_clusters: int | None = None,
+                   normalization: str = PAPER.normalization,
+                   n_clusters_range: tuple[int, int] = PAPER.n_clusters_range) -> Clustering:
+    """Cell types from latent states, as in the paper.
+
+    The states are normalised, clustered by Ward's method and cut where the Calinski-Harabasz index is highest.
+
+    Parameters
+    ----------
+    latent_states : (N, K) array_like
+        States of the cells of all samples, each sample divided by its input scaling.
+    n_clusters : int, optional
+        Number of clusters. By default, the index chooses it from ``n_clusters_range``.
+    normalization : str, default="zscore"
+        Method of :func:`normalize_states`.
+    n_clusters_range : (int, int), default=(5, 40)
+        Smallest and largest number of clusters considered, both included.
+
+    Returns
+    -------
+    Clustering
+
+    Raises
+    ------
+    ValueError
+        If the states are not a finite matrix, all cells are equal, or a number of clusters is impossible.
+
+    References
+    ----------
+    The authors' tutorial (branch NatureGenetics-2022 of their repository), which uses the z-score.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, tl
+    >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0)
+    >>> found = tl.cluster_states(adata.obsm["true_latent_states"], n_clusters_range=(2, 20))
+    >>> found.n_clusters == int(found.calinski_harabasz.idxmax())
+    True
+    """
+    return cluster_by_rule([latent_states], replace(PAPER, normalization=normalization,
+                                                    n_clusters_range=n_clusters_range), n_clusters)
 
 
-def _by_size(cluster, n_clusters):
-    """Clusters numbered anew: the largest is 0, equal sizes in the order of their first cell."""
-    found, first, size = np.unique(cluster, return_index=True, return_counts=True)
-    rank = np.empty(n_clusters, dtype=int)
-    rank[found[np.lexsort((first, -size))]] = np.arange(len(found))
-    return rank[cluster]
+def cluster(adata: AnnData, *, n_clusters: int | None = None,
+            n_clusters_range: tuple[int, int] = ONE_FIT.n_clusters_range, normalization: str = ONE_FIT.normalization,
+            key_added: str = CLUSTERS) -> Clustering:
+    """Cell types of a fitted AnnData object.
 
-
-def label_categories(labels) -> pd.Categorical:
-    """Numbers of clusters as text, in the order of the numbers: what plotting programs take for groups."""
-    return pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])
-
-
-MIN_CELLS = 5  # about 1 % of the cells of seqFISH+
-
-
-def cluster(adata, *, n_clusters=None, n_clusters_range=(5, 40), normalization="zscore_proportions",
-            key_added="spicemix_cluster") -> Clustering:
-    """Cell types: Ward's tree of the normalised states, cut at the highest Calinski-Harabasz index.
+    The states are normalised, clustered by Ward's method and cut where the Calinski-Harabasz index is highest.
 
     Parameters
     ----------
     adata : AnnData
         With ``obsm["X_spicemix"]``.
     n_clusters : int, optional
-        Chosen by the index over ``n_clusters_range`` if not given.
-    n_clusters_range : (int, int)
-        Numbers that leave a cluster fewer than 5 cells on average are not considered: the index favours them where
-        cells are few.
-    normalization : str
-        As :func:`spicemix_core.tl.clustering.normalize_states`; the default is that of
-        :func:`spicemix_core.runs.consensus.fit_consensus`, the authors use ``"zscore"``.
-    key_added : str
-        Column of ``obs`` for the labels, categories "0" (the largest), "1", ...
+        Number of clusters. By default, the index chooses it from ``n_clusters_range``.
+    n_clusters_range : (int, int), default=(5, 40)
+        Smallest and largest number of clusters considered, both included. Numbers that leave fewer than 5 cells per
+        cluster on average are not considered, because the index favours them where there are few cells.
+    normalization : str, default="zscore_proportions"
+        Method of :func:`normalize_states`. The paper uses ``"zscore"``.
+    key_added : str, default="spicemix_cluster"
+        Column of ``obs`` for the labels, with categories "0" (the largest cluster), "1", ...
 
     Returns
     -------
     Clustering
-        ``uns["spicemix"]["cluster"]`` gains the Calinski-Harabasz curve.
+        The function also writes the labels to ``obs[key_added]`` and the Calinski-Harabasz curve to
+        ``uns["spicemix"]["cluster"]``. If it replaces the clusters of :func:`fit_consensus`, it removes
+        ``obs["spicemix_confidence"]``, which belongs to them.
 
     Raises
     ------
     KeyError
-        Without states.
+        If the object has no states.
     ValueError
-        As :func:`spicemix_core.tl.clustering.cluster_states`.
+        See :func:`cluster_states`.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, tl
+    >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0)
+    >>> adata.obsm["X_spicemix"] = adata.obsm["true_latent_states"]  # in place of a fit
+    >>> tl.cluster(adata, n_clusters=8).n_clusters
+    8
+    >>> adata.obs["spicemix_cluster"].cat.categories.tolist()
+    ['0', '1', '2', '3', '4', '5', '6', '7']
     """
     smallest, largest = n_clusters_range
     largest = min(largest, max(smallest, adata.n_obs // MIN_CELLS))
-    found = cluster_states(states_of(adata), n_clusters=n_clusters, normalization=normalization,
-                           n_clusters_range=(smallest, largest))
-    adata.obs[key_added] = label_categories(found.labels)
+    rule = replace(ONE_FIT, normalization=normalization, n_clusters_range=(smallest, largest))
+    found = cluster_by_rule([states_of(adata)], rule, n_clusters)
+    write_labels(adata, found.labels, key=key_added)
     store(adata, "cluster", found.calinski_harabasz.reset_index(), key=key_added, normalization=normalization,
-           n_clusters=found.n_clusters)
+          n_clusters=found.n_clusters)
     return found
+
+
+def write_labels(adata: AnnData, labels: np.ndarray, confidence: np.ndarray | None = None, key: str = CLUSTERS) -> None:
+    """Write labels to ``obs[key]`` as categories in numerical order, and their confidence or none beside them."""
+    adata.obs[key] = pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])
+    if confidence is not None:
+        adata.obs[CONFIDENCE] = confidence
+    elif key == CLUSTERS and CONFIDENCE in adata.obs:
+        del adata.obs[CONFIDENCE]

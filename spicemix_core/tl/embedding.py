@@ -1,19 +1,47 @@
 """Two-dimensional embeddings of latent states."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spicemix_core.tl._adata import states_of
-from spicemix_core.tl.clustering import normalize_states
+from spicemix_core.tl.normalization import normalize_states
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
-def umap_embedding(latent_states, *, random_state=0, n_neighbors=10, min_dist=0.2):
-    """UMAP of z-scored states, (N, 2), with the paper's settings; the seed fixes it on one machine.
+def umap_embedding(latent_states: ArrayLike, *, random_state: int | None = 0, n_neighbors: int = 10,
+                   min_dist: float = 0.2) -> np.ndarray:
+    """UMAP of the z-scored states. The defaults are the paper's settings.
 
-    Source: L. McInnes, J. Healy and J. Melville, arXiv:1802.03426 (2018), by umap-learn.
+    Parameters
+    ----------
+    latent_states : (N, K) array_like
+    random_state : int or None, default=0
+        A seed makes the result reproducible on one machine.
+    n_neighbors : int, default=10
+    min_dist : float, default=0.2
+
+    Returns
+    -------
+    (N, 2) array
+
+    References
+    ----------
+    L. McInnes, J. Healy and J. Melville, arXiv:1802.03426 (2018), by umap-learn.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, tl
+    >>> adata = datasets.simulate_cortex(n_cells=50, random_state=0)
+    >>> places = tl.umap_embedding(adata.obsm["true_latent_states"])  # doctest: +SKIP
     """
-    from umap import UMAP
+    from umap import UMAP  # takes seconds to import
 
     states = normalize_states(latent_states, "zscore")
     with warnings.catch_warnings():
@@ -21,15 +49,40 @@ def umap_embedding(latent_states, *, random_state=0, n_neighbors=10, min_dist=0.
         return UMAP(n_neighbors=n_neighbors, min_dist=min_dist, random_state=random_state).fit_transform(states)
 
 
-def umap(adata, random_state=0) -> np.ndarray:
-    """UMAP of the states with the paper's settings, (N, 2), into ``obsm["X_spicemix_umap"]``.
+def umap(adata: AnnData, random_state: int | None = 0) -> np.ndarray:
+    """UMAP of the states of a fitted AnnData object, with the paper's settings.
 
-    As :func:`spicemix_core.tl.embedding.umap_embedding`; distances between far groups mean nothing.
+    Distances between groups that lie far from each other have no meaning.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``obsm["X_spicemix"]`` and at least 12 cells.
+    random_state : int or None, default=0
+
+    Returns
+    -------
+    (N, 2) array
+        The function also writes it to ``obsm["X_spicemix_umap"]``.
+
+    Raises
+    ------
+    KeyError
+        If the object has no states.
+    ValueError
+        If there are fewer than 12 cells.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, tl
+    >>> adata = datasets.simulate_cortex(n_cells=50, random_state=0)
+    >>> adata.obsm["X_spicemix"] = adata.obsm["true_latent_states"]  # in place of a fit
+    >>> tl.umap(adata).shape  # doctest: +SKIP
+    (50, 2)
     """
-    from spicemix_core.tl.embedding import umap_embedding  # takes seconds, with all that draws
-
     states = states_of(adata)
     if adata.n_obs < 12:
-        raise ValueError(f"UMAP joins each cell to 10 neighbours, and there are {adata.n_obs} cells: plot the states.")
+        raise ValueError(f"UMAP joins each cell to 10 neighbours, but there are {adata.n_obs} cells. Plot the states "
+                         "themselves.")
     adata.obsm["X_spicemix_umap"] = umap_embedding(states, random_state=random_state).astype(float)
     return adata.obsm["X_spicemix_umap"]

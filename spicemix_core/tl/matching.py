@@ -1,15 +1,14 @@
 """How well two labellings of the same cells, or two sets of metagenes, agree."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
-
-from spicemix_core.tl._adata import labels_of, store
-from spicemix_core.tl.clustering import cut_tree
 
 
 @dataclass(frozen=True)
@@ -18,52 +17,77 @@ class MetageneMatch:
 
     Attributes
     ----------
-    permutation : (K_a,) int array
-        Column of b paired with each column of a; -1 where b has none left.
+    permutation : (K_a,) array of int
+        Column of b paired with each column of a, or -1 if b has no column left.
     correlations : (K_a,) array
-        Pearson correlation over genes of each pair; NaN where unpaired.
+        Pearson correlation of each pair over the genes, NaN for unpaired columns.
     """
 
     permutation: np.ndarray
     correlations: np.ndarray
 
 
-@dataclass(frozen=True)
-class BestCut:
-    """The cut of a tree closest to the truth, with the adjusted Rand index of every cut considered."""
+def adjusted_rand_index(a: ArrayLike, b: ArrayLike) -> float:
+    """Adjusted Rand index of two labellings of the same cells.
 
-    n_clusters: int
-    adjusted_rand_index: float
-    curve: pd.Series
+    The index is 1 if the labellings are equal up to the names, and 0 is expected by chance.
 
+    Parameters
+    ----------
+    a, b : (N,) array_like
+        Label of each cell.
 
-def _pair_of_labels(a, b):
-    a, b = pd.Series(np.asarray(a)), pd.Series(np.asarray(b))
-    if len(a) != len(b) or len(a) == 0:
-        raise ValueError(f"The labellings have {len(a)} and {len(b)} cells: pass two for the same cells.")
-    missing = (a.isna() | b.isna()).to_numpy()
-    if missing.any():
-        raise ValueError(f"Cell {int(missing.argmax())} has no label: leave unlabelled cells out of both.")
-    return a, b
+    Returns
+    -------
+    float
 
+    Raises
+    ------
+    ValueError
+        If the labellings have different lengths or missing labels.
 
-def adjusted_rand_index(a, b):
-    """Adjusted Rand index of two labellings of the same cells: 1 if equal up to names, 0 expected by chance.
+    References
+    ----------
+    L. Hubert and P. Arabie, Journal of Classification 2, 193-218 (1985), by scikit-learn.
 
-    Raises ValueError for labellings of different length or with missing labels. Hubert and Arabie (1985), by
-    scikit-learn.
+    Examples
+    --------
+    >>> from spicemix_core import tl
+    >>> tl.adjusted_rand_index([0, 0, 1, 1], ["b", "b", "a", "a"])
+    1.0
     """
     return float(adjusted_rand_score(*_pair_of_labels(a, b)))
 
 
-def contingency(a, b):
-    """Number of cells by label in ``a`` (rows) and in ``b`` (columns), a DataFrame; errors as above."""
+def contingency(a: ArrayLike, b: ArrayLike) -> pd.DataFrame:
+    """Number of cells by label in ``a`` (rows) and in ``b`` (columns).
+
+    Parameters
+    ----------
+    a, b : (N,) array_like
+        Label of each cell.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    ValueError
+        If the labellings have different lengths or missing labels.
+
+    Examples
+    --------
+    >>> from spicemix_core import tl
+    >>> tl.contingency([0, 0, 1, 1], ["x", "x", "x", "y"]).to_dict("index")
+    {0: {'x': 2, 'y': 0}, 1: {'x': 1, 'y': 1}}
+    """
     a, b = _pair_of_labels(a, b)
     return pd.crosstab(a.rename("a"), b.rename("b"))
 
 
-def match_labels(predicted, reference):
-    """Cell type of each cluster, by the assignment of clusters to types that puts most cells right.
+def match_labels(predicted: ArrayLike, reference: ArrayLike) -> pd.Series:
+    """Cell type of each cluster: the one-to-one assignment under which most cells are correct.
 
     Parameters
     ----------
@@ -72,16 +96,24 @@ def match_labels(predicted, reference):
 
     Returns
     -------
-    pandas.Series
-        Type by cluster; None for a cluster that is left over, or whose type has no cell of it.
+    Series
+        Type by cluster. It is None for a cluster to which no type is assigned, or that has no cell of its type.
 
     Raises
     ------
     ValueError
-        Labellings of different length or with missing labels.
+        If the labellings have different lengths or missing labels.
 
-    Source: Hungarian assignment on the contingency table; used for the colours of Fig. 2e, where a cluster
-    that matches no simulated type is drawn apart.
+    Notes
+    -----
+    The Hungarian algorithm solves the assignment on the contingency table. Fig. 2e uses it for the colours: clusters
+    that match no simulated type have a colour of their own.
+
+    Examples
+    --------
+    >>> from spicemix_core import tl
+    >>> tl.match_labels([0, 0, 1, 2, 2], ["a", "a", "b", "b", "b"]).to_dict()
+    {0: 'a', 1: None, 2: 'b'}
     """
     table = contingency(predicted, reference)
     matched = pd.Series([None] * len(table), index=table.index.rename("cluster"), dtype=object, name="type")
@@ -92,38 +124,37 @@ def match_labels(predicted, reference):
     return matched
 
 
-def _standardized_columns(metagenes, name):
-    metagenes = np.asarray(metagenes, dtype=float)
-    if metagenes.ndim != 2 or not np.isfinite(metagenes).all():
-        raise ValueError(f"{name} is not a finite matrix of genes x metagenes: check what was passed.")
-    centred = metagenes - metagenes.mean(axis=0)
-    norm = np.linalg.norm(centred, axis=0)
-    centred[:, np.ptp(metagenes, axis=0) == 0] = 0.0
-    return centred / np.where(norm > 0, norm, 1.0)
-
-
-def match_metagenes(metagenes_a, metagenes_b):
-    """Metagenes of run b matched to those of run a: the pairing with the largest sum of correlations.
+def match_metagenes(metagenes_a: ArrayLike, metagenes_b: ArrayLike) -> MetageneMatch:
+    """Match the metagenes of run b to those of run a: the pairing with the largest sum of correlations.
 
     Parameters
     ----------
-    metagenes_a, metagenes_b : (G, K_a), (G, K_b) array_like
-        Metagenes over the same genes in the same order. A constant metagene correlates 0 with all.
+    metagenes_a : (G, K_a) array_like
+    metagenes_b : (G, K_b) array_like
+        Metagenes over the same genes in the same order. The correlations of a constant metagene are 0.
 
     Returns
     -------
     MetageneMatch
-        ``metagenes_b[:, match.permutation]`` is in the order of ``metagenes_a`` when K_a <= K_b.
+        ``metagenes_b[:, match.permutation]`` is in the order of ``metagenes_a`` if K_a <= K_b.
 
     Raises
     ------
     ValueError
-        Different numbers of genes, or entries that are not finite.
+        If the numbers of genes differ or an entry is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import tl
+    >>> metagenes = np.array([[0.7, 0.1, 0.2], [0.2, 0.1, 0.6], [0.1, 0.8, 0.2]])
+    >>> tl.match_metagenes(metagenes, metagenes[:, [2, 0, 1]]).permutation
+    array([1, 2, 0])
     """
     a = _standardized_columns(metagenes_a, "metagenes_a")
     b = _standardized_columns(metagenes_b, "metagenes_b")
     if len(a) != len(b):
-        raise ValueError(f"The metagenes have {len(a)} and {len(b)} genes: keep those they share.")
+        raise ValueError(f"metagenes_a has {len(a)} genes and metagenes_b has {len(b)}. Keep the genes of both.")
     correlation = a.T @ b
     rows, columns = linear_sum_assignment(correlation, maximize=True)
     permutation, correlations = np.full(a.shape[1], -1), np.full(a.shape[1], np.nan)
@@ -131,48 +162,21 @@ def match_metagenes(metagenes_a, metagenes_b):
     return MetageneMatch(permutation, correlations)
 
 
-def best_number_of_clusters_by_ari(tree, truth, n_clusters: Iterable[int] = range(5, 41)):
-    """The cut of a Ward tree that agrees best with the truth: the best case of a method ("NMF*" of Fig. 2d).
-
-    It uses the truth, so it is an upper bound for comparison and never a way to choose.
-
-    Parameters
-    ----------
-    tree : (N - 1, 4) array
-        From `spicemix_core.tl.clustering.ward_tree`.
-    truth : (N,) array_like
-        True type of each cell.
-    n_clusters : iterable of int
-        Numbers of clusters considered, each from 1 to N.
-
-    Returns
-    -------
-    BestCut
-        The smallest of the best numbers where they tie.
-
-    Raises
-    ------
-    ValueError
-        Truth that does not fit the tree, or a number of clusters outside 1..N.
-    """
-    numbers = sorted(int(k) for k in n_clusters)
-    scores = [adjusted_rand_index(cut_tree(tree, k), truth) for k in numbers]
-    if not numbers:
-        raise ValueError("No number of clusters was given: pass at least one, for example range(5, 41).")
-    curve = pd.Series(scores, index=pd.Index(numbers, name="n_clusters"), name="adjusted_rand_index")
-    return BestCut(n_clusters=int(curve.idxmax()), adjusted_rand_index=float(curve.max()), curve=curve)
+def _pair_of_labels(a, b):
+    a, b = pd.Series(np.asarray(a)), pd.Series(np.asarray(b))
+    if len(a) != len(b) or len(a) == 0:
+        raise ValueError(f"The labellings have {len(a)} and {len(b)} cells. Pass two labellings of the same cells.")
+    missing = (a.isna() | b.isna()).to_numpy()
+    if missing.any():
+        raise ValueError(f"The cell in row {int(missing.argmax())} has no label. Leave such cells out of both.")
+    return a, b
 
 
-def agreement(adata, first, second) -> float:
-    """Adjusted Rand index of two columns of ``obs``: 1 if they group the cells alike, about 0 if they are unrelated.
-
-    ``uns["spicemix"]["agreement"]`` gains it, with a table of the cells by ``first`` and ``second``.
-    """
-    a, b = (labels_of(adata, key).to_numpy(dtype=str) for key in (first, second))
-    index = adjusted_rand_index(a, b)
-    counts = contingency(a, b)
-    rows, columns = np.indices(counts.shape).reshape(2, -1)
-    table = pd.DataFrame({"first": counts.index[rows], "second": counts.columns[columns],
-                          "cells": counts.to_numpy().ravel()})
-    store(adata, "agreement", table, first=first, second=second, adjusted_rand_index=index)
-    return index
+def _standardized_columns(metagenes, name):
+    metagenes = np.asarray(metagenes, dtype=float)
+    if metagenes.ndim != 2 or not np.isfinite(metagenes).all():
+        raise ValueError(f"{name} is not a finite matrix of genes x metagenes. Pass the metagenes of a fit.")
+    centred = metagenes - metagenes.mean(axis=0)
+    norm = np.linalg.norm(centred, axis=0)
+    centred[:, np.ptp(metagenes, axis=0) == 0] = 0.0
+    return centred / np.where(norm > 0, norm, 1.0)

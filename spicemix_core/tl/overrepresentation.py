@@ -1,45 +1,74 @@
-r"""Which genes a metagene is about, and which gene sets they belong to.
+r"""Which genes characterise a metagene, and to which gene sets they belong.
 
-A metagene is a distribution over the genes. What sets metagene k apart from the mean metagene
-:math:`\bar m_g = \frac1K \sum_l m_{gl}` is their Kullback-Leibler divergence :math:`\sum_g m_{gk} \log (m_{gk} / \bar
-m_g)`; the term of a gene is its *specific weight*: high for a gene that has much of the metagene and more of it than of
-the others. A gene that is high in all metagenes has none, nor has a gene that is specific but hardly there.
+A metagene is a distribution over the genes. The Kullback-Leibler divergence of metagene k from the mean metagene
+:math:`\bar m_g = \frac1K \sum_l m_{gl}` is :math:`\sum_g m_{gk} \log (m_{gk} / \bar m_g)`. The term of a gene is its
+*specific weight*. It is high for a gene that is abundant in the metagene and more abundant than in the others. It is
+about 0 for a gene that is high in all metagenes, and for a specific gene that is hardly present.
 
-The genes of highest specific weight are tested against gene sets by the hypergeometric distribution over the genes
-that were measured: of G measured genes, a set has m, the n of highest specific weight are drawn, and p is the
-probability of at least as many of the set among them as there are. The measured genes are the background, since a panel
-of chosen genes is rich in some sets from the start. Genes of one pathway vary together, which the test does not know:
-read its p-values as a ranking of sets, not as the chance that a set is there for nothing.
+The genes of highest specific weight are tested against gene sets by the hypergeometric distribution. The background is
+the G measured genes, because a panel of selected genes is rich in some sets from the start. If m of them belong to a
+set and n genes are drawn, the p-value is the probability of an overlap at least as large as the one observed. Genes of
+one pathway vary together, which the test does not take into account, so use the p-values to rank the sets, not as error
+probabilities.
+
+The test is one call of SciPy; gseapy and decoupler would replace only this call and need further packages.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control, hypergeom
 
+from spicemix_core.numerics.checks import check_integer
 from spicemix_core.tl._adata import metagenes_of, store
 
-MIN_SET_SIZE = 3  # measured genes; a set with fewer says nothing
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+MIN_SET_SIZE = 3  # smallest number of measured genes of a set that is tested
 
 
-def read_gmt(path) -> dict:
-    """Gene sets of a GMT file: dict of name to list of genes, both in the file's order.
+def read_gmt(path: str | Path) -> dict[str, list[str]]:
+    r"""Read gene sets from a GMT file.
 
-    Each line is a name, a description (not kept) and genes, with tabs between. Empty fields and empty lines are passed
-    over, a gene that a set repeats is kept once.
+    Each line has a name, a description (ignored) and genes, separated by tabs. Empty fields and empty lines are
+    skipped. A gene that occurs twice in a set is kept once.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    dict of str to list of str
+        Genes by name of the set, both in the order of the file.
 
     Raises
     ------
     ValueError
-        If the file is not UTF-8, has no set, or a line has fewer than three fields or a name that an earlier one has.
+        If the file is not UTF-8, has no set, repeats a name, or a line has fewer than three fields.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from spicemix_core import tl
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".gmt") as file:
+    ...     print("astrocytes", "markers", "Gfap", "Aqp4", sep="\t", file=file, flush=True)
+    ...     tl.read_gmt(file.name)
+    {'astrocytes': ['Gfap', 'Aqp4']}
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}): save the gene sets as UTF-8.") from error
+        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}). Save the gene sets as UTF-8.") from error
     sets = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -47,22 +76,22 @@ def read_gmt(path) -> dict:
         name, *fields = (field.strip() for field in line.split("\t"))
         genes = list(dict.fromkeys(filter(None, fields[1:])))
         if not name or not genes:
-            raise ValueError(f"{path}, line {number}, is not a name, a description and at least one gene with tabs "
-                             "between: a GMT file has one set per line.")
+            raise ValueError(f"Line {number} of {path} is not a gene set. Each line of a GMT file has a name, a "
+                             "description and at least one gene, separated by tabs.")
         if name in sets:
-            raise ValueError(f"{path}, line {number}: there is a set {name!r} already; names must differ.")
+            raise ValueError(f"Line {number} of {path} repeats the name {name!r}. Give each set its own name.")
         sets[name] = genes
     if not sets:
-        raise ValueError(f"{path} has no gene set: a GMT file has one per line.")
+        raise ValueError(f"{path} has no gene set. A GMT file has one set per line.")
     return sets
 
 
-def specific_weight(metagenes) -> np.ndarray:
-    r"""Term of each gene in the divergence of each metagene from their mean, :math:`m_{gk} \log (m_{gk} / \bar m_g)`.
+def specific_weight(metagenes: ArrayLike) -> np.ndarray:
+    r"""Specific weight of each gene in each metagene, :math:`m_{gk} \log (m_{gk} / \bar m_g)`.
 
     Parameters
     ----------
-    metagenes : (G, K) array
+    metagenes : (G, K) array_like
         Columns sum to one.
 
     Returns
@@ -75,24 +104,21 @@ def specific_weight(metagenes) -> np.ndarray:
     return metagenes * np.log(ratio)
 
 
-def top_genes(metagenes, genes, n_genes=20) -> pd.DataFrame:
-    """The genes of highest specific weight of each metagene.
+def top_genes(metagenes: ArrayLike, genes: Sequence[str], n_genes: int = 20) -> pd.DataFrame:
+    """The genes of highest specific weight of each metagene; parameters and result as :func:`metagene_genes`.
 
     Parameters
     ----------
-    metagenes : (G, K) array
+    metagenes : (G, K) array_like
     genes : (G,) sequence of str
-    n_genes : int
-        From 1 to G; all if there are fewer.
+    n_genes : int, default=20
 
     Returns
     -------
     DataFrame
-        By ``metagene`` and ``rank`` (from 1): ``gene``, ``loading``, ``mean_loading`` over the metagenes and
-        ``specific_weight``.
     """
     metagenes, genes = np.asarray(metagenes, dtype=float), np.asarray(genes, dtype=object)
-    _check_number(n_genes)
+    check_integer("n_genes", n_genes, 1)
     weights, tables = specific_weight(metagenes), []
     for k in range(metagenes.shape[1]):
         best = np.argsort(-weights[:, k], kind="stable")[:n_genes]
@@ -102,45 +128,78 @@ def top_genes(metagenes, genes, n_genes=20) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def enrich(metagenes, genes, gene_sets, *, n_genes=None) -> pd.DataFrame:
-    """Test the top genes of each metagene against each gene set, as the head of this module says.
+def metagene_genes(adata: AnnData, n_genes: int = 20) -> pd.DataFrame:
+    """The genes of highest specific weight of each metagene.
+
+    The specific weight of a gene is its term in the Kullback-Leibler divergence of the metagene from the mean of all
+    metagenes. It is high for a gene that is abundant in the metagene and more abundant than in the others.
 
     Parameters
     ----------
-    metagenes : (G, K) array
-    genes : (G,) sequence of str
-        Names of the measured genes, the background.
-    gene_sets : dict of str to sequence of str
-        Those with fewer than ``MIN_SET_SIZE`` measured genes are left out.
-    n_genes : int, optional
-        Top genes per metagene: 50, or a fifth of the measured genes if there are fewer than 250.
+    adata : AnnData
+        With ``varm["metagenes"]``.
+    n_genes : int, default=20
+        Number of genes per metagene, or all genes if there are fewer.
 
     Returns
     -------
     DataFrame
-        A row per metagene and set, lowest p-value first: ``metagene``, ``gene_set``, ``set_size`` (measured genes of
-        the set), ``overlap``, ``expected``, ``p_value``, ``p_adjusted`` (Benjamini-Hochberg over all rows) and
-        ``genes``, those of the overlap with commas between, the highest specific weight first.
+        By ``metagene`` and ``rank`` (from 1): ``gene``, ``loading``, ``mean_loading`` over the metagenes and
+        ``specific_weight``. The function also writes the table to ``uns["spicemix"]["metagene_genes"]``.
 
     Raises
     ------
+    KeyError
+        If the object has no metagenes.
     ValueError
-        If a gene is named twice, or no set has enough measured genes.
+        If ``n_genes`` is not a positive integer.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, tl
+    >>> adata = datasets.simulate_cortex(n_cells=50, n_genes=30, random_state=0)
+    >>> adata.varm["metagenes"] = adata.varm["true_metagenes"]  # in place of a fit
+    >>> tl.metagene_genes(adata, n_genes=2)[["metagene", "rank"]].head(3)
+       metagene  rank
+    0         0     1
+    1         0     2
+    2         1     1
+    """
+    table = top_genes(metagenes_of(adata), adata.var_names, n_genes)
+    store(adata, "metagene_genes", table)
+    return table
+
+
+def enrich(metagenes: ArrayLike, genes: Sequence[str], gene_sets: Mapping[str, Sequence[str]], *,
+           n_genes: int | None = None) -> pd.DataFrame:
+    """Test the top genes of each metagene against each gene set; parameters and result as :func:`enrichment`.
+
+    Parameters
+    ----------
+    metagenes : (G, K) array_like
+    genes : (G,) sequence of str
+        Names of the measured genes, the background.
+    gene_sets : mapping of str to sequence of str
+    n_genes : int, optional
+
+    Returns
+    -------
+    DataFrame
     """
     genes = pd.Index(genes)
     if not genes.is_unique:
-        raise ValueError(f"The gene {genes[genes.duplicated()][0]!r} is there twice: make gene names unique.")
+        raise ValueError(f"The gene {genes[genes.duplicated()][0]!r} occurs twice. Make the names of the genes unique.")
     n_genes = (min(50, max(1, len(genes) // 5))) if n_genes is None else n_genes
     measured = {name: genes.isin(list(members)) for name, members in gene_sets.items()}
-    known = {name: inside for name, inside in measured.items() if inside.sum() >= MIN_SET_SIZE}
-    if not known:
+    tested = {name: inside for name, inside in measured.items() if inside.sum() >= MIN_SET_SIZE}
+    if not tested:
         example = next((str(gene) for members in gene_sets.values() for gene in members), "none")
-        raise ValueError(f"None of the {len(measured)} gene sets has {MIN_SET_SIZE} measured genes: the sets must name "
-                         f"genes as the data do (data: {genes[0]!r}, sets: {example!r}).")
+        raise ValueError(f"None of the {len(measured)} gene sets has {MIN_SET_SIZE} measured genes. Use gene sets that "
+                         f"name the genes as the data do (data: {genes[0]!r}, sets: {example!r}).")
     rows = []
     for k, table in top_genes(metagenes, genes, n_genes).groupby("metagene"):
         top = genes.get_indexer(table["gene"])
-        for name, inside in known.items():
+        for name, inside in tested.items():
             found, size = table["gene"][inside[top]], int(inside.sum())
             rows.append({"metagene": k, "gene_set": name, "set_size": size, "overlap": len(found),
                          "expected": size * len(top) / len(genes),
@@ -151,31 +210,49 @@ def enrich(metagenes, genes, gene_sets, *, n_genes=None) -> pd.DataFrame:
     return result.sort_values("p_value", kind="stable", ignore_index=True)
 
 
-def _check_number(n_genes):
-    if not isinstance(n_genes, (int, np.integer)) or isinstance(n_genes, bool) or n_genes < 1:
-        raise ValueError(f"n_genes must be an integer of at least 1, not {n_genes!r}.")
-
-
-def metagene_genes(adata, n_genes=20) -> pd.DataFrame:
-    """The genes of highest specific weight of each metagene (:func:`spicemix_core.tl.overrepresentation.top_genes`)."""
-    table = top_genes(metagenes_of(adata), adata.var_names, n_genes)
-    store(adata, "metagene_genes", table)
-    return table
-
-
-def enrichment(adata, gene_sets, *, n_genes=None) -> pd.DataFrame:
-    """Gene sets among the top genes of each metagene (:func:`spicemix_core.tl.overrepresentation.enrich`).
+def enrichment(adata: AnnData, gene_sets: Mapping[str, Sequence[str]] | str | Path, *,
+               n_genes: int | None = None) -> pd.DataFrame:
+    """Test the top genes of each metagene against gene sets, by the hypergeometric distribution.
 
     Parameters
     ----------
     adata : AnnData
-        With ``varm["metagenes"]``; its genes are the background.
-    gene_sets : dict of str to sequence of str, or path of a GMT file
+        With ``varm["metagenes"]``. Its genes are the background of the test.
+    gene_sets : mapping of str to sequence of str, or path of a GMT file
+        Sets with fewer than three measured genes are left out.
     n_genes : int, optional
-        Top genes per metagene: 50, or a fifth of the measured genes if there are fewer than 250.
+        Number of top genes per metagene. By default 50, or a fifth of the genes if there are fewer than 250.
+
+    Returns
+    -------
+    DataFrame
+        One row per metagene and set in increasing order of the p-value: ``metagene``, ``gene_set``, ``set_size``
+        (measured genes of the set), ``overlap``, ``expected`` (overlap by chance), ``p_value``, ``p_adjusted``
+        (Benjamini-Hochberg over all rows) and ``genes``, the genes of the overlap separated by commas in decreasing
+        order of the specific weight. The function also writes the table to ``uns["spicemix"]["enrichment"]``.
+
+    Raises
+    ------
+    KeyError
+        If the object has no metagenes.
+    ValueError
+        If a gene name occurs twice, or no set has three measured genes.
+
+    See Also
+    --------
+    metagene_genes : The top genes, and the definition of the specific weight.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, tl
+    >>> adata = datasets.simulate_cortex(n_cells=50, n_genes=30, random_state=0)
+    >>> adata.varm["metagenes"] = adata.varm["true_metagenes"]  # in place of a fit
+    >>> table = tl.enrichment(adata, {"a set": ["gene1", "gene2", "gene3"]})
+    >>> len(table) == adata.varm["metagenes"].shape[1]
+    True
     """
     metagenes = metagenes_of(adata)
-    gene_sets = gene_sets if isinstance(gene_sets, dict) else read_gmt(gene_sets)
+    gene_sets = gene_sets if isinstance(gene_sets, Mapping) else read_gmt(gene_sets)
     table = enrich(metagenes, adata.var_names, gene_sets, n_genes=n_genes)
     store(adata, "enrichment", table)
     return table

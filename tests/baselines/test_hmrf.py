@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from spicemix_core.baselines.hmrf import HMRF, _Prior, fit_hmrf_grid, log_gaussian
+from spicemix_core.baselines import HMRF, fit_hmrf_grid, log_gaussian
+from spicemix_core.baselines.gaussians import GaussianPrior
 
 
 def lattice(side):
@@ -88,7 +89,7 @@ def test_bound_is_below_the_log_posterior_summed_over_all_configurations(beta):
     edges = list(zip(*sparse.triu(graph).nonzero(), strict=True))
     joint = [sum(log_density[i, k] for i, k in enumerate(c)) + beta * sum(c[i] == c[j] for i, j in edges)
              for c in product(range(2), repeat=9)]
-    exact = logsumexp(joint) + _Prior(expression, 2).log_density(fit.means_, fit.covariances_)
+    exact = logsumexp(joint) + GaussianPrior(expression, 2).log_density(fit.means_, fit.covariances_)
     gap = exact - fit.bound_[-1]  # both up to log Z(beta)
     assert gap > -1e-9
     assert gap < 1e-9 if beta == 0 else gap < 0.5 * log_partition(graph, 2, beta)
@@ -124,7 +125,7 @@ def test_log_density_is_scipys():
 def test_parameters_maximise_the_bound_for_given_responsibilities():
     rng = np.random.default_rng(0)
     features, r = rng.standard_normal((40, 3)), rng.dirichlet(np.ones(2), size=40)
-    prior = _Prior(features, 2)
+    prior = GaussianPrior(features, 2)
 
     def objective(means, covariances):
         return np.sum(r * log_gaussian(features, means, covariances)) + prior.log_density(means, covariances)
@@ -202,7 +203,7 @@ def test_grid_is_one_fit_per_beta_from_the_same_clusters():
 def test_stopping_early_is_reported():
     expression, graph, _ = draw(side=12)
     model = HMRF(5, beta=0.5, n_components=None, tol=1e-12, max_iter=2, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match="Increase max_iter"):
         fit = model.fit(expression, graph)
     assert not fit.converged_
     assert fit.n_iter_ == 2
@@ -221,9 +222,9 @@ def test_lattice_sampler_agrees_with_the_exact_share_of_equal_neighbours():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"beta": -1.0}, "beta is -1"),
-    ({"beta": np.nan}, "beta is nan"),
-    ({"beta": 1.0, "max_iter": 0}, "max_iter is 0"),
+    ({"beta": -1.0}, "beta must be .* not -1"),
+    ({"beta": np.nan}, "beta must be .* not nan"),
+    ({"beta": 1.0, "max_iter": 0}, "max_iter must be .* not 0"),
 ])
 def test_bad_parameters_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
@@ -238,18 +239,18 @@ def test_bad_input_is_refused():
     one_way = graph.toarray()
     one_way[0, 1] = 0
     for inputs, message in [
-        ((spoilt, graph), "first in cell 7"),
+        ((spoilt, graph), "in row 7"),
         ((expression[0], graph), "matrix of cells x genes"),
         ((expression[:-1], graph), r"shape \(25, 25\) for 24 cells"),
         ((expression, one_way), "not symmetric"),
-        ((expression, graph, np.full(25, 3)), "whole numbers from 0 to 2"),
-        ((expression, graph, np.zeros(24, dtype=int)), "must be 25 whole numbers"),
+        ((expression, graph, np.full(25, 3)), "integers from 0 to 2"),
+        ((expression, graph, np.zeros(24, dtype=int)), "must be 25 integers"),
     ]:
         with pytest.raises(ValueError, match=message):
             model.fit(*inputs)
-    with pytest.raises(ValueError, match="choose 1 to 4"):
+    with pytest.raises(ValueError, match="from 1 to 4"):
         HMRF(3, beta=1.0).fit(expression, graph)
     with pytest.raises(ValueError, match="n_states is 26"):
         HMRF(26, beta=1.0, n_components=2).fit(expression, graph)
-    with pytest.raises(ValueError, match="set n_components to at most 4"):
+    with pytest.raises(ValueError, match="Set n_components to at most 4"):
         HMRF(3, beta=1.0, n_components=None).fit(expression[:, [0, 1, 2, 3, 0]], graph)

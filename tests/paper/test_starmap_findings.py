@@ -16,7 +16,7 @@ from paper.starmap import findings as sf
 
 from spicemix_core.datasets import load_starmap
 from spicemix_core.inputs.anndata import expression_frame
-from spicemix_core.tl.differential_expression import differential_expression
+from spicemix_core.tl import differential_expression
 
 NAMES = ("eL2/3", "eL4", "eL5", "eL6-1", "eL6-2", "PVALB", "SST", "Astro", "Oligo-1", "Oligo-2", "Astro/Oligo", "Endo")
 LAYERS = ("L2/3", "L4", "L5", "L6", "L6", "", "", "", "", "", "", "")

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from paper.simulation import recovery as rc
 from paper.simulation import sensitivity
-from paper.simulation.methods import Fit, cluster_co_association, other_combinations, score_fits
+from paper.simulation.methods import Fit, best_cut, cluster_co_association, other_combinations, score_fits
 from paper.simulation.sensitivity import sweep
 from paper.simulation.study import (
     COLUMNS,
@@ -38,7 +38,8 @@ from spicemix_core import SpiceMix
 from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.runs import stored_tasks as stored_runs
 from spicemix_core.runs.sources import ROOT, sources_of, sources_of_code
-from spicemix_core.tl.matching import adjusted_rand_index
+from spicemix_core.tl import adjusted_rand_index, cut_tree
+from spicemix_core.tl.trees import ward_tree
 
 ROOTS = (ROOT, ROOT / "book")
 matplotlib.use("agg")
@@ -384,6 +385,18 @@ def test_shares_in_own_type(cortex):
     excitatory = np.isin(types, rc.EXCITATORY_TYPES).sum()
     assert rc.share_in_own_type(merged, types, rc.EXCITATORY_TYPES) == pytest.approx(1 - smaller / excitatory)
     assert rc.share_in_own_type(merged, types, rc.SCATTERED_TYPES) == 1.0
+
+
+def test_best_cut_has_the_highest_ari_of_all_cuts():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(6, size=150)
+    tree = ward_tree(3 * np.eye(6)[truth] + rng.standard_normal((150, 6)))
+    scores = {k: adjusted_rand_index(cut_tree(tree, k), truth) for k in range(2, 20)}
+    best = best_cut(tree, truth, range(2, 20))
+    assert len(np.unique(best)) == max(scores, key=scores.get)
+    assert adjusted_rand_index(best, truth) == max(scores.values())
+    with pytest.raises(ValueError, match="10 and 9 cells"):
+        best_cut(ward_tree(rng.random((10, 2))), np.zeros(9), [2])
 
 
 # --- sweeps and drawings -----------------------------------------------------------------------------------------

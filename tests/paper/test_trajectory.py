@@ -152,7 +152,7 @@ def test_input_that_cannot_be_regressed_is_refused(change, message):
 
 
 def test_too_few_permutations_are_refused():
-    with pytest.raises(ValueError, match="at least 1 permutation"):
+    with pytest.raises(ValueError, match="n must be an integer of at least 1"):
         tr.permuted([1.0, 2.0], 0)
 
 

@@ -6,11 +6,14 @@ import pytest
 from anndata import AnnData, read_h5ad
 from models import neighbor_graph
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 
-from spicemix_core import SpiceMix
-from spicemix_core.runs.consensus import NORMALIZATION, cluster_side_by_side, combine_runs, fit_consensus
-from spicemix_core.tl.clustering import cluster_rows, first_peak, highest_index, normalize_states
-from spicemix_core.tl.matching import adjusted_rand_index
+from spicemix_core import SpiceMix, tl
+from spicemix_core.runs.combination import combine_runs
+from spicemix_core.runs.consensus import fit_consensus
+from spicemix_core.tl import adjusted_rand_index, normalize_states
+from spicemix_core.tl.clustering import CONSENSUS, cluster_by_rule
+from spicemix_core.tl.trees import calinski_harabasz_curve, cut_tree, first_peak, highest_index, ward_tree
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
 N_TYPES, OPTIONS = 6, {"n_metagenes": 6, "n_runs": 3, "sample_key": "sample", "random_state": 0, "max_iter": 30}
@@ -179,16 +182,22 @@ def test_different_runs_are_not_called_stable(fitted):
 
 def test_clusters_given_number_and_normalisation():
     states, truth = planted(np.random.default_rng(8))
-    assert cluster_side_by_side(states, n_clusters=3).n_clusters == 3
+    assert cluster_by_rule(states, CONSENSUS, 3).n_clusters == 3
     sized = [x * np.random.default_rng(9).gamma(2.0, size=(len(x), 1)) for x in states]
-    found = cluster_side_by_side(sized, normalization="zscore_proportions")
+    found = cluster_by_rule(sized, CONSENSUS)
     assert same_partition(found.labels, truth)
 
 
-def test_one_run_side_by_side_is_its_own_clustering():
+def cut_at_first_peak(rows):
+    tree = ward_tree(rows)
+    return cut_tree(tree, first_peak(calinski_harabasz_curve(tree, range(5, 41))))
+
+
+def test_several_runs_are_clustered_as_one_matrix_of_their_normalised_states():
     states, _ = planted(np.random.default_rng(10), spread=1.0)
-    joined = cluster_side_by_side(states[:1], normalization="zscore")
-    np.testing.assert_array_equal(joined.labels, cluster_rows(normalize_states(states[0]), choose=first_peak).labels)
+    for chosen in (states[:1], states):
+        rows = np.concatenate([normalize_states(x, "zscore_proportions") for x in chosen], axis=1)
+        np.testing.assert_array_equal(cluster_by_rule(chosen, CONSENSUS).labels, cut_at_first_peak(rows))
 
 
 def test_types_along_lines_are_not_cut_to_pieces():
@@ -196,7 +205,7 @@ def test_types_along_lines_are_not_cut_to_pieces():
     rng = np.random.default_rng(0)
     truth, share = np.repeat(np.arange(6), 100), 0.3 + 0.4 * rng.random((600, 1))
     line = share * np.eye(12)[2 * truth] + (1 - share) * np.eye(12)[2 * truth + 1]
-    found = cluster_side_by_side([line[:, rng.permutation(12)] for _ in range(2)])
+    found = cluster_by_rule([line[:, rng.permutation(12)] for _ in range(2)], CONSENSUS)
     assert highest_index(found.calinski_harabasz) > 12
     assert found.n_clusters == 6
     assert same_partition(found.labels, truth)
@@ -208,8 +217,7 @@ def test_every_run_has_its_own_clustering(fitted):
     result = combine_runs(runs, states)
     assert len({tuple(labels) for labels in result.own_labels}) == len(runs)
     for labels, own, number in zip(result.own_labels, states, result.run_summary["n_clusters"], strict=True):
-        rows = normalize_states(own, NORMALIZATION)
-        np.testing.assert_array_equal(labels, cluster_rows(rows, choose=first_peak).labels)
+        np.testing.assert_array_equal(labels, cut_at_first_peak(normalize_states(own, "zscore_proportions")))
         assert labels.max() + 1 == number
 
 
@@ -242,15 +250,10 @@ def test_refuses_what_a_fit_refuses_and_writes_nothing():
     assert not {"spicemix_cluster", "spicemix_confidence"} & set(adata.obs)
 
 
-def test_refuses_an_unknown_normalisation():
-    with pytest.raises(ValueError, match="nosuch"):
-        cluster_side_by_side(planted(np.random.default_rng(11))[0], normalization="nosuch")
-
-
 @pytest.mark.parametrize(("options", "message"), [
     ({"normalization": "log"}, "normalization must be one of"),
-    ({"n_clusters": 1}, "clusters of .* cells are impossible"),
-    ({"n_clusters_range": (9, 5)}, "impossible"),
+    ({"n_clusters": 1}, "240 cells into 1 clusters is impossible"),
+    ({"n_clusters_range": (9, 5)}, "into 9 to 5 clusters is impossible"),
     ({"n_jobs": 0}, "n_jobs"),
 ])
 def test_impossible_requests_are_refused_before_anything_is_fitted(fitted, options, message):
@@ -292,3 +295,18 @@ def test_consensus_keeps_its_summary_and_names_with_the_data(fitted, tmp_path):
     np.testing.assert_array_equal(kept["run_summary"]["Q"], result.run_summary["Q"])
     np.testing.assert_array_equal(kept["metagene_stability"], result.metagene_stability)
     assert list(result.model.feature_names_in_) == list(adata.var_names)
+
+
+def test_warnings_of_the_runs_are_issued_once():
+    with pytest.warns(ConvergenceWarning) as caught:
+        fit_consensus(tissue(), **OPTIONS | {"n_runs": 2, "max_iter": 2})
+    assert len([w for w in caught if issubclass(w.category, ConvergenceWarning)]) == 1
+
+
+def test_confidence_belongs_to_the_clusters_of_the_consensus(fitted):
+    adata = fitted[0].copy()
+    confidence = adata.obs["spicemix_confidence"].copy()
+    tl.cluster(adata, n_clusters=7, key_added="others")
+    pd.testing.assert_series_equal(adata.obs["spicemix_confidence"], confidence)
+    tl.cluster(adata, n_clusters=7)
+    assert "spicemix_confidence" not in adata.obs

@@ -201,12 +201,15 @@ def test_data_without_places_are_selected_without_a_graph(adata):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"n_metagenes": ()}, "n_metagenes must list whole numbers"), ({"n_metagenes": (2.5,)}, "must list whole numbers"),
-    ({"n_metagenes": (3, 3)}, "each once"), ({"n_metagenes": (25,)}, "at most 24 can be fitted"),
-    ({"affinity_penalty": ()}, "must list numbers"), ({"affinity_penalty": (-1.0,)}, "must be a positive number"),
-    ({"n_seeds": 1}, "at least 2"), ({"n_metagenes": (1,)}, "at least 2"), ({"n_jobs": 0}, "n_jobs must be"),
+    ({"n_metagenes": ()}, "n_metagenes must be a list of integers"),
+    ({"n_metagenes": (2.5,)}, "n_metagenes must be a list of integers"),
+    ({"n_metagenes": (3, 3)}, "without repeats"), ({"n_metagenes": (25,)}, "at most 24 metagenes can be fitted"),
+    ({"affinity_penalty": ()}, "affinity_penalty must be a list of numbers"),
+    ({"affinity_penalty": (-1.0,)}, "must be a positive number"),
+    ({"n_seeds": 1}, "Stability needs at least two seeds"),
+    ({"n_metagenes": (1,)}, "at least 2"), ({"n_jobs": 0}, "n_jobs must be"),
     ({"folder": "x", "random_state": None}, "needs an integer as random_state"),
-    ({"sample_key": "tiny"}, "Sample 1 has 3 cells")])
+    ({"sample_key": "tiny"}, "Sample 'few' has 3 cells")])
 def test_impossible_grids_are_refused_before_anything_is_fitted(adata, options, message, monkeypatch):
     monkeypatch.setattr(SpiceMix, "fit_arrays", lambda *_: pytest.fail("something was fitted"))
     cells = adata.copy()

@@ -7,14 +7,8 @@ import pytest
 from scipy.cluster.hierarchy import fcluster
 from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score
 
-from spicemix_core.tl.clustering import (
-    calinski_harabasz_curve,
-    cluster_states,
-    cut_tree,
-    first_peak,
-    normalize_states,
-    ward_tree,
-)
+from spicemix_core.tl import cluster_states, cut_tree, normalize_states
+from spicemix_core.tl.trees import calinski_harabasz_curve, first_peak, ward_tree
 
 
 def blobs(sizes, n_dimensions=4, spread=0.1, seed=0):
@@ -68,9 +62,9 @@ def test_no_normalisation_copies_and_nothing_changes_the_input():
 
 
 @pytest.mark.parametrize(("states", "method", "message"), [
-    (np.ones((3, 2)), "l2", "choose one of"),
+    (np.ones((3, 2)), "l2", "Choose one of"),
     (np.ones(3), "zscore", "shape"),
-    (np.array([[1.0, 2], [np.nan, 1]]), "none", "cell 1"),
+    (np.array([[1.0, 2], [np.nan, 1]]), "none", "row 1"),
     (np.array([[1.0, -2], [3, 1]]), "proportions", "negative"),
 ])
 def test_bad_states_are_refused(states, method, message):
@@ -81,8 +75,8 @@ def test_bad_states_are_refused(states, method, message):
 @pytest.mark.parametrize("seed", range(3))
 def test_index_read_off_the_tree_is_that_of_every_cut(seed):
     states = np.random.default_rng(seed).gamma(1, size=(120, 5))
-    curve = calinski_harabasz_curve(states, range(2, 60))
     tree = ward_tree(states)
+    curve = calinski_harabasz_curve(tree, range(2, 60))
     cuts = [calinski_harabasz_score(states, fcluster(tree, k, "maxclust")) for k in curve.index]
     np.testing.assert_allclose(curve, cuts, rtol=1e-9)
 
@@ -123,13 +117,13 @@ def test_number_of_clusters_can_be_given():
 def test_impossible_numbers_of_clusters_are_refused():
     states, _ = blobs([10, 10])
     for numbers in ([20], [1, 2], []):
-        with pytest.raises(ValueError, match="ask for 2 to 19 clusters"):
-            calinski_harabasz_curve(states, numbers)
-    with pytest.raises(ValueError, match="20 clusters of 20 cells are impossible"):
+        with pytest.raises(ValueError, match="Choose from 2 to 19 clusters"):
+            calinski_harabasz_curve(ward_tree(states), numbers)
+    with pytest.raises(ValueError, match="20 cells into 20 clusters is impossible"):
         cluster_states(states, n_clusters=20)
     assert cluster_states(states).calinski_harabasz.index.max() == 19
     with pytest.raises(ValueError, match="same state"):
-        calinski_harabasz_curve(np.ones((10, 2)), [2])
+        calinski_harabasz_curve(ward_tree(np.ones((10, 2))), [2])
     with pytest.raises(ValueError, match="at least two cells"):
         ward_tree(np.ones((1, 2)))
 

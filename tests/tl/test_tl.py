@@ -12,10 +12,15 @@ from scipy.stats import hypergeom
 
 from spicemix_core import SpiceMix, pl, tl
 from spicemix_core.datasets.simulation import simulate_cortex
-from spicemix_core.tl.cell_type_affinity import affinity_permutation_test, cell_type_affinity
-from spicemix_core.tl.clustering import cluster_states
-from spicemix_core.tl.differential_expression import differential_expression, each_against_rest
-from spicemix_core.tl.overrepresentation import enrich, read_gmt, specific_weight, top_genes
+from spicemix_core.tl import (
+    affinity_permutation_test,
+    cell_type_affinity,
+    cluster_states,
+    differential_expression,
+    read_gmt,
+)
+from spicemix_core.tl.overrepresentation import enrich, specific_weight, top_genes
+from spicemix_core.tl.rank_tests import each_against_rest
 
 pytestmark = pytest.mark.filterwarnings("ignore:expression has negative")
 
@@ -39,12 +44,11 @@ def test_all_results_survive_a_file_even_with_slashes_in_names(adata, tmp_path):
     tl.metagene_genes(adata, 5)
     tl.enrichment(adata, {"a/b": list(adata.var_names[:9])})
     tl.type_affinity(adata, "type/class", "sample", n_permutations=9, random_state=0)
-    tl.agreement(adata, "spicemix_cluster", "type/class")
     adata.obs = adata.obs.rename(columns={"type/class": "type"})  # a column's own name is not ours to write
     adata.write_h5ad(tmp_path / "all.h5ad")
     again = anndata.read_h5ad(tmp_path / "all.h5ad")
     pd.testing.assert_series_equal(again.obs["spicemix_cluster"], adata.obs["spicemix_cluster"])
-    names = {"cluster", "markers", "metagene_genes", "enrichment", "type_affinity", "agreement"}
+    names = {"cluster", "markers", "metagene_genes", "enrichment", "type_affinity"}
     assert names <= set(again.uns["spicemix"])
     for name in names:
         before, after = adata.uns["spicemix"][name], again.uns["spicemix"][name]
@@ -87,7 +91,7 @@ def test_comparison_does_not_depend_on_the_size_of_its_blocks(monkeypatch):
     rng = np.random.default_rng(1)
     values, labels = rng.random((40, 9)), rng.integers(3, size=40)
     whole = each_against_rest(values, range(9), labels)
-    monkeypatch.setattr("spicemix_core.tl.differential_expression._BLOCK", 80)
+    monkeypatch.setattr("spicemix_core.tl.rank_tests._BLOCK", 80)
     pd.testing.assert_frame_equal(each_against_rest(values, range(9), labels), whole)
 
 
@@ -165,13 +169,6 @@ def test_type_affinity_is_the_tables_of_pairs(adata):
     assert (table["p_adjusted"] >= table["p_value"]).all()
 
 
-def test_agreement_of_a_labelling_with_itself_is_one_under_any_names(adata):
-    adata.obs["renamed"] = pd.factorize(adata.obs["cell_type"])[0]
-    assert tl.agreement(adata, "cell_type", "renamed") == 1.0
-    table = adata.uns["spicemix"]["agreement"]["table"]
-    assert table["cells"].sum() == adata.n_obs
-
-
 def test_umap_is_the_same_from_the_same_seed(adata):
     first = tl.umap(adata, random_state=1).copy()
     assert first.shape == (adata.n_obs, 2)
@@ -219,10 +216,10 @@ def test_gene_sets_are_read_with_empty_fields_repeats_and_any_line_ends(tmp_path
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("", "has no gene set"), ("\n\n", "has no gene set"), ("one\tdescription\n", "line 1, is not a name"),
-    ("a\t\tX\nb X Y\n", "line 2, is not a name"), ("\tx\tG\n", "line 1, is not a name"),
-    ("a\t\tX\na\t\tY\n", "line 2: there is a set 'a' already"), (b"a\t\tX\xff\n", "is not UTF-8 text"),
-    (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text"), ("a\tb\t \t\n", "line 1, is not a name")])
+    ("", "has no gene set"), ("\n\n", "has no gene set"), ("one\tdescription\n", "Line 1 of .* is not a gene set"),
+    ("a\t\tX\nb X Y\n", "Line 2 of .* is not a gene set"), ("\tx\tG\n", "Line 1 of .* is not a gene set"),
+    ("a\t\tX\na\t\tY\n", "Line 2 of .* repeats the name 'a'"), (b"a\t\tX\xff\n", "is not UTF-8 text"),
+    (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text"), ("a\tb\t \t\n", "Line 1 of .* is not a gene set")])
 def test_files_that_are_no_gene_sets_are_refused_in_one_sentence(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_gmt(write(tmp_path / "bad.gmt", content))
@@ -248,7 +245,6 @@ def with_gap(adata):
     (lambda a: tl.metagene_genes(a, 0), ValueError, "n_genes must be"),
     (lambda a: tl.type_affinity(a, "cell_type", graph_key="g"), KeyError, "no neighbour graph 'g'"),
     (lambda a: tl.type_affinity(a, "cell_type", "nope"), KeyError, "obs has no column"),
-    (lambda a: tl.agreement(a, "cell_type", "gap"), ValueError, "is missing for 1 cells"),
     (lambda a: tl.umap(a[:8].copy()), ValueError, "there are 8 cells"),
     (lambda a: tl.cluster(a, n_clusters=10**6), ValueError, "impossible"),
 ])

@@ -21,7 +21,8 @@ from scipy.stats import gaussian_kde, spearmanr
 
 from paper.shared.annotation import CLEAR, MAJOR_MARKERS, cell_scores, rank_types
 from paper.shared.effects import separation
-from spicemix_core.tl.clustering import MIN_CELLS, normalize_states
+from spicemix_core.tl import normalize_states
+from spicemix_core.tl.clustering import MIN_CELLS
 
 MIN_SHARE = 0.3
 

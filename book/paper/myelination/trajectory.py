@@ -20,6 +20,9 @@ from scipy import stats
 from statsmodels.api import OLS
 from statsmodels.stats.multitest import multipletests
 
+from spicemix_core.numerics.checks import check_integer
+from spicemix_core.numerics.resampling import permutation_p_value
+
 LEVEL = 0.05
 COLUMNS = ["intercept", "slope", "low", "high", "effect", "p_value", "spearman", "spearman_p"]
 
@@ -108,8 +111,7 @@ def band(trajectory, values, at) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def permuted(trajectory, n, *, random_state=None) -> np.ndarray:
     """The trajectory's values given to random cells, ``n`` times: (n, N)."""
-    if n < 1:
-        raise ValueError(f"n is {n}: ask for at least 1 permutation, better 1000.")
+    check_integer("n", n, 1)
     rng = np.random.default_rng(random_state)
     return rng.permuted(np.tile(np.asarray(trajectory, dtype=float), (n, 1)), axis=1)
 
@@ -145,9 +147,10 @@ def null_test(expression, trajectory, nulls) -> NullTest:
     freedom = len(t) - 2
     p = 2 * stats.t.sf(np.abs(r) * np.sqrt(freedom / np.maximum(1 - r**2, 1e-300)), freedom)
     counts = np.array([(corrected(row) < LEVEL).sum() for row in p])
-    as_strong = np.abs(r) >= np.abs(r[0]) * (1 - 1e-12)
-    return NullTest(pd.Series(as_strong.mean(axis=0), varying.columns), int(counts[0]), counts[1:],
-                    float((counts >= counts[0]).mean()))
+    as_strong = (np.abs(r[1:]) >= np.abs(r[0]) * (1 - 1e-12)).sum(axis=0)
+    as_many = (counts[1:] >= counts[0]).sum()
+    return NullTest(pd.Series(permutation_p_value(as_strong, len(nulls)), varying.columns), int(counts[0]), counts[1:],
+                    float(permutation_p_value(as_many, len(nulls))))
 
 
 def _with_constant(*columns):

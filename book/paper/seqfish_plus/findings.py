@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control
 
 from paper.shared.effects import MeanDifference, mean_difference, separation
 from paper.shared.typed_cells import metagene_of, metagenes_highest_in
-from spicemix_core.tl.cell_type_affinity import affinity_permutation_test, cell_type_affinity
+from spicemix_core.tl import affinity_permutation_test, cell_type_affinity
 
 OLIGODENDROCYTES = ("Oligo", "OPC/Oligo")
 DEEP = ("eL5a", "eL5b", "eL6")
@@ -182,7 +182,7 @@ def excess_contacts(cells, graph, samples, *, n_permutations=5000, random_state=
     -------
     DataFrame of bool
         Clusters x clusters, symmetric; the p-values are of
-        :func:`spicemix_core.tl.cell_type_affinity.affinity_permutation_test`.
+        :func:`spicemix_core.tl.affinity_permutation_test`.
     """
     affinity = cell_type_affinity(graph, cells.names, samples)
     p_values = affinity_permutation_test(graph, cells.names, samples, n_permutations=n_permutations,

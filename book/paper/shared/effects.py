@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spicemix_core.tl.differential_expression import separate_groups
+from spicemix_core.numerics.resampling import bootstrap_interval
+from spicemix_core.tl.rank_tests import separate_groups
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ def mean_difference(values, first, second, *, n_bootstrap=2000, random_state=Non
     rng = np.random.default_rng(random_state)
     a, b = values[first], values[second]
     means = [group[rng.integers(len(group), size=(n_bootstrap, len(group)))].mean(axis=1) for group in (a, b)]
-    low, high = np.percentile(means[0] - means[1], [2.5, 97.5])
+    low, high = bootstrap_interval(means[0] - means[1])
     pooled = np.sqrt(((len(a) - 1) * a.var(ddof=1) + (len(b) - 1) * b.var(ddof=1)) / (len(a) + len(b) - 2))
     difference = a.mean() - b.mean()
     standardized = 0.0 if difference == 0 else difference / pooled if pooled > 0 else np.copysign(np.inf, difference)
-    return MeanDifference(float(difference), float(low), float(high), float(standardized), len(a), len(b))
+    return MeanDifference(float(difference), low, high, float(standardized), len(a), len(b))
 
 
 def separation(values, first, second) -> float:

@@ -12,6 +12,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import adjusted_mutual_info_score
 
+from spicemix_core.numerics.checks import check_integer
+from spicemix_core.numerics.resampling import bootstrap_interval, permutation_p_value
+
 
 @dataclass(frozen=True)
 class InformationComparison:
@@ -66,15 +69,14 @@ def layer_specificity(labels, positions, *, n_permutations=1000, random_state=No
     -------
     DataFrame
         By label: ``cells``, ``effective_positions``, ``expected`` (mean under permutation, the same number of cells
-        drawn from all) and ``p_value`` (as concentrated or more; ``(1 + hits) / (1 + n)``, never 0).
+        drawn from all) and ``p_value`` (as concentrated or more).
 
     Raises
     ------
     ValueError
         As :func:`position_shares`, or fewer than one permutation.
     """
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations is {n_permutations}: ask for at least 1, better 1000.")
+    check_integer("n_permutations", n_permutations, 1)
     labels, positions = _paired(labels, positions)
     rng = np.random.default_rng(random_state)
     observed = effective_positions(position_shares(labels, positions))
@@ -85,7 +87,7 @@ def layer_specificity(labels, positions, *, n_permutations=1000, random_state=No
     hits = (permuted <= observed.to_numpy() + 1e-9).sum(axis=0)
     return pd.DataFrame({
         "cells": np.bincount(codes), "effective_positions": observed.to_numpy(), "expected": permuted.mean(axis=0),
-        "p_value": (1 + hits) / (1 + n_permutations),
+        "p_value": permutation_p_value(hits, n_permutations),
     }, index=names)
 
 
@@ -104,15 +106,14 @@ def compare_information(first, second, positions, *, n_bootstrap=1000, random_st
     ValueError
         Missing labels, different numbers of cells, or fewer than one resample.
     """
-    if n_bootstrap < 1:
-        raise ValueError(f"n_bootstrap is {n_bootstrap}: ask for at least 1, better 1000.")
+    check_integer("n_bootstrap", n_bootstrap, 1)
     first, place = _codes(first, positions)
     second, _ = _codes(second, positions)
     rng = np.random.default_rng(random_state)
     resamples = rng.integers(len(place), size=(n_bootstrap, len(place)))
     differences = np.array([_information(first[i], place[i]) - _information(second[i], place[i]) for i in resamples])
-    low, high = np.percentile(differences, [2.5, 97.5])
-    return InformationComparison(_information(first, place), _information(second, place), float(low), float(high),
+    low, high = bootstrap_interval(differences)
+    return InformationComparison(_information(first, place), _information(second, place), low, high,
                                  float((differences > 0).mean()))
 
 
@@ -157,7 +158,8 @@ def shared_position_profile(expression, positions, first, second, *, n_permutati
                          for _ in range(n_permutations)])
     hits = (permuted >= observed - 1e-12).sum(axis=0)
     return pd.DataFrame({"cells_first": sizes[0], "cells_second": sizes[1], "correlation": observed,
-                         "expected": permuted.mean(axis=0), "p_value": (1 + hits) / (1 + n_permutations)}, index=names)
+                         "expected": permuted.mean(axis=0), "p_value": permutation_p_value(hits, n_permutations)},
+                        index=names)
 
 
 def _profiles(expression, place, n_places):

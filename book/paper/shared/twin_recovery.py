@@ -5,9 +5,13 @@ import pandas as pd
 
 from paper.shared.typed_cells import states_in_order
 from paper.simulation.recovery import affinity_of_states
-from spicemix_core.runs.consensus import NORMALIZATION
-from spicemix_core.tl.clustering import cluster_states, normalize_states
-from spicemix_core.tl.matching import adjusted_rand_index, match_metagenes
+from spicemix_core.tl import (
+    DEFAULT_NORMALIZATION,
+    adjusted_rand_index,
+    cluster_states,
+    match_metagenes,
+    normalize_states,
+)
 
 FOUND = 0.8
 
@@ -43,7 +47,7 @@ def score_twin(adata, labels, model) -> dict:
     learned = match.permutation[true]
     over_genes = [np.corrcoef(adata.varm["true_metagenes"][:, a], model.metagenes_[:, b])[0, 1]
                   for a, b in zip(true, learned, strict=True)]
-    best = cluster_states(true_states, normalization=NORMALIZATION).labels
+    best = cluster_states(true_states, normalization=DEFAULT_NORMALIZATION).labels
     affinity = np.nan
     if np.any(model.affinity_) and true.size > 1:
         pairs = np.triu_indices(len(true))

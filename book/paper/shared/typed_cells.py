@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from paper.shared.annotation import FEW, major_class
 from paper.shared.effects import separation
-from spicemix_core.tl.clustering import normalize_states
+from spicemix_core.tl import normalize_states
 
 CLASSES = ("excitatory", "inhibitory", "glia")
 

@@ -4,11 +4,12 @@ import pandas as pd
 
 from paper.ledger import Measurement
 from paper.simulation.study import RELEASED, compare
-from spicemix_core.runs.consensus import NORMALIZATION
+from spicemix_core.tl import DEFAULT_NORMALIZATION
 
 # The normalisation at which each method of Fig. 2d is shown: that of the paper, and of the consensus its own.
-SHOWN = {"SpiceMix consensus": NORMALIZATION, "SpiceMix": "zscore", "NMF consensus": NORMALIZATION, "NMF*": "zscore",
-         "NMF": "zscore", "HMRF, 10 PCs": "zscore of genes, then cells", "HMRF": "zscore"}
+SHOWN = {"SpiceMix consensus": DEFAULT_NORMALIZATION, "SpiceMix": "zscore",
+         "NMF consensus": DEFAULT_NORMALIZATION, "NMF*": "zscore", "NMF": "zscore",
+         "HMRF, 10 PCs": "zscore of genes, then cells", "HMRF": "zscore"}
 
 
 OURS = "SpiceMix consensus"
@@ -80,7 +81,7 @@ def _falls(rows, scale):
 
 def _against_baselines(table, means):
     """The claims that compare SpiceMix with the other methods over all scenarios."""
-    tests, single = compare(table, OURS, NORMALIZATION), compare(table, "SpiceMix", "zscore")
+    tests, single = compare(table, OURS, DEFAULT_NORMALIZATION), compare(table, "SpiceMix", "zscore")
     strongest = strongest_baselines(tests)
     best, single_best = ((means[list(methods)].idxmax(axis=1) == methods[0]).sum()
                          for methods in (IN_PAPER, ("SpiceMix", *IN_PAPER[1:])))

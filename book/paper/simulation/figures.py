@@ -12,8 +12,7 @@ from paper.simulation.recovery import EXCITATORY_TYPES
 from spicemix_core.datasets.simulation import CELL_TYPES, METAGENES, CortexParameters
 from spicemix_core.pl.primitives import draw_values
 from spicemix_core.pl.style import palette
-from spicemix_core.tl.clustering import normalize_states
-from spicemix_core.tl.matching import match_labels
+from spicemix_core.tl import match_labels, normalize_states
 
 NO_TYPE = "no type"
 

@@ -18,9 +18,9 @@ from paper.simulation.recovery import (
 )
 from spicemix_core.baselines.hmrf import fit_hmrf_grid
 from spicemix_core.model import SpiceMix
-from spicemix_core.runs.consensus import NORMALIZATION, cluster_side_by_side, fit_consensus
-from spicemix_core.tl.clustering import cluster_states, cut_tree, normalize_states
-from spicemix_core.tl.matching import adjusted_rand_index, best_number_of_clusters_by_ari
+from spicemix_core.runs.consensus import fit_consensus
+from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, cut_tree, normalize_states
+from spicemix_core.tl.clustering import CONSENSUS, cluster_by_rule
 
 STATE_NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions")
 SCORES = ["method", "normalization", "n_clusters", "ari", "excitatory_share", "scattered_share", "metagene_correlation",
@@ -64,7 +64,7 @@ def fit_methods(adata, seed, settings):
         consensus = fit_consensus(adata, settings.n_metagenes, n_runs=settings.n_runs, sample_key="sample",
                                   spatial=spatial, random_state=seed)
         seconds = time.perf_counter() - start
-        fits.append(Fit(f"{name} consensus", NORMALIZATION, consensus.labels, seconds, consensus.model))
+        fits.append(Fit(f"{name} consensus", DEFAULT_NORMALIZATION, consensus.labels, seconds, consensus.model))
         if spatial:
             states = [np.concatenate(run.latent_states_) for run in consensus.runs]
             fits += other_combinations(states, consensus.own_labels, seconds)
@@ -91,11 +91,11 @@ def other_combinations(states, own_labels, seconds=0.0):
         Of the consensus that the runs are from; added to those of the combination.
     """
     start = time.perf_counter()
-    joined = cluster_side_by_side(states).labels
+    joined = cluster_by_rule(states, CONSENSUS).labels
     after = time.perf_counter()
     voted = cluster_co_association(own_labels)
-    return [Fit("SpiceMix, all runs", NORMALIZATION, joined, seconds + after - start),
-            Fit("SpiceMix, co-association", NORMALIZATION, voted, seconds + time.perf_counter() - after)]
+    return [Fit("SpiceMix, all runs", DEFAULT_NORMALIZATION, joined, seconds + after - start),
+            Fit("SpiceMix, co-association", DEFAULT_NORMALIZATION, voted, seconds + time.perf_counter() - after)]
 
 
 def cluster_co_association(clusterings):
@@ -125,9 +125,17 @@ def _clusterings(name, model, seconds, truth):
         spent = seconds + time.perf_counter() - start
         fits.append(Fit(name, normalization, found.labels, spent, model))
         if truth is not None:
-            best = best_number_of_clusters_by_ari(found.linkage, truth)
-            fits.append(Fit(f"{name}*", normalization, cut_tree(found.linkage, best.n_clusters), spent, model))
+            fits.append(Fit(f"{name}*", normalization, best_cut(found.linkage, truth), spent, model))
     return fits
+
+
+def best_cut(tree, truth, n_clusters=range(5, 41)):
+    """Labels of the cut of a Ward tree with the highest adjusted Rand index with the truth ("NMF*" of Fig. 2d).
+
+    The cut uses the truth, so it is an upper bound of the method and not a way to choose the number of clusters.
+    The smallest number of clusters wins a tie.
+    """
+    return max((cut_tree(tree, k) for k in n_clusters), key=lambda labels: adjusted_rand_index(labels, truth))
 
 
 def _best_hmrf(name, normalization, features, n_components, adata, seed, settings):

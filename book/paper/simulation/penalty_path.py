@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.model import SpiceMix
-from spicemix_core.tl.clustering import cluster_states, normalize_states
-from spicemix_core.tl.matching import adjusted_rand_index, match_labels, match_metagenes
+from spicemix_core.tl import adjusted_rand_index, cluster_states, match_labels, match_metagenes, normalize_states
 
 
 def penalty_frames(adata, penalties, colors, *, n_metagenes, random_state=0, no_type="no type"):

@@ -13,8 +13,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from spicemix_core.affinity import update_affinity
 from spicemix_core.datasets.simulation import CELL_TYPES, FIRST_NOISE, METAGENES
-from spicemix_core.tl.clustering import normalize_states
-from spicemix_core.tl.matching import adjusted_rand_index, match_labels, match_metagenes
+from spicemix_core.tl import adjusted_rand_index, match_labels, match_metagenes, normalize_states
 
 SIGNAL = METAGENES[:FIRST_NOISE]
 LAYER_METAGENES = tuple(name for name in SIGNAL if name.startswith("layer"))
@@ -34,7 +33,7 @@ def match_states(true_states, states):
     Returns
     -------
     MetageneMatch
-        In the order of `SIGNAL`; `spicemix_core.tl.matching.match_metagenes` with cells in place of genes.
+        In the order of `SIGNAL`; `spicemix_core.tl.match_metagenes` with cells in place of genes.
     """
     true = normalize_states(true_states, "proportions")[:, :FIRST_NOISE]
     return match_metagenes(true, normalize_states(states, "proportions"))
@@ -135,7 +134,7 @@ def score_model(adata, states, metagenes, affinity=None, true_affinity=None):
 def share_in_own_type(labels, types, chosen):
     """Share of the cells of the types ``chosen`` whose cluster is matched to their own type (Fig. 2e).
 
-    Clusters are matched to all types one to one by `spicemix_core.tl.matching.match_labels`; cells of a cluster that
+    Clusters are matched to all types one to one by `spicemix_core.tl.match_labels`; cells of a cluster that
     is left over are not in their own type.
     """
     types = np.asarray(types)

@@ -11,10 +11,9 @@ from paper.simulation.recovery import supervised_index
 from paper.simulation.study import Settings, draw_replicate
 from spicemix_core import datasets
 from spicemix_core.model import SpiceMix
-from spicemix_core.runs.consensus import NORMALIZATION, fit_consensus
+from spicemix_core.runs.consensus import fit_consensus
 from spicemix_core.runs.stored_tasks import run_stored
-from spicemix_core.tl.clustering import cluster_states, normalize_states
-from spicemix_core.tl.matching import adjusted_rand_index
+from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, normalize_states
 
 NORMALIZATIONS = ("zscore", "zscore_proportions")
 AUTHORS_DATA = {"synthetic_cortex": datasets.load_synthetic_cortex, "synthetic_truth": datasets.load_synthetic_truth}
@@ -111,7 +110,7 @@ def told_by_expression(name):
     told = {"profiles": supervised_index(profiles, types)}
     if "true_metagenes" in adata.varm:
         states = np.array([nnls(adata.varm["true_metagenes"], cell)[0] for cell in expression])
-        told["states by true metagenes"] = supervised_index(normalize_states(states, NORMALIZATION), types)
+        told["states by true metagenes"] = supervised_index(normalize_states(states, DEFAULT_NORMALIZATION), types)
     return pd.Series(told, name=name)
 
 
@@ -123,7 +122,7 @@ def authors_consensus(name, master_seed, n_metagenes, n_runs):
     seconds = time.perf_counter() - start
     # fields 0-3 come one after the other in these data, so the samples' states make the rows of adata
     states = [np.concatenate(model.latent_states_) for model in result.runs]
-    joined = np.concatenate([normalize_states(x, NORMALIZATION) for x in states], axis=1)
+    joined = np.concatenate([normalize_states(x, DEFAULT_NORMALIZATION) for x in states], axis=1)
     rows = [pd.DataFrame([{"run": -1, "normalization": "consensus", "n_clusters": result.clustering.n_clusters,
                            "ari": adjusted_rand_index(result.labels, types),
                            "supervised": supervised_index(joined, types)}])]

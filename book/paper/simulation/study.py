@@ -16,6 +16,7 @@ from paper.simulation.methods import SCORES, fit_methods, score_fits
 from paper.simulation.recovery import layer_distance
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS
 from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.numerics.checks import check_integer
 from spicemix_core.runs.consensus import N_RUNS
 from spicemix_core.runs.stored_tasks import run_stored
 
@@ -114,8 +115,7 @@ def run_study(folder, *, n_replicates=20, scenarios=SCENARIOS, settings=None, n_
         result.
     """
     settings, scenarios = settings or Settings(), list(scenarios)
-    if not isinstance(n_replicates, (int, np.integer)) or n_replicates < 1:
-        raise ValueError(f"n_replicates must be an integer of at least 1, not {n_replicates!r}.")
+    check_integer("n_replicates", n_replicates, 1)
     if not scenarios or len(set(scenarios)) < len(scenarios):
         raise ValueError("scenarios must name at least one scenario and each once.")
     # replicates of all scenarios in turn, so that an interrupted study has some of each

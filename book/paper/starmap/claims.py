@@ -8,7 +8,7 @@ from paper.shared.effects import separation
 from paper.shared.layers import layer_specificity
 from paper.shared.typed_cells import TypedCells
 from paper.starmap import findings as sf
-from spicemix_core.tl.differential_expression import differential_expression
+from spicemix_core.tl import differential_expression
 
 PAPER_SIZE = {"cells": 930, "genes": 1020}
 ON_LAYERS = ("layers", "upper-corrected", "reassigned-layer", "el4-metagene", "hmrf-layers")

@@ -162,7 +162,7 @@ def draw_volcano(ax, table, named, *, label, level=0.05):
     Parameters
     ----------
     table : DataFrame
-        From :func:`spicemix_core.tl.differential_expression.differential_expression`.
+        From :func:`spicemix_core.tl.differential_expression`.
     named : dict of str to str
         Colour of each gene named.
     """

@@ -146,7 +146,7 @@ def astro_gene_conditions(against_astro_2, means) -> dict:
     Parameters
     ----------
     against_astro_2 : DataFrame
-        :func:`spicemix_core.tl.differential_expression.differential_expression` of Astro-1 against Astro-2.
+        :func:`spicemix_core.tl.differential_expression` of Astro-1 against Astro-2.
     means : DataFrame, classes x genes
         Mean expression by class of Wang et al.
     """

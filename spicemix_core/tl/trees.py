@@ -1,0 +1,129 @@
+"""Ward's tree of the cells, its cuts, and the rules that choose the number of clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.cluster.hierarchy import linkage
+
+
+def ward_tree(states: ArrayLike) -> np.ndarray:
+    """Ward's minimum-variance tree of the rows of ``states`` (N, K): N - 1 merges in SciPy's layout."""
+    states = np.asarray(states, dtype=float)
+    if states.ndim != 2 or len(states) < 2:
+        raise ValueError(f"states has shape {states.shape}. A tree needs a matrix with at least two cells.")
+    return linkage(states, method="ward")
+
+
+def cut_tree(tree: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Labels of the subtrees that remain when the last ``n_clusters - 1`` merges are undone.
+
+    Unlike a cut by height (:func:`scipy.cluster.hierarchy.fcluster`), this cut returns the requested number of clusters
+    even where merges tie, as merges of cells with equal states do.
+
+    Parameters
+    ----------
+    tree : (N - 1, 4) array
+        Merges in SciPy's layout, for example :attr:`Clustering.linkage`.
+    n_clusters : int
+        From 1 to N.
+
+    Returns
+    -------
+    (N,) array of int
+        Labels in the order of size; the largest cluster is 0.
+
+    Raises
+    ------
+    ValueError
+        If the number of clusters is out of range.
+
+    Examples
+    --------
+    >>> from spicemix_core import tl
+    >>> found = tl.cluster_states([[1.0], [1.1], [1.2], [5.0], [5.1]], n_clusters=2)
+    >>> tl.cut_tree(found.linkage, 3)
+    array([2, 0, 0, 1, 1])
+    """
+    n_cells = len(tree) + 1
+    _numbers_of_clusters([n_clusters], n_cells, 1, n_cells)
+    kept = n_cells - n_clusters
+    parents = np.repeat(n_cells + np.arange(kept), 2)
+    children = tree[:kept, :2].astype(int).ravel()
+    forest = sparse.coo_array((np.ones(2 * kept), (parents, children)), shape=(2 * n_cells - 1,) * 2)
+    _, root = sparse.csgraph.connected_components(forest, directed=False)
+    return order_by_size(np.unique(root[:n_cells], return_inverse=True)[1], n_clusters)
+
+
+def order_by_size(labels: np.ndarray, n_clusters: int) -> np.ndarray:
+    """Labels renumbered by size: 0 is the largest; equal sizes are in the order of their first cell."""
+    found, first, size = np.unique(labels, return_index=True, return_counts=True)
+    rank = np.empty(n_clusters, dtype=int)
+    rank[found[np.lexsort((first, -size))]] = np.arange(len(found))
+    return rank[labels]
+
+
+def calinski_harabasz_curve(tree: np.ndarray, n_clusters: Iterable[int]) -> pd.Series:
+    """Calinski-Harabasz index of the cuts of a Ward tree.
+
+    ``CH(k) = [B_k / (k - 1)] / [W_k / (N - k)]``, where W_k is the sum of squares within the clusters and B_k that
+    between them. A Ward merge at height h adds exactly ``h^2 / 2`` to W. Therefore W_k is the sum over the first N - k
+    merges and B_k the sum over the others, and the index equals :func:`sklearn.metrics.calinski_harabasz_score`.
+
+    Parameters
+    ----------
+    tree : (N - 1, 4) array
+        From :func:`ward_tree`.
+    n_clusters : iterable of int
+        Numbers of clusters, each from 2 to N - 1.
+
+    Returns
+    -------
+    Series
+        The index by number of clusters. It is infinite where all cells of each cluster are equal.
+
+    Raises
+    ------
+    ValueError
+        If a number of clusters is out of range, or all cells have the same state.
+    """
+    n_cells = len(tree) + 1
+    k = np.array(_numbers_of_clusters(n_clusters, n_cells, 2, n_cells - 1))
+    gain = tree[:, 2] ** 2 / 2
+    if not gain.any():
+        raise ValueError("All cells have the same state, so they cannot be clustered. Check the fit or the input.")
+    within = np.concatenate([[0.0], np.cumsum(gain)])[n_cells - k]
+    between = np.concatenate([[0.0], np.cumsum(gain[::-1])])[k - 1]
+    with np.errstate(divide="ignore"):
+        values = (between / (k - 1)) / (within / (n_cells - k))
+    return pd.Series(values, index=pd.Index(k, name="n_clusters"), name="calinski_harabasz")
+
+
+def highest_index(curve: pd.Series) -> int:
+    """Rule of the paper: the number of clusters at which the Calinski-Harabasz index is highest."""
+    return int(curve.idxmax())
+
+
+def first_peak(curve: pd.Series) -> int:
+    """The smallest number of clusters at which the Calinski-Harabasz index stops rising.
+
+    Where two metagenes share a type in all ratios, the cells of the type lie along a line. The index rises again when
+    the line is cut into more and more pieces, because W falls with the square of their number. The highest index then
+    lies far beyond the number of types, but the first peak does not (book, simulation chapter).
+    """
+    falls = np.flatnonzero(curve.to_numpy()[1:] < curve.to_numpy()[:-1])
+    return int(curve.index[falls[0] if len(falls) else -1])
+
+
+def _numbers_of_clusters(n_clusters, n_cells, smallest, largest):
+    numbers = [int(k) for k in n_clusters]
+    wrong = [k for k in numbers if not smallest <= k <= largest]
+    if wrong or not numbers:
+        fault = (f"A clustering of {n_cells} cells into {wrong[0]} clusters is impossible" if wrong
+                 else "The list of numbers of clusters is empty")
+        raise ValueError(f"{fault}. Choose from {smallest} to {largest} clusters.")
+    return numbers
