@@ -10,22 +10,11 @@ returns its result and writes it to ``obs``, to ``obsm`` or, as a table with its
 The second group works on arrays: clusterings, comparisons of labels and metagenes, tests.
 """
 
-from spicemix_core.tl.clustering import (
-    DEFAULT_NORMALIZATION,
-    Clustering,
-    cluster,
-    cluster_states,
-)
+from spicemix_core.tl.clustering import DEFAULT_NORMALIZATION, Clustering, cluster, cluster_states
 from spicemix_core.tl.contacts import affinity_permutation_test, cell_type_affinity, metagene_affinity, type_affinity
 from spicemix_core.tl.embedding import umap, umap_embedding
 from spicemix_core.tl.fit_residuals import residuals
-from spicemix_core.tl.matching import (
-    MetageneMatch,
-    adjusted_rand_index,
-    contingency,
-    match_labels,
-    match_metagenes,
-)
+from spicemix_core.tl.matching import MetageneMatch, adjusted_rand_index, contingency, match_labels, match_metagenes
 from spicemix_core.tl.normalization import normalize_states
 from spicemix_core.tl.overrepresentation import enrichment, metagene_genes, read_gmt
 from spicemix_core.tl.rank_tests import differential_expression, markers
