@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -46,8 +46,8 @@ from spicemix_core.numerics.progress import progress
 if TYPE_CHECKING:
     from scipy.sparse import sparray, spmatrix
 
-    Graph = ArrayLike | sparray | spmatrix
-    Seed = int | np.random.Generator | None
+    Graph: TypeAlias = ArrayLike | sparray | spmatrix
+    Seed: TypeAlias = int | np.random.Generator | None
 
 # The manual of smfishHmrf recommends 0 to 10 in steps of 0.5 for 10 to 50 features (0 to 100 in steps of 5 for 100 to
 # 500).
@@ -209,7 +209,8 @@ class HMRF:
             initial_labels = _start(features, self.n_states, self.random_state)
         r = self._one_hot(initial_labels, len(features))
         prior = GaussianPrior(features, self.n_states)
-        self.n_iter_, self.bound_, self.converged_ = 0, [], False
+        self.n_iter_, self.converged_ = 0, False
+        self.bound_: list[float] = []
         while not self.converged_ and self.n_iter_ < self.max_iter:
             alive = r.sum(axis=0) >= _LEAST_CELLS
             if not alive.all():  # the sweeps make the rows of r sum to one again
@@ -241,7 +242,7 @@ class HMRF:
 
 
 def fit_hmrf_grid(expression: ArrayLike, graph: Graph, n_states: int, *, betas: Iterable[float] = GIOTTO_BETAS,
-                  n_components: int | None = 10, random_state: Seed = None, **options) -> dict[float, HMRF]:
+                  n_components: int | None = 10, random_state: Seed = None, **options: Any) -> dict[float, HMRF]:
     """Fit one :class:`HMRF` per beta, all from the same k-means clusters, as Giotto does.
 
     Parameters

@@ -1,14 +1,15 @@
 """Checks of arguments."""
 
 from numbers import Integral
+from typing import Any
 
 
-def is_integer(value) -> bool:
+def is_integer(value: Any) -> bool:
     """Whether ``value`` is a Python or NumPy integer; a bool is not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def check_integer(name: str, value, smallest: int, remedy: str = "") -> int:
+def check_integer(name: str, value: Any, smallest: int, remedy: str = "") -> int:
     """Return ``value`` as an int.
 
     Parameters

@@ -1,10 +1,12 @@
 """Permutation p-values and bootstrap intervals: the only definition of each."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
 
 
-def permutation_p_value(n_as_extreme: ArrayLike, n_permutations: int):
+def permutation_p_value(n_as_extreme: int | np.ndarray, n_permutations: int) -> Any:
     r"""P-value of a permutation test, :math:`(1 + b) / (1 + n)`.
 
     The observed value counts as one of the permutations. The p-value is therefore never 0, and the test keeps its
@@ -34,7 +36,7 @@ def permutation_p_value(n_as_extreme: ArrayLike, n_permutations: int):
     return (1 + n_as_extreme) / (1 + n_permutations)
 
 
-def two_sided_p_value(n_as_high: ArrayLike, n_as_low: ArrayLike, n_permutations: int):
+def two_sided_p_value(n_as_high: int | np.ndarray, n_as_low: int | np.ndarray, n_permutations: int) -> Any:
     """Twice the smaller of the two one-sided permutation p-values, at most 1.
 
     Parameters
@@ -56,12 +58,12 @@ def two_sided_p_value(n_as_high: ArrayLike, n_as_low: ArrayLike, n_permutations:
     return np.minimum(1.0, 2 * np.minimum(high, low))
 
 
-def bootstrap_interval(statistics: ArrayLike) -> tuple[float, float]:
+def bootstrap_interval(statistics: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """95 % percentile bootstrap interval.
 
     Parameters
     ----------
-    statistics : (B,) array_like
+    statistics : (B,) sequence of float
         The statistic in each of the resamples.
 
     Returns

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -40,7 +40,7 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
                   normalization: str = CONSENSUS.normalization, n_clusters: int | None = None,
                   n_clusters_range: tuple[int, int] = CONSENSUS.n_clusters_range,
                   random_state: int | np.random.Generator | None = None, n_jobs: int = 1,
-                  folder: str | Path | None = None, **options) -> Consensus:
+                  folder: str | Path | None = None, **options: Any) -> Consensus:
     """Fit a model from each of several seeds and combine the states of the runs into one clustering.
 
     Parameters

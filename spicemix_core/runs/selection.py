@@ -30,10 +30,10 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -85,7 +85,7 @@ def select(adata: AnnData, *, n_metagenes: int | Sequence[int] = (5, 10, 15, 20)
            affinity_penalty: float | Sequence[float] = (1e-4,), n_seeds: int = 3, sample_key: str | None = None,
            graph_key: str | None = "spatial_connectivities", layer: str | None = None,
            random_state: int | np.random.Generator | None = None, n_jobs: int = 1, folder: str | Path | None = None,
-           **options) -> Selection:
+           **options: Any) -> Selection:
     r"""Compare numbers of metagenes and penalties by their held-out error, and suggest one setting.
 
     Parameters
@@ -167,7 +167,7 @@ def select(adata: AnnData, *, n_metagenes: int | Sequence[int] = (5, 10, 15, 20)
     settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     for setting in settings:
         check_parameters(SpiceMix(**setting, **options))
-    tasks = {}
+    tasks: dict[str, tuple[Callable[..., pd.DataFrame], tuple]] = {}
     for setting in reversed(settings):  # the slowest first, so that all workers end at about the same time
         name = f"K{setting['n_metagenes']}-penalty{setting['affinity_penalty']:g}"
         tasks[f"stability-{name}"] = (fit_seeds_of_setting, (data, setting, options, seeds))

@@ -99,7 +99,7 @@ def _digest(function, arguments):
 def source_digest(module: str) -> str:
     """SHA-256 of the source files that ``module`` needs, in this package and its own, and of library versions."""
     digest = hashlib.sha256(" ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES).encode())
-    own = Path(sys.modules[module].__file__).resolve().parents[module.count(".")]
+    own = Path(str(sys.modules[module].__file__)).resolve().parents[module.count(".")]
     for path in sorted(sources_of(module, (ROOT, own))):
         root = ROOT if path.is_relative_to(ROOT / "spicemix_core") else own
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from scipy.sparse import sparray, spmatrix
 
-    Graph = ArrayLike | sparray | spmatrix
-    Seed = int | np.random.Generator | None
+    Graph: TypeAlias = ArrayLike | sparray | spmatrix
+    Seed: TypeAlias = int | np.random.Generator | None
 
 _TOLERANCE = 1e-9  # rounding errors of the expected contacts can separate affinities that are equal
 

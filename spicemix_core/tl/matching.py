@@ -82,8 +82,8 @@ def contingency(a: ArrayLike, b: ArrayLike) -> pd.DataFrame:
     >>> tl.contingency([0, 0, 1, 1], ["x", "x", "x", "y"]).to_dict("index")
     {0: {'x': 2, 'y': 0}, 1: {'x': 1, 'y': 1}}
     """
-    a, b = _pair_of_labels(a, b)
-    return pd.crosstab(a.rename("a"), b.rename("b"))
+    first, second = _pair_of_labels(a, b)
+    return pd.crosstab(first.rename("a"), second.rename("b"))
 
 
 def match_labels(predicted: ArrayLike, reference: ArrayLike) -> pd.Series:

@@ -117,13 +117,13 @@ def top_genes(metagenes: ArrayLike, genes: Sequence[str], n_genes: int = 20) -> 
     -------
     DataFrame
     """
-    metagenes, genes = np.asarray(metagenes, dtype=float), np.asarray(genes, dtype=object)
+    metagenes, names = np.asarray(metagenes, dtype=float), np.asarray(genes, dtype=object)
     check_integer("n_genes", n_genes, 1)
     weights, tables = specific_weight(metagenes), []
     for k in range(metagenes.shape[1]):
         best = np.argsort(-weights[:, k], kind="stable")[:n_genes]
         tables.append(pd.DataFrame({
-            "metagene": k, "rank": np.arange(1, len(best) + 1), "gene": genes[best], "loading": metagenes[best, k],
+            "metagene": k, "rank": np.arange(1, len(best) + 1), "gene": names[best], "loading": metagenes[best, k],
             "mean_loading": metagenes[best].mean(axis=1), "specific_weight": weights[best, k]}))
     return pd.concat(tables, ignore_index=True)
 
@@ -186,24 +186,24 @@ def enrich(metagenes: ArrayLike, genes: Sequence[str], gene_sets: Mapping[str, S
     -------
     DataFrame
     """
-    genes = pd.Index(genes)
-    if not genes.is_unique:
-        raise ValueError(f"The gene {genes[genes.duplicated()][0]!r} occurs twice. Make the names of the genes unique.")
-    n_genes = (min(50, max(1, len(genes) // 5))) if n_genes is None else n_genes
-    measured = {name: genes.isin(list(members)) for name, members in gene_sets.items()}
+    names = pd.Index(genes)
+    if not names.is_unique:
+        raise ValueError(f"The gene {names[names.duplicated()][0]!r} occurs twice. Make the names of the genes unique.")
+    n_genes = (min(50, max(1, len(names) // 5))) if n_genes is None else n_genes
+    measured = {name: names.isin(list(members)) for name, members in gene_sets.items()}
     tested = {name: inside for name, inside in measured.items() if inside.sum() >= MIN_SET_SIZE}
     if not tested:
         example = next((str(gene) for members in gene_sets.values() for gene in members), "none")
         raise ValueError(f"None of the {len(measured)} gene sets has {MIN_SET_SIZE} measured genes. Use gene sets that "
-                         f"name the genes as the data do (data: {genes[0]!r}, sets: {example!r}).")
+                         f"name the genes as the data do (data: {names[0]!r}, sets: {example!r}).")
     rows = []
-    for k, table in top_genes(metagenes, genes, n_genes).groupby("metagene"):
-        top = genes.get_indexer(table["gene"])
+    for k, table in top_genes(metagenes, names, n_genes).groupby("metagene"):
+        top = names.get_indexer(table["gene"])
         for name, inside in tested.items():
             found, size = table["gene"][inside[top]], int(inside.sum())
             rows.append({"metagene": k, "gene_set": name, "set_size": size, "overlap": len(found),
-                         "expected": size * len(top) / len(genes),
-                         "p_value": hypergeom.sf(len(found) - 1, len(genes), size, len(top)),
+                         "expected": size * len(top) / len(names),
+                         "p_value": hypergeom.sf(len(found) - 1, len(names), size, len(top)),
                          "genes": ",".join(found)})
     result = pd.DataFrame(rows)
     result.insert(6, "p_adjusted", false_discovery_control(np.clip(result["p_value"], 0.0, 1.0)))

@@ -9,7 +9,7 @@ names them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -111,17 +111,17 @@ def each_against_rest(expression: ArrayLike | sp.sparray | sp.spmatrix, genes: S
 
     .. math:: \mathrm{Var}(U) = \frac{n_1 n_2}{N (N - 1)} \sum_i (r_i - \bar r)^2 .
     """
-    labels = pd.Categorical(labels).remove_unused_categories()
-    n_cells, sizes = len(labels), np.bincount(labels.codes[labels.codes >= 0], minlength=len(labels.categories))
-    if (labels.codes < 0).any() or len(sizes) < 2:
-        raise ValueError(f"There are {len(sizes)} groups and {(labels.codes < 0).sum()} cells without a group. Leave "
+    groups = pd.Categorical(labels).remove_unused_categories()
+    n_cells, sizes = len(groups), np.bincount(groups.codes[groups.codes >= 0], minlength=len(groups.categories))
+    if (groups.codes < 0).any() or len(sizes) < 2:
+        raise ValueError(f"There are {len(sizes)} groups and {(groups.codes < 0).sum()} cells without a group. Leave "
                          "such cells out, and compare at least two groups.")
-    member = sp.csr_array((np.ones(n_cells), (labels.codes, np.arange(n_cells))))
-    expression = sp.csc_array(expression) if sp.issparse(expression) else np.asarray(expression)
+    member = sp.csr_array((np.ones(n_cells), (groups.codes, np.arange(n_cells))))
+    matrix: Any = sp.csc_array(expression) if sp.issparse(expression) else np.asarray(expression)
     step = max(1, _BLOCK // n_cells)
     blocks = []
-    for start in progress(range(0, expression.shape[1], step), "gene comparisons"):
-        block = expression[:, start : start + step]
+    for start in progress(range(0, matrix.shape[1], step), "gene comparisons"):
+        block = matrix[:, start : start + step]
         values = np.asarray(block.toarray() if sp.issparse(block) else block, dtype=float)
         blocks.append(_sums_of_groups(member, values))
     rank_sums, spread, sums, positive = (np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True))
@@ -129,7 +129,7 @@ def each_against_rest(expression: ArrayLike | sp.sparray | sp.spmatrix, genes: S
     n_2 = n_cells - n_1
     auc, p_values = _test(rank_sums, spread, n_1, n_2)
     tables = []
-    for g, name in enumerate(labels.categories):
+    for g, name in enumerate(groups.categories):
         first, second = sums[g] / n_1[g], (sums.sum(axis=0) - sums[g]) / n_2[g]
         table = pd.DataFrame({
             "group": str(name), "gene": np.asarray(genes, dtype=object), "mean_first": first, "mean_second": second,
