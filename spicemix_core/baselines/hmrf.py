@@ -40,7 +40,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core.baselines.gaussians import GaussianPrior, log_gaussian
 from spicemix_core.inputs.graphs import check_graph
-from spicemix_core.numerics.checks import check_integer
+from spicemix_core.numerics.checks import check_integer, check_number
 from spicemix_core.numerics.progress import progress
 
 if TYPE_CHECKING:
@@ -170,8 +170,7 @@ class HMRF:
 
     def __init__(self, n_states: int, *, beta: float, n_components: int | None = 10, max_iter: int = 200,
                  tol: float = 1e-4, random_state: Seed = None):
-        if not (np.isfinite(beta) and beta >= 0):
-            raise ValueError(f"beta must be a finite number of at least 0, not {beta}.")
+        check_number("beta", beta)
         check_integer("max_iter", max_iter, 1)
         self.n_states, self.beta, self.n_components = n_states, float(beta), n_components
         self.max_iter, self.tol, self.random_state = max_iter, tol, random_state

@@ -1,41 +1,30 @@
-"""Checks of arguments."""
+"""Checks of single parameters, each with one sentence that names the parameter."""
 
-from numbers import Integral
-from typing import Any
+from __future__ import annotations
 
-
-def is_integer(value: Any) -> bool:
-    """Whether ``value`` is a Python or NumPy integer; a bool is not."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+import math
+import numbers
 
 
-def check_integer(name: str, value: Any, smallest: int, remedy: str = "") -> int:
-    """Return ``value`` as an int.
+def is_integer(value: object) -> bool:
+    """Whether ``value`` is a Python or NumPy integer. A bool is not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
-    Parameters
-    ----------
-    name : str
-        Name of the argument, for the message.
-    value : object
-    smallest : int
-        Smallest allowed value.
-    remedy : str, default=""
-        A sentence to add to the message.
 
-    Returns
-    -------
-    int
+def check_integer(name: str, value: object, lowest: int, remedy: str = "") -> None:
+    """Raise ValueError unless ``value`` is an integer of at least ``lowest``; ``remedy`` is a further sentence."""
+    if not is_integer(value) or value < lowest:  # type: ignore[operator]
+        raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}. {remedy}".rstrip())
 
-    Raises
-    ------
-    ValueError
-        If ``value`` is not an integer (a bool is not) or is below ``smallest``.
 
-    Examples
-    --------
-    >>> check_integer("n_runs", 10, 2)
-    10
-    """
-    if not is_integer(value) or value < smallest:
-        raise ValueError(f"{name} must be an integer of at least {smallest}, not {value!r}. {remedy}".rstrip())
-    return int(value)
+def check_number(name: str, value: object, *, positive: bool = False) -> None:
+    """Raise ValueError unless ``value`` is a finite number of at least zero, or above zero if ``positive``."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0 or (positive and value == 0):
+        raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}.")
+
+
+def check_choice(name: str, value: object, choices: tuple) -> None:
+    """Raise ValueError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise ValueError(f"{name} must be {', '.join(first)} or {last}, not {value!r}.")

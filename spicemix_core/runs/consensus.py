@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from spicemix_core.files.checkpoint import fingerprint
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.model import SpiceMix
-from spicemix_core.numerics.checks import check_integer, is_integer
+from spicemix_core.numerics.checks import check_choice, check_integer, is_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.runs.combination import Consensus, combine_runs
 from spicemix_core.samples import check_samples
@@ -123,8 +123,7 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
 
 
 def _check_clustering(normalization, n_clusters, n_clusters_range, n_cells):
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, not {normalization!r}.")
+    check_choice("normalization", normalization, NORMALIZATIONS)
     smallest, largest = n_clusters_range if n_clusters is None else (n_clusters, n_clusters)
     if not 2 <= smallest <= largest or smallest >= n_cells:
         asked = f"{smallest} to {largest}" if n_clusters is None else n_clusters

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from spicemix_core.numerics.checks import check_choice
+
 NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
 MAX_DEVIATION = 5.0  # standard deviations of z-scored proportions
 
@@ -45,8 +47,7 @@ def normalize_states(latent_states: ArrayLike, method: str = "zscore") -> np.nda
     array([[0.25, 0.75],
            [0.5 , 0.5 ]])
     """
-    if method not in NORMALIZATIONS:
-        raise ValueError(f"The normalisation {method!r} is unknown. Choose one of {', '.join(NORMALIZATIONS)}.")
+    check_choice("method", method, NORMALIZATIONS)
     states = np.array(latent_states, dtype=float)
     if states.ndim != 2 or 0 in states.shape:
         raise ValueError(f"latent_states has shape {states.shape}. Pass a matrix of cells x metagenes.")

@@ -251,7 +251,7 @@ def test_refuses_what_a_fit_refuses_and_writes_nothing():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"normalization": "log"}, "normalization must be one of"),
+    ({"normalization": "log"}, "normalization must be .* or 'none', not 'log'"),
     ({"n_clusters": 1}, "240 cells into 1 clusters is impossible"),
     ({"n_clusters_range": (9, 5)}, "into 9 to 5 clusters is impossible"),
     ({"n_jobs": 0}, "n_jobs"),

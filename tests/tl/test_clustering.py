@@ -62,7 +62,7 @@ def test_no_normalisation_copies_and_nothing_changes_the_input():
 
 
 @pytest.mark.parametrize(("states", "method", "message"), [
-    (np.ones((3, 2)), "l2", "Choose one of"),
+    (np.ones((3, 2)), "l2", "method must be .* or 'none', not 'l2'"),
     (np.ones(3), "zscore", "shape"),
     (np.array([[1.0, 2], [np.nan, 1]]), "none", "row 1"),
     (np.array([[1.0, -2], [3, 1]]), "proportions", "negative"),
