@@ -37,6 +37,12 @@ def adata(fitted):
     return fitted.copy()
 
 
+def test_no_module_of_the_analyses_has_the_name_of_a_public_function():
+    modules = {path.stem for path in Path(tl.__file__).parent.glob("*.py")}
+    assert not modules & set(tl.__all__)
+    assert dir(tl) == sorted(tl.__all__)
+
+
 def test_all_results_survive_a_file_even_with_slashes_in_names(adata, tmp_path):
     adata.obs["type/class"] = adata.obs["cell_type"].cat.rename_categories(lambda name: name.replace("eL", "L/"))
     tl.cluster(adata)
