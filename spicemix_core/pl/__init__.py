@@ -1,37 +1,37 @@
-"""Figures of a fitted AnnData object, each one call that returns a matplotlib figure.
+"""Figures: of a fitted AnnData object, and functions to draw one's own.
 
-They draw what is there and compute nothing: results come from ``SpiceMix.fit``, :mod:`spicemix_core.tl` and
-:func:`spicemix_core.select`. Colours are those of :func:`spicemix_core.pl.palette`; of more than 40 categories
-the rarest are drawn in grey together. Many marks become a picture inside the figure. ``figure.savefig(path)`` writes it
-as PNG, SVG or PDF.
+The figures of an AnnData object (`affinity`, `cluster`, `enrichment`, `history`, `markers`, `metagene_genes`,
+`metagenes`, `spatial`, `type_affinity`, `umap`) and of a selection (`selection`) compute nothing: they show what
+:meth:`spicemix_core.SpiceMix.fit`, :mod:`spicemix_core.tl` and :func:`spicemix_core.select` found. They return a
+matplotlib figure, closed, with many marks as one picture; ``figure.savefig(path)`` writes it as PNG, SVG or PDF. Those
+of one panel take ``ax`` to draw on axes of one's own instead, and then return these axes. Colours of categories are
+those in ``uns["<column>_colors"]``, where scanpy stores them, and else those of `palette`; no figure changes the data.
+
+The functions `draw_affinity`, `draw_curve`, `draw_legend`, `draw_points`, `draw_residuals`, `draw_samples`,
+`draw_table`, `draw_values` and `mark_fields` draw arrays and tables on given axes, and `expression_by_cluster` and
+`order_rows_by_columns` prepare such tables. `use_style`, `palette`, `show` and the colours `BLUE`, `GREEN`, `GREY` and
+`VERMILION` give figures of one's own the look of the others.
 """
 
 from spicemix_core.pl.curves import cluster, history, metagene_genes, selection
 from spicemix_core.pl.maps import metagenes, spatial, umap
-from spicemix_core.pl.matrices import affinity, agreement, enrichment, markers, type_affinity
+from spicemix_core.pl.matrices import affinity, enrichment, markers, type_affinity
 from spicemix_core.pl.primitives import (
-    GREY,
-    cell_outlines,
-    draw_affinity,
     draw_curve,
     draw_legend,
     draw_points,
     draw_residuals,
     draw_samples,
-    draw_table,
     draw_values,
-    expression_by_cluster,
-    mark_cells,
-    order_rows_by_columns,
 )
-from spicemix_core.pl.style import N_COLORS, palette, use_style
-from spicemix_core.pl.svg import rasterize_marks, show, shrink_pictures, svg_of
+from spicemix_core.pl.style import BLUE, GREEN, GREY, VERMILION, palette, use_style
+from spicemix_core.pl.svg import show
+from spicemix_core.pl.tables import draw_affinity, draw_table, expression_by_cluster, mark_fields, order_rows_by_columns
 
-__all__ = ["GREY", "N_COLORS", "affinity", "agreement", "cell_outlines", "cluster", "draw_affinity", "draw_curve",
-           "draw_legend", "draw_points", "draw_residuals", "draw_samples", "draw_table", "draw_values", "enrichment",
-           "expression_by_cluster", "history", "mark_cells", "markers", "metagene_genes", "metagenes",
-           "order_rows_by_columns", "palette", "rasterize_marks", "selection", "show", "shrink_pictures", "spatial",
-           "svg_of", "type_affinity", "umap", "use_style"]
+__all__ = ["BLUE", "GREEN", "GREY", "VERMILION", "affinity", "cluster", "draw_affinity", "draw_curve", "draw_legend",
+           "draw_points", "draw_residuals", "draw_samples", "draw_table", "draw_values", "enrichment",
+           "expression_by_cluster", "history", "mark_fields", "markers", "metagene_genes", "metagenes",
+           "order_rows_by_columns", "palette", "selection", "show", "spatial", "type_affinity", "umap", "use_style"]
 
 
 def __dir__():

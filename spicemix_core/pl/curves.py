@@ -1,32 +1,88 @@
-"""Curves and bars: how a fit went, how many clusters and metagenes there are, which genes a metagene is made of."""
+"""Curves and bars: the course of a fit, numbers of clusters and metagenes, and the genes of a metagene."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from spicemix_core.pl.panels import WIDTH, short_name, styled
+from spicemix_core.pl.panels import WIDTH, figure_or_axes, panel, short_name
 from spicemix_core.pl.primitives import draw_curve
-from spicemix_core.pl.style import palette
+from spicemix_core.pl.style import SKY_BLUE, palette
 from spicemix_core.pl.values import result_of, table_of
 
 
-@styled
-def cluster(adata):
-    """Calinski-Harabasz index by number of clusters (:func:`spicemix_core.tl.cluster`), the chosen number marked."""
+@figure_or_axes
+def cluster(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
+    """Draw the Calinski-Harabasz index by number of clusters (:func:`spicemix_core.tl.cluster`).
+
+    A line marks the number chosen.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``uns["spicemix"]["cluster"]``.
+    ax : matplotlib Axes, optional
+        Draw on these axes, in the style that is set.
+
+    Returns
+    -------
+    matplotlib Figure or Axes
+        The figure, closed, so that a notebook shows it once; with ``ax``, the axes.
+
+    Raises
+    ------
+    KeyError
+        If the cells were not clustered.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, pl, tl
+    >>> cortex = datasets.simulate_cortex(n_cells=80, n_genes=20, random_state=0)
+    >>> cortex.obsm["X_spicemix"] = cortex.obsm["true_latent_states"]  # or those of a fit
+    >>> labels = tl.cluster(cortex, n_clusters_range=(5, 12))
+    >>> figure = pl.cluster(cortex)
+    """
     result = table_of(adata, "cluster")
     curve = result["table"].set_index("n_clusters")["calinski_harabasz"]
-    figure, ax = plt.subplots(figsize=(5.5, 3.2))
+    ax = panel(ax, 5.5, 3.2)
     draw_curve(ax, curve, int(result["n_clusters"]), label="Calinski-Harabasz index")
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(8, integer=True))
-    return figure
+    return ax
 
 
-@styled
-def metagene_genes(adata, n_genes=8):
-    """Loadings of the top genes of every metagene (:func:`spicemix_core.tl.metagene_genes`).
+@figure_or_axes
+def metagene_genes(adata: AnnData, n_genes: int = 8) -> Figure:
+    """Draw the loadings of the first genes of every metagene (:func:`spicemix_core.tl.metagene_genes`).
 
-    Bars are the loading, ticks the mean loading of the gene over the metagenes.
+    Bars are loadings; a tick is the mean loading of the gene over the metagenes.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``uns["spicemix"]["metagene_genes"]``.
+    n_genes : int
+        Genes of each metagene.
+
+    Returns
+    -------
+    matplotlib Figure
+        Closed, so that a notebook shows it once.
+
+    Raises
+    ------
+    KeyError
+        If the genes of the metagenes were not computed.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, pl, tl
+    >>> cortex = datasets.simulate_cortex(n_cells=50, n_genes=40, random_state=0)
+    >>> cortex.varm["metagenes"] = cortex.varm["true_metagenes"][:, :4]  # or those of a fit
+    >>> table = tl.metagene_genes(cortex)
+    >>> figure = pl.metagene_genes(cortex, n_genes=5)
     """
     table = table_of(adata, "metagene_genes")["table"]
     table = table[table["rank"] <= n_genes]
@@ -36,7 +92,7 @@ def metagene_genes(adata, n_genes=8):
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, rows * (0.5 + 0.155 * per_panel)), squeeze=False)
     for ax, (k, top) in zip(axes.flat, table.groupby("metagene"), strict=False):
         y = np.arange(len(top))
-        ax.barh(y, top["loading"], color="#56b4e9", height=0.8)
+        ax.barh(y, top["loading"], color=SKY_BLUE, height=0.8)
         ax.scatter(top["mean_loading"], y, marker="|", s=40, color="black", linewidths=1.2, zorder=3)
         ax.set(yticks=y, ylim=(per_panel - 0.5, -0.5), xlim=(0, None))
         ax.set_yticklabels([short_name(gene, 16) for gene in top["gene"]], fontsize="x-small")
@@ -50,11 +106,34 @@ def metagene_genes(adata, n_genes=8):
     return figure
 
 
-@styled
-def history(adata):
-    """How the fit went: the objective Q, the energy of the states, and how far each block moved in an iteration.
+@figure_or_axes
+def history(adata: AnnData) -> Figure:
+    """Draw the course of a fit: the objective Q, the energy of the states, and the change of each block of parameters.
 
     A result of the authors' program has the objective alone.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``uns["spicemix"]["history"]``, as :meth:`spicemix_core.SpiceMix.fit` leaves it.
+
+    Returns
+    -------
+    matplotlib Figure
+        Closed, so that a notebook shows it once.
+
+    Raises
+    ------
+    KeyError
+        If SpiceMix was not fitted to the data.
+
+    Examples
+    --------
+    >>> from spicemix_core import SpiceMix, datasets, pl
+    >>> cortex = datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0)
+    >>> cortex.X = cortex.X.clip(0)
+    >>> model = SpiceMix(3, max_iter=3, tol=1.0, random_state=0).fit(cortex)
+    >>> figure = pl.history(cortex)
     """
     rows = pd.DataFrame(result_of(adata, "history", "fit SpiceMix to the data first"))
     tol = adata.uns["spicemix"].get("parameters", {}).get("tol")
@@ -80,12 +159,31 @@ def history(adata):
     return figure
 
 
-@styled
-def selection(table):
-    """Trade-off over the settings of :func:`spicemix_core.runs.selection.select`; ``table`` is its table.
+@figure_or_axes
+def selection(table: pd.DataFrame) -> Figure:
+    """Draw the trade-off between the settings that :func:`spicemix_core.select` compares.
 
-    Bars at the held-out errors are one standard error of the difference from the lowest, paired over the folds: a
-    setting whose bar reaches the dotted line is as good. The ring is the suggestion.
+    Bars at the held-out errors are one standard error of the difference from the lowest error, paired over the folds: a
+    setting whose bar reaches the dotted line is as good as the best. The ring is the suggestion.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``table`` of the :class:`spicemix_core.Selection`.
+
+    Returns
+    -------
+    matplotlib Figure
+        Closed, so that a notebook shows it once.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from spicemix_core import pl
+    >>> table = pd.DataFrame({  # or select(...).table
+    ...     "n_metagenes": [5, 10], "affinity_penalty": [1e-4, 1e-4], "error": [0.3, 0.2], "difference_se": [0.01, 0.0],
+    ...     "ari": [0.9, 0.7], "calinski_harabasz": [100.0, 80.0], "seconds": [1.0, 2.0], "suggested": [False, True]})
+    >>> figure = pl.selection(table)
     """
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.4), sharex=True)
     colors = palette(table["affinity_penalty"].unique())

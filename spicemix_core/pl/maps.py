@@ -1,66 +1,126 @@
-"""Cells in space or in an embedding, coloured by what is known of them."""
+"""Cells in space or in an embedding, coloured by a column, a gene or a metagene."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from spicemix_core.pl.panels import (
     HEIGHT,
     WIDTH,
     color_limits,
     draw_counted_legend,
+    figure_or_axes,
     mark_size,
+    panel,
     sample_panels,
     short_name,
     side_by_side,
-    styled,
     text_colors,
 )
 from spicemix_core.pl.primitives import draw_points, draw_values
-from spicemix_core.pl.values import places_of, proportions_of, samples_of, values_of
+from spicemix_core.pl.values import colors_of, places_of, proportions_of, samples_of, values_of
 
 
-@styled
-def spatial(adata, color="spicemix_cluster", sample_key=None, *, layer=None):
-    """Cells in their places, one panel per sample, all with one scale; cells without a place are left out.
+@figure_or_axes
+def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | None = None, *, layer: str | None = None,
+            ax: Axes | None = None) -> Figure | Axes:
+    """Draw the cells at their places, one panel for each sample, all at the same scale.
+
+    Cells without a place are left out.
 
     Parameters
     ----------
     adata : AnnData
-        With ``obsm["spatial"]``; of three dimensions the first two are drawn.
+        With ``obsm["spatial"]``, of which the first two dimensions are drawn.
     color : str
-        Column of ``obs``, a gene, or ``"metagene 3"`` for the proportions of that metagene.
+        Column of ``obs``, a gene, or for example ``"metagene 3"`` for the proportions of that metagene. Categories have
+        the colours in ``uns["<color>_colors"]`` if there is one for each, as scanpy stores them, and else those of
+        :func:`palette`; beyond 40 categories the rarest are then drawn in grey together.
     sample_key : str, optional
-        Column of ``obs``.
+        Column of ``obs`` with the sample of each cell; by default all cells are of one sample.
     layer : str, optional
-        Of the gene's expression.
+        Layer of a gene's expression; by default ``X``.
+    ax : matplotlib Axes, optional
+        Draw on these axes, in the style that is set. The cells must be of one sample.
+
+    Returns
+    -------
+    matplotlib Figure or Axes
+        The figure, closed, so that a notebook shows it once; with ``ax``, the axes.
+
+    Raises
+    ------
+    KeyError
+        If there are no coordinates, or nothing has the name ``color`` or ``sample_key``.
+    ValueError
+        If no cell has a place, or there are several samples for one ``ax``.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, pl
+    >>> cortex = datasets.simulate_cortex(2, n_cells=50, n_genes=20, random_state=0)
+    >>> figure = pl.spatial(cortex, "cell_type", sample_key="sample")
+    >>> [ax.get_title() for ax in figure.axes]
+    ['0', '1']
     """
     values, label = values_of(adata, color, layer)
     coordinates, placed = places_of(adata)
     coordinates, samples = coordinates[placed], samples_of(adata[placed], sample_key)
-    figure, axes, size = sample_panels(coordinates, samples)
+    axes, size = sample_panels(coordinates, samples, ax)
+    figure = next(iter(axes.values())).figure
     if isinstance(values, pd.Categorical):
-        values, colors = text_colors(values)
+        values, colors = text_colors(values, colors_of(adata, color))
         values = values[placed]
-        colors = {name: color for name, color in colors.items() if name in values}
-        for name, ax in axes.items():
-            draw_points(ax, coordinates[samples == name], values[samples == name], colors, size=size)
-        draw_counted_legend(figure, values, colors, label)
+        colors = {name: shade for name, shade in colors.items() if name in values}
+        for name, own in axes.items():
+            draw_points(own, coordinates[samples == name], values[samples == name], colors, size=size)
+        draw_counted_legend(ax or figure, values, colors, label)
     else:
         values = values[placed]
         limits = color_limits(values)
-        for name, ax in axes.items():
-            points = draw_values(ax, coordinates[samples == name], values[samples == name], size=size, limits=limits)
-        figure.set_figwidth(figure.get_figwidth() + 1.0)
+        for name, own in axes.items():
+            points = draw_values(own, coordinates[samples == name], values[samples == name], size=size, limits=limits)
+        if ax is None:
+            figure.set_figwidth(figure.get_figwidth() + 1.0)
         figure.colorbar(points, ax=list(axes.values()), label=label, shrink=0.6, aspect=30)
-    return figure
+    return ax or figure
 
 
-@styled
-def metagenes(adata, sample_key=None):
-    """Proportions of every metagene in space, a panel per metagene with the samples side by side.
+@figure_or_axes
+def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
+    """Draw the proportions of every metagene in space, one panel for each metagene.
 
-    Colours run from 0 to the 99th percentile of the panel, which its title tells. Cells without a place are left out.
+    The samples are next to each other in the panel. Colours run from 0 to the 99th percentile of the panel, which its
+    title states. Cells without a place are left out.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``obsm["spatial"]`` and ``obsm["X_spicemix"]``.
+    sample_key : str, optional
+        Column of ``obs`` with the sample of each cell; by default all cells are of one sample.
+
+    Returns
+    -------
+    matplotlib Figure
+        Closed, so that a notebook shows it once.
+
+    Raises
+    ------
+    KeyError
+        If there are no coordinates, no states or no such column.
+    ValueError
+        If no cell has a place.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, pl
+    >>> cortex = datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0)
+    >>> cortex.obsm["X_spicemix"] = cortex.obsm["true_latent_states"][:, :4]  # or those of a fit
+    >>> figure = pl.metagenes(cortex)
     """
     places, placed = places_of(adata)
     proportions, samples = proportions_of(adata)[placed], samples_of(adata[placed], sample_key)
@@ -87,21 +147,51 @@ def metagenes(adata, sample_key=None):
     return figure
 
 
-@styled
-def umap(adata, color="spicemix_cluster", *, layer=None):
-    """The embedding of :func:`spicemix_core.tl.umap`; ``color`` and ``layer`` as for :func:`spatial`."""
+@figure_or_axes
+def umap(adata: AnnData, color: str = "spicemix_cluster", *, layer: str | None = None,
+         ax: Axes | None = None) -> Figure | Axes:
+    """Draw the UMAP embedding of the states (:func:`spicemix_core.tl.umap`).
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``obsm["X_spicemix_umap"]``.
+    color : str
+        Column of ``obs``, a gene or a metagene, with colours as for :func:`spatial`.
+    layer : str, optional
+        Layer of a gene's expression; by default ``X``.
+    ax : matplotlib Axes, optional
+        Draw on these axes, in the style that is set.
+
+    Returns
+    -------
+    matplotlib Figure or Axes
+        The figure, closed, so that a notebook shows it once; with ``ax``, the axes.
+
+    Raises
+    ------
+    KeyError
+        If there is no embedding, or nothing has the name ``color``.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, pl
+    >>> cortex = datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0)
+    >>> cortex.obsm["X_spicemix_umap"] = cortex.obsm["true_latent_states"][:, :2]  # or tl.umap(cortex), after a fit
+    >>> figure = pl.umap(cortex, "cell_type")
+    """
     if "X_spicemix_umap" not in adata.obsm:
-        raise KeyError("obsm has no 'X_spicemix_umap': call tl.umap first")
+        raise KeyError("The data have no embedding in obsm['X_spicemix_umap']: call tl.umap first.")
     values, label = values_of(adata, color, layer)
     places = np.asarray(adata.obsm["X_spicemix_umap"])
-    figure, ax = plt.subplots(figsize=(6.0, 6.0))
+    own = panel(ax, 6.0, 6.0)
     size = mark_size(18.0, len(places))
     if isinstance(values, pd.Categorical):
-        values, colors = text_colors(values)
-        draw_points(ax, places, values, colors, size=size)
-        draw_counted_legend(figure, values, colors, label)
+        values, colors = text_colors(values, colors_of(adata, color))
+        draw_points(own, places, values, colors, size=size)
+        draw_counted_legend(ax or own.figure, values, colors, label)
     else:
-        points = draw_values(ax, places, values, size=size, limits=color_limits(values))
-        figure.colorbar(points, ax=ax, label=label, shrink=0.6, aspect=30)
-    ax.set(xlabel="UMAP 1", ylabel="UMAP 2", aspect="equal")
-    return figure
+        points = draw_values(own, places, values, size=size, limits=color_limits(values))
+        own.figure.colorbar(points, ax=own, label=label, shrink=0.6, aspect=30)
+    own.set(xlabel="UMAP 1", ylabel="UMAP 2", aspect="equal")
+    return own

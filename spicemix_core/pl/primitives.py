@@ -1,35 +1,46 @@
-"""Figures of the chapters: functions that return the data of a figure, and functions that draw them.
+"""Drawing functions for figures of one's own: each draws on axes that it is given.
 
-Drawing functions take the axes to draw on and return the artist that a colour bar needs, or nothing.
+They take arrays and tables, not AnnData objects, and neither create nor close a figure.
 """
+
+from collections.abc import Hashable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from scipy.spatial import cKDTree
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from numpy.typing import ArrayLike
 
-from spicemix_core.pl.style import BASE_COLORS
+from spicemix_core.pl.outlines import cell_outlines, median_distance
+from spicemix_core.pl.style import BLUE, DARK_GREY, VERMILION
 
 
-def expression_by_cluster(expression, labels):
-    """Mean expression by cluster, z-scored over cells and then over clusters: DataFrame, clusters x genes.
+def draw_points(ax: Axes, coordinates: ArrayLike, labels: ArrayLike, colors: Mapping[Hashable, str], *,
+                size: float = 12.0) -> None:
+    """Draw cells as points coloured by label, without ticks.
 
-    ``expression`` is a DataFrame, cells x genes.
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    coordinates : array_like, shape (N, 2)
+    labels : array_like, shape (N,)
+    colors : mapping of label to colour
+        Labels are drawn in this order. Cells with another label are not drawn.
+    size : float
+        Area of a point, in points squared.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from spicemix_core import pl
+    >>> figure, ax = plt.subplots()
+    >>> pl.draw_points(ax, [[0, 0], [1, 2]], ["neuron", "glia"], pl.palette(["neuron", "glia"]))
+    >>> plt.close(figure)
     """
-    scores = (expression - expression.mean()) / expression.std(ddof=0).replace(0.0, 1.0)
-    means = scores.groupby(np.asarray(labels), observed=True).mean()
-    return (means - means.mean()) / means.std(ddof=0).replace(0.0, 1.0)
-
-
-def order_rows_by_columns(table):
-    """``table`` with its columns as they are and its rows sorted by where along them their weight lies."""
-    weights = table.div(table.sum(axis=1).replace(0, 1), axis=0).to_numpy()
-    return table.iloc[np.argsort(weights @ np.arange(table.shape[1]), kind="stable")]
-
-
-def draw_points(ax, coordinates, labels, colors, *, size=12.0):
-    """Cells as points coloured by label, without ticks; ``colors`` maps label to colour."""
     coordinates, labels = np.asarray(coordinates), np.asarray(labels)
     for name, color in colors.items():
         chosen = labels == name
@@ -37,8 +48,35 @@ def draw_points(ax, coordinates, labels, colors, *, size=12.0):
     ax.set(xticks=[], yticks=[])
 
 
-def draw_values(ax, coordinates, values, *, size=12.0, cmap="viridis", limits=(None, None)):
-    """Cells as points coloured by a number; the largest are drawn last."""
+def draw_values(ax: Axes, coordinates: ArrayLike, values: ArrayLike, *, size: float = 12.0, cmap: str = "viridis",
+                limits: tuple[float | None, float | None] = (None, None)) -> PathCollection:
+    """Draw cells as points coloured by a number, without ticks; the largest numbers are drawn last.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    coordinates : array_like, shape (N, 2)
+    values : array_like, shape (N,)
+    size : float
+        Area of a point, in points squared.
+    cmap : str
+    limits : tuple of float or None
+        Numbers at the ends of the colour scale; by default the smallest and the largest value.
+
+    Returns
+    -------
+    PathCollection
+        The points, for a colour bar.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from spicemix_core import pl
+    >>> figure, ax = plt.subplots()
+    >>> points = pl.draw_values(ax, [[0, 0], [1, 2]], [0.2, 0.7], limits=(0, 1))
+    >>> bar = figure.colorbar(points, label="proportion")
+    >>> plt.close(figure)
+    """
     order = np.argsort(values, kind="stable")
     points = ax.scatter(*np.asarray(coordinates)[order].T, s=size, c=np.asarray(values)[order], cmap=cmap,
                         vmin=limits[0], vmax=limits[1], linewidths=0)
@@ -46,47 +84,39 @@ def draw_values(ax, coordinates, values, *, size=12.0, cmap="viridis", limits=(N
     return points
 
 
-def cell_outlines(coordinates, radius, *, sides=20):
-    """Discs around the cells, cut where the neighbour's begins: list of (n, 2) arrays of corners.
+def draw_samples(axes: Sequence[Axes], coordinates: ArrayLike, samples: ArrayLike, labels: ArrayLike,
+                 colors: Mapping[Hashable, str], *, size: float = 12.0, outlines: bool = False) -> None:
+    """Draw the cells of each sample in a panel of its own, with equal scales.
 
-    An outline is the set of points within ``radius`` of a cell and nearer to it than to any other: its Voronoi cell
-    cut by a disc. It shows where a cell is, not how large it is.
-    """
-    coordinates = np.asarray(coordinates, dtype=float)
-    angles = 2 * np.pi * np.arange(sides) / sides
-    disc = radius * np.column_stack([np.cos(angles), np.sin(angles)])
-    outlines = []
-    for place, near in zip(coordinates, cKDTree(coordinates).query_ball_point(coordinates, 2 * radius), strict=True):
-        corners = disc
-        for offset in coordinates[near] - place:
-            corners = _cut(corners, offset, offset @ offset / 2)
-        outlines.append(corners + place)
-    return outlines
+    Parameters
+    ----------
+    axes : sequence of matplotlib Axes
+        One for each sample, in the order of the categories of ``samples``.
+    coordinates : array_like, shape (N, 2)
+    samples, labels : array_like, shape (N,)
+        Sample and label of each cell.
+    colors : mapping of label to colour
+    size : float
+        Area of a point, in points squared.
+    outlines : bool
+        Draw each cell as the part of a disc that is nearer to it than to any other cell. The radius of the disc is the
+        median distance of a cell to its nearest neighbour in the sample. The outline shows the place of a cell, not its
+        size.
 
-
-def _cut(corners, normal, bound):
-    """The part of a convex polygon where ``corner @ normal <= bound`` (Sutherland and Hodgman)."""
-    beyond = corners @ normal - bound
-    kept = []
-    for here, there, now, then in zip(corners, np.roll(corners, -1, axis=0), beyond, np.roll(beyond, -1), strict=True):
-        kept += [here] if now <= 0 else []
-        kept += [here + (there - here) * now / (now - then)] if now * then < 0 else []
-    return np.array(kept)
-
-
-def _median_distance(samples):
-    """Median over all cells of the distance to the nearest other of the same sample."""
-    return np.median(np.concatenate([cKDTree(points).query(points, 2)[0][:, 1] for points in samples]))
-
-
-def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0, outlines=False):
-    """One panel per sample, in the order of ``samples``'s categories, with equal scales.
-
-    Cells are points of ``size`` or, with ``outlines``, `cell_outlines` without a frame; their radius is the median
-    distance to the nearest cell of the sample.
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from spicemix_core import datasets, pl
+    >>> cortex = datasets.simulate_cortex(2, n_cells=30, n_genes=20, random_state=0)
+    >>> types = cortex.obs["cell_type"]
+    >>> figure, axes = plt.subplots(1, 2)
+    >>> pl.draw_samples(axes, cortex.obsm["spatial"], cortex.obs["sample"], types, pl.palette(types.unique()))
+    >>> [ax.get_title() for ax in axes]
+    ['0', '1']
+    >>> plt.close(figure)
     """
     samples, coordinates, labels = pd.Categorical(samples), np.asarray(coordinates), np.asarray(labels)
-    radius = _median_distance([coordinates[samples == name] for name in samples.categories]) if outlines else None
+    radius = median_distance([coordinates[samples == name] for name in samples.categories]) if outlines else None
     for ax, name in zip(np.ravel(axes), samples.categories, strict=True):
         chosen = samples == name
         if not outlines:
@@ -102,60 +132,98 @@ def draw_samples(axes, coordinates, samples, labels, colors, *, size=12.0, outli
         sns.despine(ax=ax, left=False, bottom=False, top=False, right=False)
 
 
-def draw_legend(figure, colors, *, counts=None, columns=1, title=None, location="outside right upper"):
-    """A legend of the colours, outside the panels; ``counts`` maps a name to its number of cells."""
+def draw_legend(target: Figure | Axes, colors: Mapping[Hashable, str], *,
+                counts: Mapping[Hashable, int] | None = None, columns: int = 1, title: str | None = None,
+                location: str = "outside right upper") -> Legend:
+    """Draw a legend of colours next to the panels.
+
+    Parameters
+    ----------
+    target : matplotlib Figure or Axes
+        On axes the legend is at the right of the panel.
+    colors : mapping of name to colour
+    counts : mapping of name to int, optional
+        Number of cells of each name, written behind it.
+    columns : int
+    title : str, optional
+    location : str
+        Place in the figure; of no effect on axes.
+
+    Returns
+    -------
+    Legend
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from spicemix_core import pl
+    >>> figure, ax = plt.subplots(layout="constrained")
+    >>> legend = pl.draw_legend(figure, pl.palette(["neuron", "glia"]), counts={"neuron": 7, "glia": 2})
+    >>> [text.get_text() for text in legend.get_texts()]
+    ['neuron (7)', 'glia (2)']
+    >>> plt.close(figure)
+    """
     handles = [
         mpl.lines.Line2D([], [], marker="o", linestyle="", color=color,
                          label=f"{name} ({counts[name]})" if counts is not None else str(name))
         for name, color in colors.items()
     ]
-    return figure.legend(handles=handles, loc=location, ncols=columns, title=title, handletextpad=0.2, fontsize="small")
+    place = {"loc": location}
+    if isinstance(target, Axes):
+        place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    return target.legend(handles=handles, **place, ncols=columns, title=title, handletextpad=0.2, fontsize="small")
 
 
-def draw_table(ax, table, *, label, cmap="viridis", center=None, limit=None, annotate=None):
-    """A heat map of a DataFrame with every row and column named; ``center`` gives symmetric limits."""
-    if center is not None:
-        limit = limit or float(np.nanmax(np.abs(table.to_numpy() - center))) or 1.0
-    options = {} if center is None else {"center": center, "vmin": center - limit, "vmax": center + limit}
-    sns.heatmap(table, ax=ax, cmap=cmap, cbar_kws={"label": label, "shrink": 0.8}, xticklabels=True, yticklabels=True,
-                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": 8 if table.shape[1] <= 10 else 7},
-                **options)
-    ax.tick_params(length=0)
-    ax.tick_params(axis="y", rotation=0)
-    ax.set(xlabel="", ylabel="")
+def draw_curve(ax: Axes, curve: pd.Series, chosen: int, *, label: str) -> None:
+    """Draw a criterion against the number of clusters and mark the chosen number.
 
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    curve : Series
+        The criterion by number of clusters.
+    chosen : int
+    label : str
+        Name of the criterion.
 
-def draw_affinity(ax, affinity, *, names=None):
-    """Heat map of S minus its mean, red where metagenes attract (negative S), with symmetric limits."""
-    names = np.arange(len(affinity)) if names is None else names
-    table = pd.DataFrame(affinity - np.mean(affinity), index=names, columns=names)
-    draw_table(ax, table, label="affinity S minus its mean\n(negative = attraction)", cmap="RdBu", center=0.0)
-    ax.set_aspect("equal")
-
-
-def draw_curve(ax, curve, chosen, *, label):
-    """A criterion against the number of clusters, with the chosen number marked."""
-    ax.plot(curve.index, curve, color=BASE_COLORS[0], linewidth=1.5)
-    ax.axvline(chosen, color=BASE_COLORS[3], linewidth=1, linestyle="--")
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import pandas as pd
+    >>> from spicemix_core import pl
+    >>> figure, ax = plt.subplots()
+    >>> pl.draw_curve(ax, pd.Series([3.0, 5.0, 4.0], index=[5, 6, 7]), 6, label="Calinski-Harabasz index")
+    >>> plt.close(figure)
+    """
+    ax.plot(curve.index, curve, color=BLUE, linewidth=1.5)
+    ax.axvline(chosen, color=VERMILION, linewidth=1, linestyle="--")
     ax.annotate(f"{chosen}", (chosen, 0), xycoords=ax.get_xaxis_transform(), xytext=(4, 4),
-                textcoords="offset points", color=BASE_COLORS[3])
+                textcoords="offset points", color=VERMILION)
     ax.set(xlabel="number of clusters", ylabel=label)
 
 
-def draw_residuals(axes, genes, cells):
-    """Two panels: genes by mean and unexplained share, and cells as a histogram."""
+def draw_residuals(axes: Sequence[Axes], genes: pd.DataFrame, cells: pd.Series) -> None:
+    """Draw what a fit leaves unexplained: each gene by its mean expression, and a histogram of the cells.
+
+    Parameters
+    ----------
+    axes : sequence of two matplotlib Axes
+    genes, cells : DataFrame, Series
+        As :func:`spicemix_core.tl.residuals` returns them.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import pandas as pd
+    >>> from spicemix_core import pl
+    >>> genes = pd.DataFrame({"mean": [0.1, 0.5], "unexplained": [0.9, 0.4]}, index=["Gad1", "Plp1"])
+    >>> figure, axes = plt.subplots(1, 2)
+    >>> pl.draw_residuals(axes, genes, pd.Series([0.1, 0.2, 0.2]))
+    >>> plt.close(figure)
+    """
     known = genes.dropna()
-    axes[0].scatter(known["mean"], known["unexplained"], s=10, color="#0072b2", linewidths=0)
-    axes[0].axhline(1, color="#7f7f7f", linewidth=1, linestyle="--")
+    axes[0].scatter(known["mean"], known["unexplained"], s=10, color=BLUE, linewidths=0)
+    axes[0].axhline(1, color=DARK_GREY, linewidth=1, linestyle="--")
     axes[0].set(xlabel="mean expression", ylabel="share of the gene's variation unexplained", ylim=(0, None))
-    axes[1].hist(cells, bins=40, color="#0072b2")
+    axes[1].hist(cells, bins=40, color=BLUE)
     axes[1].set(xlabel="root mean square residual of a cell", ylabel="cells")
-
-
-GREY = "#c8c8c8"
-
-
-def mark_cells(ax, chosen):
-    """A dot in each field of a heat map where ``chosen``, a DataFrame or array of bool, is true."""
-    rows, columns = np.nonzero(np.asarray(chosen))
-    ax.scatter(columns + 0.5, rows + 0.5, s=12, color="black", edgecolors="white", linewidths=0.6, zorder=3)

@@ -1,4 +1,4 @@
-"""Showing a figure as SVG and PNG; many marks become a picture inside the SVG."""
+"""Figures as SVG and PNG. Where a figure has many marks, they become a picture inside the SVG."""
 
 import base64
 import io
@@ -6,21 +6,18 @@ import re
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 
-PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of pictures inside an SVG; its text and lines are vectors
+PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of a PNG, and of the pictures inside an SVG
+MANY_POINTS, MANY_CELLS = 800, 400  # more marks than this in a figure weigh less as a picture
+PICTURE_COLORS = 48  # of a picture inside an SVG, transparency included
 
 
-MANY_POINTS, MANY_CELLS = 800, 400
+def rasterize_marks(figure: Figure) -> None:
+    """Make the points and the cells of heat maps a picture, if the figure has many; text and lines remain vectors.
 
-
-PICTURE_COLORS = 48  # of pictures inside an SVG, with their transparency
-
-
-def rasterize_marks(figure):
-    """Make many points or cells of heat maps a picture inside the figure; text, axes and lines remain vectors.
-
-    "Many" is more in the whole figure than `MANY_POINTS` and `MANY_CELLS`, beyond which they weigh less as a picture.
+    "Many" is more than `MANY_POINTS` points or `MANY_CELLS` cells in the whole figure.
     """
     for kind, count, many in ((mpl.collections.PathCollection, lambda points: len(points.get_offsets()), MANY_POINTS),
                               (mpl.collections.QuadMesh, lambda mesh: mesh.get_array().size, MANY_CELLS)):
@@ -30,33 +27,45 @@ def rasterize_marks(figure):
                 artist.set_rasterized(True)
 
 
-def show(figure):
-    """Show a figure in a notebook, as SVG and, to download, as PNG, and close it.
+def show(figure: Figure) -> None:
+    """Show a figure in a notebook as SVG, with a PNG to download, and close it.
 
-    Many points or cells become a picture inside the SVG, of few colours.
+    Many points, or many cells of a heat map, become one picture inside the SVG, which keeps pages small.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from spicemix_core import pl
+    >>> figure, ax = plt.subplots()
+    >>> pl.show(figure)  # doctest: +SKIP
     """
     from IPython.display import display
 
-    pictures = {"image/svg+xml": svg_of(figure), "image/png": _printed(figure, "png")}
+    pictures = {"image/svg+xml": svg_of(figure), "image/png": printed(figure, "png")}
     display(pictures | {"text/plain": repr(figure)}, raw=True)
     plt.close(figure)
 
 
-def svg_of(figure):
-    """A figure as the text of an SVG that is the same from run to run, many marks as a picture of few colours."""
+def svg_of(figure: Figure) -> str:
+    """Return a figure as an SVG that is the same in every run, with many marks as a picture of few colours."""
     rasterize_marks(figure)
-    svg = _printed(figure, "svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode()
-    return shrink_pictures(re.sub(r">\s+<", "><", svg))  # texts are outlines, so white space says nothing
+    svg = printed(figure, "svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode()
+    return shrink_pictures(re.sub(r">\s+<", "><", svg))  # text is drawn as outlines, so white space has no meaning
 
 
-def _printed(figure, kind, **options):
+def printed(figure: Figure, kind: str, **options) -> bytes:
+    """Return the content of an image file of the figure; ``kind`` is "png" or "svg"."""
     file = io.BytesIO()
     figure.savefig(file, format=kind, bbox_inches="tight", dpi=PIXELS_PER_INCH[kind], **options)
     return file.getvalue()
 
 
-def shrink_pictures(svg):
-    """An SVG whose embedded pictures have at most `PICTURE_COLORS` colours, about a third of their size before."""
+def shrink_pictures(svg: str) -> str:
+    """Reduce the pictures inside an SVG to `PICTURE_COLORS` colours, about a third of their size."""
     def shrunk(match):
         picture, file = Image.open(io.BytesIO(base64.b64decode(match[1]))).convert("RGBA"), io.BytesIO()
         picture.quantize(PICTURE_COLORS, method=Image.Quantize.FASTOCTREE).save(file, "png", optimize=True)

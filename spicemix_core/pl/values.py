@@ -1,32 +1,40 @@
-"""What a figure shows of an AnnData object: places, columns, genes, proportions and results, or what is missing."""
+"""What figures show of an AnnData object: places, columns, genes, proportions, results and colours."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from matplotlib.colors import to_hex
 from scipy import sparse
 
 from spicemix_core.inputs.prepare import coordinates_of
-from spicemix_core.tl.clustering import normalize_states
+from spicemix_core.tl.normalization import normalize_states
+
+MISSING = "missing"  # text of a cell that is in no category
 
 
-def places_of(adata):
+def places_of(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
     """Two coordinates of each cell, and which cells have them: dissociated cells have none."""
     if "spatial" not in adata.obsm:
-        raise KeyError("obsm has no 'spatial': there are no coordinates to draw the cells at")
+        raise KeyError("The data have no coordinates: put them into obsm['spatial'].")
     places = coordinates_of(adata)[:, :2]
     placed = np.isfinite(places).all(axis=1)
     if not placed.any():
-        raise ValueError("obsm['spatial'] has no coordinates but NaN: there is no place to draw a cell at")
+        raise ValueError("All coordinates in obsm['spatial'] are missing: give some cells a place.")
     return places, placed
 
 
-def column_of(adata, key):
+def column_of(adata: AnnData, key: str) -> pd.Series:
     """A column of ``obs``."""
     if key not in adata.obs:
-        raise KeyError(f"obs has no column {key!r}; it has {', '.join(map(repr, adata.obs)) or 'none'}")
+        raise KeyError(f"The data have no column {key!r} in obs: choose one of "
+                       f"{', '.join(map(repr, adata.obs)) or 'none'}.")
     return adata.obs[key]
 
 
-def samples_of(adata, sample_key):
+def samples_of(adata: AnnData, sample_key: str | None) -> pd.Categorical:
     """Sample of each cell as text, in the order of the categories or of appearance; one sample without a key."""
     if sample_key is None:
         return pd.Categorical([""] * adata.n_obs)
@@ -35,34 +43,34 @@ def samples_of(adata, sample_key):
     return pd.Categorical(column.astype(str), [str(name) for name in names if (column == name).any()])
 
 
-def proportions_of(adata):
+def proportions_of(adata: AnnData) -> np.ndarray:
     """Proportions of the metagenes in each cell, (N, K)."""
     if "X_spicemix" not in adata.obsm:
-        raise KeyError("obsm has no 'X_spicemix': fit SpiceMix to the data, or transform them, first")
+        raise KeyError("The data have no states in obsm['X_spicemix']: fit SpiceMix to them, or transform them, first.")
     return normalize_states(adata.obsm["X_spicemix"], "proportions")
 
 
-def result_of(adata, name, remedy):
-    """A result in ``uns["spicemix"]``; an error without it says the ``remedy``."""
+def result_of(adata: AnnData, name: str, remedy: str) -> Any:
+    """A result in ``uns["spicemix"]``; the error without it names the ``remedy``."""
     if name not in adata.uns.get("spicemix", {}):
-        raise KeyError(f"uns['spicemix'] has no {name!r}: {remedy}")
+        raise KeyError(f"The data have no result {name!r} in uns['spicemix']: {remedy}.")
     return adata.uns["spicemix"][name]
 
 
-def table_of(adata, name):
+def table_of(adata: AnnData, name: str) -> dict:
     """The result of the function ``name`` of :mod:`spicemix_core.tl`."""
     return result_of(adata, name, f"call tl.{name} first")
 
 
-def values_of(adata, color, layer):
-    """What ``color`` names, as a Categorical or an array of numbers, and the label of its legend."""
+def values_of(adata: AnnData, color: str, layer: str | None) -> tuple[pd.Categorical | np.ndarray, str]:
+    """What ``color`` names, as categories or numbers, and the title of its legend."""
     if color in adata.obs:
         column = adata.obs[color]
         if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             return column.to_numpy(dtype=float), color
         given = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else in_order(column.dropna())
-        texts = column.astype(object).where(column.notna(), "missing").astype(str)
-        names = [*map(str, given), *(["missing"] if column.isna().any() else [])]
+        texts = column.astype(object).where(column.notna(), MISSING).astype(str)
+        names = [*map(str, given), *([MISSING] if column.isna().any() else [])]
         return pd.Categorical(texts, names).remove_unused_categories(), color
     if color in adata.var_names:
         values = adata[:, color].X if layer is None else adata[:, color].layers[layer]
@@ -72,9 +80,21 @@ def values_of(adata, color, layer):
         proportions = proportions_of(adata)
         if int(number) < proportions.shape[1]:
             return proportions[:, int(number)], f"proportion of {color}"
-    raise KeyError(f"{color!r} is no column of obs, no gene and no metagene ('metagene 0', ...): nothing to colour by")
+    raise KeyError(f"Nothing in the data is named {color!r}: choose a column of obs, a gene or a metagene "
+                   "('metagene 0', ...).")
 
 
-def in_order(names):
+def colors_of(adata: AnnData, color: str) -> dict[str, str]:
+    """Colours in ``uns["<color>_colors"]`` by category of ``obs[color]``, if there is one for each; else none."""
+    given = adata.uns.get(f"{color}_colors")
+    if given is None or color not in adata.obs or not isinstance(adata.obs[color].dtype, pd.CategoricalDtype):
+        return {}
+    categories = adata.obs[color].cat.categories
+    if len(given) < len(categories):
+        return {}
+    return {str(name): to_hex(shade) for name, shade in zip(categories, given, strict=False)}
+
+
+def in_order(names: Iterable) -> list[str]:
     """Each name once as text, those that are numbers in their order."""
     return sorted({str(name) for name in names}, key=lambda s: (not s.isdecimal(), int(s) if s.isdecimal() else 0, s))

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from spicemix_core import SpiceMix, pl, tl
-from spicemix_core.datasets.simulation import simulate_cortex
-from spicemix_core.pl.primitives import GREY
-from spicemix_core.pl.style import N_COLORS, palette
+from spicemix_core.datasets import simulate_cortex
+from spicemix_core.pl import GREY, palette
+from spicemix_core.pl.style import N_COLORS
 from spicemix_core.tl.clustering import normalize_states
 
 mpl.use("agg")
@@ -27,7 +27,6 @@ def adata():
     tl.enrichment(adata, {f"a set of genes with quite a long name, number {i}": adata.var_names[i : i + 9]
                           for i in range(50)})
     tl.type_affinity(adata, sample_key="sample", n_permutations=19, random_state=0)
-    tl.agreement(adata, "spicemix_cluster", "cell_type")
     adata.obsm["X_spicemix_umap"] = adata.obsm["X_spicemix"][:, :2]  # the embedding itself is tested elsewhere
     adata.obs["many"] = [f"type {i % 60}" for i in range(adata.n_obs)]
     adata.obs["gaps"] = adata.obs["cell_type"].where(np.arange(adata.n_obs) % 2 == 0)
@@ -43,7 +42,7 @@ ALL = {
     "gene": lambda a: pl.spatial(a, "gene3", "sample"), "metagenes": lambda a: pl.metagenes(a, "sample"),
     "affinity": pl.affinity, "type_affinity": pl.type_affinity, "umap": pl.umap, "genes": pl.metagene_genes,
     "umap of a number": lambda a: pl.umap(a, "metagene 2"), "markers": pl.markers, "enrichment": pl.enrichment,
-    "cluster": pl.cluster, "agreement": pl.agreement, "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
+    "cluster": pl.cluster, "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
 
 
 def texts(figure):
@@ -135,14 +134,6 @@ def test_cells_without_a_group_are_grey_and_counted(adata):
     assert legend.legend_handles[-1].get_color() == GREY
 
 
-def test_forty_colours_differ():
-    colors = np.array([mpl.colors.to_rgb(color) for color in palette(range(N_COLORS)).values()])
-    gaps = np.abs(colors[:, None] - colors[None]).max(axis=2)[np.triu_indices(len(colors), 1)]
-    assert gaps.min() > 0.05
-    with pytest.raises(ValueError, match="41 names but only 40 colours"):
-        palette(range(41))
-
-
 def test_marks_of_many_cells_are_a_picture_and_grow_smaller(adata):
     many = simulate_cortex(n_cells=3000, n_genes=5, random_state=0)
     sizes = []
@@ -167,28 +158,24 @@ def test_affinity_maps_are_symmetric_and_dots_mark_what_is_significant(adata):
     assert dots == 2 * significant.sum() - (significant & same).sum()
 
 
-def test_rows_of_an_agreement_are_shares_of_their_cells(adata):
-    mesh = next(artist for artist in pl.agreement(adata).axes[0].collections
-                if isinstance(artist, mpl.collections.QuadMesh))
-    np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(40, 8).sum(axis=1), 1.0)
-
-
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda a: pl.spatial(a, "nope"), "is no column of obs, no gene and no metagene"),
-    (lambda a: pl.spatial(a, "metagene 6"), "is no column of obs"), (lambda a: pl.umap(a, "nope"), "is no column of"),
-    (lambda a: pl.spatial(a, sample_key="nope"), "obs has no column 'nope'")])
-def test_what_is_not_there_is_not_drawn(adata, call, message):
+    (lambda a: pl.spatial(a, "nope"), "Nothing in the data is named 'nope'"),
+    (lambda a: pl.spatial(a, "metagene 6"), "Nothing in the data is named 'metagene 6'"),
+    (lambda a: pl.umap(a, "nope"), "Nothing in the data is named 'nope'"),
+    (lambda a: pl.spatial(a, sample_key="nope"), "no column 'nope' in obs")])
+def test_a_name_that_the_data_lack_is_refused(adata, call, message):
     with pytest.raises(KeyError, match=message):
         call(adata)
     assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize(("draw", "message"), [
-    (pl.metagenes, "no 'X_spicemix'"), (pl.affinity, "no 'affinity': fit SpiceMix"), (pl.umap, "call tl.umap first"),
-    (pl.type_affinity, "no 'type_affinity': call tl.type_affinity first"), (pl.history, "no 'history'"),
+    (pl.metagenes, "no states in obsm"), (pl.affinity, r"no result 'affinity' in uns\['spicemix'\]: fit SpiceMix"),
+    (pl.umap, "call tl.umap first"), (pl.history, "no result 'history'"),
+    (pl.type_affinity, r"no result 'type_affinity' .*: call tl.type_affinity first"),
     (pl.enrichment, "call tl.enrichment"), (pl.cluster, "call tl.cluster"),
-    (pl.agreement, "call tl.agreement"), (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
-def test_figures_say_which_call_is_missing(draw, message):
+    (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
+def test_errors_name_the_call_that_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
 
@@ -212,13 +199,13 @@ def test_cells_without_a_place_are_left_out_of_maps_and_change_no_colour(adata):
     assert pl.metagenes(mixed, "sample").get_supxlabel().endswith("0, 2")
     assert pl.spatial(mixed, "metagene 1").axes
     mixed.obsm["spatial"][:] = np.nan
-    with pytest.raises(ValueError, match="no coordinates but NaN"):
+    with pytest.raises(ValueError, match=r"All coordinates in obsm.* are missing"):
         pl.spatial(mixed, "cell_type")
 
 
 @pytest.mark.parametrize(("places", "message"), [
     (np.full((300, 2), "far"), "holds entries of type"), (np.ones((300, 1)), "must have shape")])
-def test_places_that_are_none_are_refused(adata, places, message):
+def test_coordinates_that_are_not_numbers_in_two_columns_are_refused(adata, places, message):
     wrong = adata.copy()
     wrong.obsm["spatial"] = places
     with pytest.raises(ValueError, match=message):
@@ -230,3 +217,67 @@ def test_history_of_a_result_of_the_authors_is_its_objective(adata):
     old.uns["spicemix"]["history"] = pd.DataFrame({"iteration": [1, 10, 20], "Q": [3.0, 4.0, 5.0]})
     (panel,) = pl.history(old).axes
     assert panel.get_title() == "objective Q" and list(panel.lines[0].get_ydata()) == [3, 4, 5]
+
+
+ONE_PANEL = {"spatial": lambda a, ax: pl.spatial(a, ax=ax), "gene": lambda a, ax: pl.spatial(a, "gene3", ax=ax),
+             "umap": lambda a, ax: pl.umap(a, ax=ax), "affinity": lambda a, ax: pl.affinity(a, ax=ax),
+             "type_affinity": lambda a, ax: pl.type_affinity(a, ax=ax), "markers": lambda a, ax: pl.markers(a, ax=ax),
+             "enrichment": lambda a, ax: pl.enrichment(a, ax=ax), "cluster": lambda a, ax: pl.cluster(a, ax=ax)}
+
+
+@pytest.mark.parametrize("name", ONE_PANEL)
+def test_figures_of_one_panel_are_drawn_on_given_axes_and_leave_the_figure_and_its_style_alone(adata, name):
+    figure, (ax, other) = plt.subplots(1, 2, figsize=(9, 4))
+    style = mpl.rcParams.copy()
+    assert ONE_PANEL[name](adata, ax) is ax
+    assert ax.has_data() and not other.has_data()
+    assert plt.fignum_exists(figure.number) and tuple(figure.get_size_inches()) == (9, 4) and mpl.rcParams == style
+    plt.close(figure)
+
+
+def test_the_legend_of_given_axes_belongs_to_them(adata):
+    figure, ax = plt.subplots()
+    pl.spatial(adata, "cell_type", ax=ax)
+    counts = adata.obs["cell_type"].value_counts()
+    assert not figure.legends
+    assert {text.get_text() for text in ax.get_legend().get_texts()} == {f"{k} ({n})" for k, n in counts.items()}
+    plt.close(figure)
+
+
+def test_several_samples_are_not_drawn_on_one_panel(adata):
+    figure, ax = plt.subplots()
+    with pytest.raises(ValueError, match="The cells are of 3 samples, which one panel cannot show"):
+        pl.spatial(adata, sample_key="sample", ax=ax)
+    plt.close(figure)
+
+
+def drawn_colors(figure):
+    return {mpl.colors.to_hex(group.get_facecolor()[0]) for group in points(figure.axes[0])
+            if len(group.get_offsets())}
+
+
+@pytest.mark.parametrize("draw", [pl.spatial, pl.umap])
+def test_colours_in_uns_are_used_if_there_is_one_for_each_category_and_never_written(adata, draw):
+    own = adata.copy()
+    categories = own.obs["cell_type"].cat.categories
+    draw(own, "cell_type")
+    assert "cell_type_colors" not in own.uns
+    shades = [mpl.colors.to_hex(mpl.cm.viridis(i / 9)) for i in range(len(categories))]
+    own.uns["cell_type_colors"] = np.array(shades, dtype=object)
+    assert drawn_colors(draw(own, "cell_type")) == set(shades)
+    some = own[own.obs["cell_type"].isin(categories[2:4])]  # keeps all categories and their colours
+    assert drawn_colors(draw(some, "cell_type")) == set(shades[2:4])
+    own.uns["cell_type_colors"] = shades[:3]
+    assert drawn_colors(draw(own, "cell_type")) == set(palette(categories).values())
+
+
+def test_colours_in_uns_suffice_for_any_number_of_categories(adata):
+    own = adata.copy()
+    own.obs["many"] = pd.Categorical(own.obs["many"])
+    own.uns["many_colors"] = [mpl.colors.to_hex(mpl.cm.viridis(i / 60)) for i in range(60)]
+    assert len(pl.spatial(own, "many").legends[0].get_texts()) == 60
+
+
+def test_the_library_shows_its_public_names_and_each_has_a_documentation():
+    assert dir(pl) == sorted(pl.__all__) and not [name for name in pl.__all__ if not hasattr(pl, name)]
+    assert not [name for name in pl.__all__ if callable(getattr(pl, name)) and not getattr(pl, name).__doc__]

@@ -1,4 +1,4 @@
-"""Drawing functions whose result can be computed: outlines of cells, and what becomes a picture."""
+"""Drawing functions: outlines of cells, panels of samples, and the pictures inside an SVG."""
 
 import base64
 import io
@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from spicemix_core import pl
+from spicemix_core.pl import svg
+from spicemix_core.pl.outlines import cell_outlines
 
 mpl.use("agg")
 
@@ -29,21 +31,21 @@ def axes():
 
 
 def test_a_lonely_cell_is_a_disc():
-    (outline,) = pl.cell_outlines([[2.0, 3.0]], 0.5, sides=200)
+    (outline,) = cell_outlines([[2.0, 3.0]], 0.5, sides=200)
     np.testing.assert_allclose(np.linalg.norm(outline - [2, 3], axis=1), 0.5)
     assert area(outline) == pytest.approx(np.pi * 0.25, rel=1e-3)
 
 
 def test_cells_on_a_grid_are_squares():
     grid = np.stack(np.meshgrid(np.arange(5.0), np.arange(5.0)), axis=-1).reshape(-1, 2)
-    outline = pl.cell_outlines(grid, 2.0)[12]
+    outline = cell_outlines(grid, 2.0)[12]
     np.testing.assert_allclose(np.abs(outline - [2, 2]).max(axis=0), 0.5)
     assert area(outline) == pytest.approx(1.0)
 
 
 def test_outlines_hold_their_cell_and_do_not_overlap():
     points = np.random.default_rng(0).random((60, 2))
-    outlines = pl.cell_outlines(points, 0.1)
+    outlines = cell_outlines(points, 0.1)
     for i, corners in enumerate(outlines):
         distances = np.linalg.norm(corners[:, None] - points, axis=2)
         assert (distances[:, i] <= distances.min(axis=1) + 1e-12).all()  # no corner is nearer to another cell
@@ -53,22 +55,22 @@ def test_outlines_hold_their_cell_and_do_not_overlap():
 
 def test_many_points_become_a_picture_and_few_do_not(axes):
     figure, ax = axes
-    cloud = ax.scatter(*np.zeros((2, pl.MANY_POINTS)))
-    pl.rasterize_marks(figure)
+    cloud = ax.scatter(*np.zeros((2, svg.MANY_POINTS)))
+    svg.rasterize_marks(figure)
     assert not cloud.get_rasterized()
     ax.scatter([0, 1], [0, 1])
-    pl.rasterize_marks(figure)
+    svg.rasterize_marks(figure)
     assert cloud.get_rasterized()
 
 
 def test_large_heat_maps_become_a_picture_and_their_colour_bar_alone_does_not_count(axes):
     figure, ax = axes
     pl.draw_table(ax, pd.DataFrame(np.eye(3)), label="x")
-    pl.rasterize_marks(figure)
+    svg.rasterize_marks(figure)
     assert not any(mesh.get_rasterized() for mesh in ax.findobj(mpl.collections.QuadMesh))
     large, other = plt.subplots()
     pl.draw_table(other, pd.DataFrame(np.eye(30)), label="x")
-    pl.rasterize_marks(large)
+    svg.rasterize_marks(large)
     assert all(mesh.get_rasterized() for mesh in other.findobj(mpl.collections.QuadMesh))
     plt.close(large)
 
@@ -96,22 +98,22 @@ def test_outlines_do_not_depend_on_the_unit_of_the_coordinates():
     np.testing.assert_allclose(*drawn)
 
 
-def embedded(svg):
-    return [Image.open(io.BytesIO(base64.b64decode(text))).convert("RGBA")
-            for text in re.findall(r"data:image/png;base64,([^\"]+)", svg)]
+def embedded(text):
+    return [Image.open(io.BytesIO(base64.b64decode(code))).convert("RGBA")
+            for code in re.findall(r"data:image/png;base64,([^\"]+)", text)]
 
 
 def test_pictures_inside_an_svg_shrink_and_look_the_same(axes):
     figure, ax = axes
     rng = np.random.default_rng(0)
     pl.draw_values(ax, rng.random((900, 2)), rng.random(900)).set_rasterized(True)
-    svg = pl._printed(figure, "svg").decode()
-    shrunk = pl.shrink_pictures(svg)
-    (before,), (after,) = embedded(svg), embedded(shrunk)
-    assert len(shrunk) < 0.5 * len(svg) and before.size == after.size
+    text = svg.printed(figure, "svg").decode()
+    shrunk = svg.shrink_pictures(text)
+    (before,), (after,) = embedded(text), embedded(shrunk)
+    assert len(shrunk) < 0.5 * len(text) and before.size == after.size
     difference = np.abs(np.asarray(before, float) - np.asarray(after, float))
-    assert difference.mean() < 4 and len(np.unique(np.asarray(after).reshape(-1, 4), axis=0)) <= pl.PICTURE_COLORS
-    assert re.sub("base64,[^\"]+", "", svg) == re.sub("base64,[^\"]+", "", shrunk)
+    assert difference.mean() < 4 and len(np.unique(np.asarray(after).reshape(-1, 4), axis=0)) <= svg.PICTURE_COLORS
+    assert re.sub("base64,[^\"]+", "", text) == re.sub("base64,[^\"]+", "", shrunk)
 
 
 def test_a_figure_is_shown_as_the_same_svg_and_png_each_time_and_closed(monkeypatch):
