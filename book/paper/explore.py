@@ -1,29 +1,32 @@
-"""Figures to explore in the page: maps of cells, and a model under a changing setting.
+"""Interactive figures for the pages: maps of cells, and a model at several values of a setting.
 
-Each is a piece of HTML with its data inside, for the script ``book/_static/explore.js`` to draw: no server, no request,
-a few bytes per number. Where the script does not run, as on paper, nothing is shown; so each accompanies a picture.
+Each is a piece of HTML that contains its data, at a few bytes per number. The script ``book/_static/explore.js`` draws
+it, without a server and without requests. Where the script does not run, as in print, nothing is shown. Each
+interactive figure therefore accompanies a picture.
 """
 
 import html
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-LEVELS = 255  # steps of a colour scale
-_UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})  # what could end or alter the script element
+LEVELS = 255  # of a colour scale
+_UNSAFE = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})  # they could end the script
 
 
 class Explorer:
-    """An interactive figure; a notebook shows it as HTML.
+    """Interactive figure, which a notebook shows as HTML.
 
     Parameters
     ----------
     kind : {"map", "model"}
-        Which drawing of the script.
+        Kind of figure that the script draws.
     title : str
-        Said by screen readers.
+        Text for screen readers.
     data : dict
-        Anything that JSON can hold.
+        Data of the figure, which JSON can represent.
     """
 
     def __init__(self, kind, title, data):
@@ -38,8 +41,10 @@ class Explorer:
         return f"Explorer: {self.title} (shown in the pages of the book)"
 
 
-def cell_map(coordinates, samples, labels, values, *, names=None, title="Map of the cells", sample_word="field"):
-    """A map of cells: choose what colours them and which sample is shown; point at a cell for all that is known of it.
+def cell_map(coordinates: ArrayLike, samples: ArrayLike, labels: Mapping[str, tuple[ArrayLike, Mapping]],
+             values: Mapping[str, ArrayLike], *, names: Sequence | None = None, title: str = "Map of the cells",
+             sample_word: str = "field") -> Explorer:
+    """Map of cells whose colours and sample the reader chooses; pointing at a cell shows all its values.
 
     Parameters
     ----------
@@ -47,13 +52,15 @@ def cell_map(coordinates, samples, labels, values, *, names=None, title="Map of 
     samples : sequence of N
         Sample of each cell; each sample is a panel with its own origin.
     labels : dict of str to (sequence of N, dict)
-        Labels of the cells by what they are, each with its colours by label (`pl.palette`), for example
+        Labels of the cells by name, each with its colours by label (`pl.palette`), for example
         ``{"type": (types, colors)}``.
     values : dict of str to array, (N,)
-        Numbers by what they are, for example proportions of metagenes.
+        Numbers by name, for example proportions of metagenes.
     names : sequence of N, optional
-        Of the cells.
-    title, sample_word : str
+        Names of the cells.
+    title : str
+    sample_word : str
+        Word for a sample in the controls.
 
     Returns
     -------
@@ -62,12 +69,13 @@ def cell_map(coordinates, samples, labels, values, *, names=None, title="Map of 
     Raises
     ------
     ValueError
-        If lengths differ, a number is not finite, or a label has no colour.
+        If lengths differ, a number is not finite or a label has no colour.
     """
     n_cells = len(samples := np.asarray(samples).astype(str))
     sheets = {"coordinates": coordinates, **{name: entry[0] for name, entry in labels.items()}, **values}
     if wrong := [name for name, entries in sheets.items() if len(entries) != n_cells]:
-        raise ValueError(f"{wrong[0]} has {len(sheets[wrong[0]])} entries for {n_cells} cells: pass one for each cell.")
+        raise ValueError(f"The argument {wrong[0]!r} has {len(sheets[wrong[0]])} entries for {n_cells} cells: pass one "
+                         "for each cell.")
     order = sorted(set(samples))
     data = {"samples": order, "sample": [order.index(name) for name in samples], "word": sample_word,
             "xy": _coded(coordinates, "coordinates"),
@@ -77,17 +85,18 @@ def cell_map(coordinates, samples, labels, values, *, names=None, title="Map of 
     return Explorer("map", title, data)
 
 
-def model_path(coordinates, frames, *, setting, title="The model under a changing setting"):
-    """One sample under a setting that a slider changes: clusters in space, the affinity, and numbers.
+def model_path(coordinates: ArrayLike, frames: Sequence[dict], *, setting: str,
+               title: str = "The model under a changing setting") -> Explorer:
+    """One sample at several values of a setting: clusters in space, the affinity and numbers, with a slider.
 
     Parameters
     ----------
     coordinates : array, (N, 2)
     frames : list of dict
         One for each value of the setting, in order: ``"at"``, the value as text; ``"labels"`` and ``"colors"``, the
-        clusters and their colours by label; ``"affinity"``, the matrix S; ``"numbers"``, text by what it is.
+        clusters and their colours by label; ``"affinity"``, the matrix S; ``"numbers"``, texts by name.
     setting : str
-        What the slider changes.
+        Name of the setting that the slider changes.
     title : str
 
     Returns
@@ -97,10 +106,10 @@ def model_path(coordinates, frames, *, setting, title="The model under a changin
     Raises
     ------
     ValueError
-        If there are fewer than two frames, or a frame does not fit the cells.
+        If there are fewer than two frames or a frame has another number of cells.
     """
     if len(frames) < 2:
-        raise ValueError(f"A slider needs at least two frames, not {len(frames)}.")
+        raise ValueError(f"A slider needs at least two frames, not {len(frames)}: pass more values of the setting.")
     drawn = []
     for frame in frames:
         if len(frame["labels"]) != len(coordinates):
@@ -123,7 +132,7 @@ def _labels(name, entries, colors):
 
 
 def _scaled(entries, name):
-    """Numbers as steps between their smallest and their 99th percentile, above which all are alike."""
+    """Numbers as levels between their smallest value and their 99th percentile; higher numbers have the last level."""
     entries = _finite(entries, name)
     low, high = float(entries.min()), float(np.quantile(entries, 0.99))
     high = high if high > low else float(entries.max()) if entries.max() > low else low + 1.0
@@ -142,5 +151,5 @@ def _coded(coordinates, name):
 def _finite(entries, name):
     entries = np.asarray(entries, dtype=float)
     if not np.isfinite(entries).all():
-        raise ValueError(f"{name} has numbers that are not finite: leave such cells out.")
+        raise ValueError(f"Some numbers of {name!r} are not finite: leave these cells out.")
     return entries

@@ -1,12 +1,12 @@
-"""The ledger of the paper's checkable claims, and the book's verdict on each.
+"""The ledger of the paper's claims that can be checked, and the book's verdict on each.
 
-``book/claims.yml`` says which number is computed for a claim and in which range it must
-lie. A chapter measures the numbers of its own claims; the verdict is arithmetic.
+``book/claims.yml`` states which number is computed for a claim and the range in which it must lie. A chapter measures
+the numbers of its own claims; the verdict follows from the ranges.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,12 @@ class Measurement:
     Attributes
     ----------
     value : float or None
-        The number that the ledger's ``measure`` describes; None where it cannot be computed, with the reason in
-        ``comment``.
+        The number that the ledger's ``measure`` describes; None if it cannot be computed. ``comment`` then gives the
+        reason.
     runs : sequence of float
-        The same number for each single run (seed or replicate); NaN for a run that does not have it.
+        The same number for each single run (seed or replicate); NaN for a run without it.
     comment : str
-        What the number alone does not say.
+        Further facts that a reader needs.
     """
 
     value: float | None
@@ -41,34 +41,40 @@ class Measurement:
     comment: str = ""
 
 
-def holding(conditions) -> str:
-    """The conditions of a compound claim (dict of name to bool) that hold, as a comment."""
+def holding(conditions: Mapping[str, bool]) -> str:
+    """Comment that lists the conditions of a compound claim (dict of name to bool) that hold."""
     return "holds: " + (", ".join(name for name, holds in conditions.items() if holds) or "none")
 
 
+def matching_sizes(found: Mapping[str, int], paper: Mapping[str, int]) -> Measurement:
+    """How many sizes of the data (dict of name to number) agree with the paper; the comment lists the sizes."""
+    return Measurement(float(sum(found[name] == number for name, number in paper.items())),
+                       comment=", ".join(f"{number:,} {name}" for name, number in found.items()))
+
+
 def ledger_path() -> Path:
-    """``book/claims.yml`` of the checkout that this package belongs to."""
+    """Path of ``book/claims.yml`` in the repository of this package."""
     return Path(__file__).parents[1] / "claims.yml"
 
 
-def load_ledger(path=None) -> pd.DataFrame:
+def load_ledger(path: str | Path | None = None) -> pd.DataFrame:
     """All claims, indexed by id, in the order of the ledger.
 
     Raises
     ------
     ValueError
-        If an entry lacks a field, has an unknown one or an unknown bound, or an id is given twice.
+        If an entry lacks a field or has an unknown field or bound, or if an id occurs twice.
     FileNotFoundError
         If there is no ledger.
     """
     path = ledger_path() if path is None else Path(path)
     entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{path} must be a list of claims, each a mapping of {', '.join(sorted(FIELDS))}.")
+        raise ValueError(f"The file {path} must be a list of claims, each a mapping of {', '.join(sorted(FIELDS))}.")
     for number, entry in enumerate(entries, 1):
         name = entry.get("id", f"number {number}")
         if wrong := sorted(FIELDS ^ set(entry)):
-            raise ValueError(f"Claim {name} in {path} lacks or does not know the field {wrong[0]}: the fields are "
+            raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]} or does not need it: give the fields "
                              f"{', '.join(sorted(FIELDS))}.")
         texts = sorted(FIELDS - {"reproduced", "partly"})
         if other := [field for field in texts if not isinstance(entry[field], str)]:
@@ -78,15 +84,16 @@ def load_ledger(path=None) -> pd.DataFrame:
                 raise ValueError(f"Claim {name} in {path} needs at_least and/or at_most, with a number, in {level}.")
     ledger = pd.DataFrame(entries).set_index("id")
     if not ledger.index.is_unique:
-        raise ValueError(f"{path} has the claim {ledger.index[ledger.index.duplicated()][0]} twice: rename one.")
+        twice = ledger.index[ledger.index.duplicated()][0]
+        raise ValueError(f"The file {path} has the claim {twice} twice: rename one.")
     return ledger
 
 
-def verdict(claim, measurement: Measurement) -> str:
+def verdict(claim: Mapping, measurement: Measurement) -> str:
     """``reproduced``, ``partly``, ``not reproduced`` or ``cannot be tested``, by the ranges of the ledger.
 
-    A claim is reproduced if the value lies in its range and, where single runs are given, at least half of them do:
-    what hangs on the seed is reproduced in part.
+    A claim is reproduced if the value lies in its range and at least half of the single runs, if there are any, do too.
+    A result that depends on the seed is therefore reproduced in part.
     """
     if measurement.value is None or math.isnan(measurement.value):
         return "cannot be tested"
@@ -96,7 +103,8 @@ def verdict(claim, measurement: Measurement) -> str:
     return "partly" if _lies_in(measurement.value, claim["partly"]) else "not reproduced"
 
 
-def evaluate(chapter, measurements, *, not_evaluated="", folder="../results", ledger=None) -> pd.DataFrame:
+def evaluate(chapter: str, measurements: Mapping[str, Measurement], *, not_evaluated: str = "",
+             folder: str | Path = "../results", ledger: pd.DataFrame | None = None) -> pd.DataFrame:
     """Judge all claims of one chapter and write the verdicts to ``folder/claims_CHAPTER.json``.
 
     Parameters
@@ -105,9 +113,9 @@ def evaluate(chapter, measurements, *, not_evaluated="", folder="../results", le
     measurements : dict of str to Measurement
         One for each claim of the chapter.
     not_evaluated : str
-        Reason why nothing was measured, for example that the data are simulated; then without measurements.
+        Reason why nothing was measured, for example that the data are simulated. ``measurements`` is then empty.
     folder : path
-        By default ``results`` beside the folder of the executed notebooks.
+        By default the folder ``results`` next to that of the executed notebooks.
     ledger : DataFrame, optional
         From :func:`load_ledger`, the default.
 
@@ -119,14 +127,15 @@ def evaluate(chapter, measurements, *, not_evaluated="", folder="../results", le
     Raises
     ------
     ValueError
-        If a claim of the chapter was not measured, another was, or one that cannot be tested gives no reason.
+        If a claim of the chapter was not measured, a claim of another chapter was, or no reason is given for a claim
+        that cannot be tested.
     """
     ledger = load_ledger() if ledger is None else ledger
     own = ledger[ledger["chapter"] == chapter]
     expected = set() if not_evaluated else set(own.index)
     if own.empty or set(measurements) != expected:
-        raise ValueError(f"Chapter {chapter} must measure exactly the claims {', '.join(sorted(expected)) or 'none'}; "
-                         f"it differs in {', '.join(sorted(set(measurements) ^ expected)) or 'having any'}.")
+        raise ValueError(f"Chapter {chapter} must measure exactly the claims {', '.join(sorted(expected)) or 'none'}: "
+                         f"add or remove {', '.join(sorted(set(measurements) ^ expected)) or 'its measurements'}.")
     records = []
     for name, claim in own.iterrows():
         if not_evaluated:
@@ -135,7 +144,7 @@ def evaluate(chapter, measurements, *, not_evaluated="", folder="../results", le
             found = measurements[name]
             judged = verdict(claim, found)
         if judged == "cannot be tested" and not found.comment:
-            raise ValueError(f"Claim {name} has no value: say in its comment why it cannot be tested.")
+            raise ValueError(f"Claim {name} has no value: state in its comment why it cannot be tested.")
         runs = [None if math.isnan(run) else float(run) for run in found.runs]
         records.append({"id": name, "chapter": chapter, "claim": claim["claim"], "paper": claim["paper"],
                         "value": None if judged in ("cannot be tested", "not evaluated") else float(found.value),
@@ -144,8 +153,8 @@ def evaluate(chapter, measurements, *, not_evaluated="", folder="../results", le
     return tabulate(records, own)
 
 
-def tabulate(records, ledger) -> pd.DataFrame:
-    """Verdicts as written by :func:`evaluate` as a table of text, indexed by id."""
+def tabulate(records: Sequence[dict], ledger: pd.DataFrame) -> pd.DataFrame:
+    """Table of texts, indexed by id, of verdicts that :func:`evaluate` has written."""
     rows = []
     for record in records:
         runs = [run for run in record["runs"] if run is not None]
@@ -157,17 +166,17 @@ def tabulate(records, ledger) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("id")[COLUMNS]
 
 
-def read_results(folder, ledger=None) -> pd.DataFrame:
-    """Verdicts of all chapters that have written theirs to ``folder``, in the order of the ledger."""
+def read_results(folder: str | Path, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Verdicts in ``folder`` of all chapters that were executed, in the order of the ledger."""
     ledger = load_ledger() if ledger is None else ledger
     files = sorted(Path(folder).glob("claims_*.json"))
     records = {record["id"]: record for file in files for record in json.loads(file.read_text(encoding="utf-8"))}
     if not records:
-        raise FileNotFoundError(f"There are no results in {folder}: execute the chapters first.")
+        raise FileNotFoundError(f"The folder {folder} has no results: execute the chapters first.")
     return tabulate([records[name] for name in ledger.index if name in records], ledger)
 
 
-def to_markdown(verdicts) -> str:
+def to_markdown(verdicts: pd.DataFrame) -> str:
     """The table of :func:`evaluate` as a Markdown table of four columns, narrow enough for a page."""
     lines = ["| claim | paper | measured | verdict |", "| - | - | - | - |"]
     for name, row in verdicts.iterrows():
@@ -178,16 +187,16 @@ def to_markdown(verdicts) -> str:
     return "\n".join(lines)
 
 
-def count_verdicts(verdicts, ledger) -> pd.Series:
-    """How many claims of the ledger have each verdict, in the order of `VERDICTS`; "not measured" where it is missing.
+def count_verdicts(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> pd.Series:
+    """Number of claims with each verdict, in the order of `VERDICTS`; a claim without one counts as "not measured".
 
-    ``verdicts`` is from :func:`read_results`; verdicts that no claim has are left out.
+    ``verdicts`` is from :func:`read_results`. Verdicts that no claim has are left out.
     """
     counts = verdicts["verdict"].reindex(ledger.index).fillna("not measured").value_counts()
     return counts.reindex(VERDICTS, fill_value=0).loc[lambda numbers: numbers > 0].rename("claims")
 
 
-def ledger_table(verdicts, ledger) -> str:
+def ledger_table(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> str:
     """All claims of the ledger as one MyST table for a page of the book, with links to figures and chapters.
 
     Parameters
@@ -210,7 +219,7 @@ def ledger_table(verdicts, ledger) -> str:
         judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
         here = f"{{numref}}`{claim['figure']}` in {{doc}}`/chapters/{claim['chapter']}`"
         where = f"`{name}`, paper: {claim['place']}<br>here: {here}"
-        measured = found["measured"] or found["comment"]  # why there is none
+        measured = found["measured"] or found["comment"]  # the reason why there is none
         cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{measured}{runs}", judged)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import pytest
 import twin_fitting
 from paper.shared import twin_recovery
 from paper.shared.annotation import all_markers
-from paper.simulation.recovery import affinity_of_states
+from paper.shared.scores import affinity_of_states
 from scipy import sparse
 
 from spicemix_core.datasets import load_seqfish_plus, load_starmap, registry, twin

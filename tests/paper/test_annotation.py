@@ -7,13 +7,12 @@ import pytest
 from paper.shared.annotation import (
     FEW,
     LAYER_DEPTHS,
-    MAJOR_MARKERS,
-    SUBTYPE_MARKERS,
     all_markers,
     major_class,
     name_by_reference,
     name_clusters,
 )
+from paper.shared.markers import MAJOR_MARKERS, SUBTYPE_MARKERS
 from scipy import sparse
 
 from spicemix_core.inputs.anndata import expression_frame

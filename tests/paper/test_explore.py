@@ -65,10 +65,10 @@ def test_a_constant_number_has_a_scale():
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"labels": {"type": (["a"], {"a": "#000000"})}}, "type has 1 entries for 3 cells"),
+    ({"labels": {"type": (["a"], {"a": "#000000"})}}, "'type' has 1 entries for 3 cells"),
     ({"labels": {"type": (["a", "d", "a"], {"a": "#000000"})}}, "label d of type has no colour"),
-    ({"values": {"gene": [1.0, np.nan, 2.0]}}, "gene has numbers that are not finite"),
-    ({"coordinates": np.full((3, 2), np.inf)}, "coordinates has numbers that are not finite"),
+    ({"values": {"gene": [1.0, np.nan, 2.0]}}, "numbers of 'gene' are not finite"),
+    ({"coordinates": np.full((3, 2), np.inf)}, "numbers of 'coordinates' are not finite"),
 ])
 def test_what_does_not_fit_is_refused(change, message):
     with pytest.raises(ValueError, match=message):

@@ -11,6 +11,7 @@ from paper.seqfish_plus import claims as seqfish_plus_claims
 from paper.seqfish_plus import findings as fd
 from paper.shared import figures
 from paper.shared.annotation import FEW
+from paper.shared.contacts import excess_contacts
 from paper.shared.typed_cells import (
     TypedCells,
     cell_table,
@@ -144,7 +145,7 @@ def test_contacts_are_in_excess_where_they_were_planted():
         adjacency[i, i + 1] = adjacency[i, (i + 5) % 200] = 1
         adjacency[i + 2, (i + 7) % 200] = adjacency[i + 2, (i + 13) % 200] = adjacency[i + 2, (i + 20) % 200] = 1
     adjacency = np.maximum(adjacency, adjacency.T)
-    excess = fd.excess_contacts(cells, adjacency, np.zeros(200), n_permutations=500)
+    excess = excess_contacts(cells, adjacency, np.zeros(200), n_permutations=500)
     assert excess.loc["Oligo", "eL6"] and (excess == excess.T).all(axis=None)
     assert fd.partners(cells, excess, ("Oligo",), fd.DEEP) == 1
     assert fd.partners(cells, excess, ("OPC",), ("eL6",)) == 0
@@ -213,7 +214,7 @@ def test_the_figures_draw_what_they_are_given(paper):
     assert {text.get_text() for text in axes[0].get_yticklabels()} == set(NAMES)
     figures.draw_type_rows(axes[1], cells.means, colors, counts=dict.fromkeys(NAMES, 15), label="x")
     figures.color_column_names(axes[1], [None, *NAMES[1:]], colors)
-    pl.mark_cells(axes[1], np.eye(10, dtype=bool))
+    pl.mark_fields(axes[1], np.eye(10, dtype=bool))
     assert axes[1].get_yticklabels()[0].get_text() == f"{cells.means.index[0]} (15)"
     shares = pd.DataFrame({"0": [0.4, 1.0], "1": [0.6, 0.0]}, index=["a", "b"])
     effective = pd.DataFrame({"effective_positions": [1.96, 1.0]}, index=["a", "b"])

@@ -79,9 +79,9 @@ def test_a_shift_of_all_cells_is_told_from_one_of_neurons(technical):
 def test_bad_labels_and_groups_are_refused():
     with pytest.raises(ValueError, match="3 labels and 200 positions"):
         position_shares([1, 2, 3], POSITIONS)
-    with pytest.raises(ValueError, match="Cell 1 lacks"):
+    with pytest.raises(ValueError, match="Cell 1 has no label or no position"):
         layer_specificity([1, None, 2], [0, 0, 1])
-    with pytest.raises(ValueError, match="every position"):
+    with pytest.raises(ValueError, match="lack cells at some position"):
         shared_position_profile(np.ones((4, 2)), [0, 0, 1, 1], [1, 0, 1, 0], [0, 1, 0, 0])
     with pytest.raises(ValueError, match="two separate groups"):
         mean_difference([1.0, 2.0, 3.0], [True, False, False], [False, True, True])

@@ -14,6 +14,7 @@ from paper.myelination import cells as my
 from paper.myelination import claims as mc
 from paper.myelination import figures
 from paper.myelination.left_out import regress_left_out
+from paper.shared.markers import MYELINATION_MARKERS
 
 from spicemix_core import SpiceMix
 from spicemix_core.datasets import load_gene_set
@@ -94,7 +95,7 @@ def test_a_withheld_gene_has_no_part_in_the_choice(paper, analysis):
 def test_the_rule_keeps_markers_when_the_whole_set_is_withheld():
     sheath = load_gene_set("GO:0043209")
     for kind in ("Oligo", "Astro"):
-        assert len([gene for gene in my.MARKERS[kind] if gene not in sheath]) >= 3
+        assert len([gene for gene in MYELINATION_MARKERS[kind] if gene not in sheath]) >= 3
 
 
 def test_small_and_other_clusters_are_passed_over(paper):
@@ -139,7 +140,7 @@ def test_opposition_by_closure_alone_is_told_from_more(analysis, paper):
 
 
 def test_fewer_than_three_cells_are_refused(paper):
-    with pytest.raises(ValueError, match="There are 2 cells"):
+    with pytest.raises(ValueError, match="There are 2 cells, too few"):
         my.highest_two(paper.states, np.arange(len(paper.labels)) < 2)
 
 

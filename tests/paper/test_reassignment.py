@@ -95,7 +95,8 @@ def test_borders_do_not_depend_on_the_order_of_the_cells():
 
 @pytest.mark.parametrize(("coordinates", "classes", "number", "message"), [
     (np.zeros((3, 2)), ["a", None, "b"], 2, "a class per cell"), (np.zeros((2, 2)), ["a"], 1, "1 classes"),
-    (np.full((2, 2), np.nan), ["a", "b"], 1, "finite"), (np.zeros((2, 2)), ["a", "b"], 3, "n_segments is 3")])
+    (np.full((2, 2), np.nan), ["a", "b"], 1, "finite"),
+    (np.zeros((2, 2)), ["a", "b"], 3, "n_segments is 3: choose from 1 to 2")])
 def test_impossible_borders_are_refused(coordinates, classes, number, message):
     with pytest.raises(ValueError, match=message):
         layer_borders(coordinates, classes, number)

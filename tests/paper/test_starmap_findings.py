@@ -9,6 +9,7 @@ import pytest
 from models import neighbor_graph
 from paper import ledger
 from paper.shared.annotation import FEW, LAYER_DEPTHS, all_markers, name_clusters
+from paper.shared.markers import STARMAP_MARKERS
 from paper.shared.typed_cells import TypedCells
 from paper.starmap import claims as starmap_claims
 from paper.starmap import figures
@@ -183,16 +184,16 @@ def test_coherence_is_lost_by_scattering_the_cells_and_not_by_the_order_of_the_m
 
 def test_clusters_of_the_panel_get_the_names_of_their_markers():
     rng, kinds = np.random.default_rng(0), {}
-    for major, genes in sf.STARMAP_MARKERS.major.items():
-        for kind, own in sf.STARMAP_MARKERS.subtypes.get(major, {major: ()}).items():
+    for major, genes in STARMAP_MARKERS.major.items():
+        for kind, own in STARMAP_MARKERS.subtypes.get(major, {major: ()}).items():
             kinds[kind] = list(dict.fromkeys([*genes, *own]))
     labels = np.repeat(np.arange(len(kinds)), 40)
-    genes = all_markers(markers=sf.STARMAP_MARKERS)
+    genes = all_markers(markers=STARMAP_MARKERS)
     expression = pd.DataFrame(rng.exponential(0.3, (len(labels), len(genes))), columns=genes)
     for cluster, own in enumerate(kinds.values()):
         expression.loc[labels == cluster, own] += rng.exponential(1.0, (40, len(own)))
     depth = np.array([LAYER_DEPTHS.get(kind, 0.5) for kind in kinds])[labels]
-    naming = name_clusters(expression, labels, depth, markers=sf.STARMAP_MARKERS, withheld=sf.WITHHELD)
+    naming = name_clusters(expression, labels, depth, markers=STARMAP_MARKERS, withheld=sf.WITHHELD)
     assert naming["name"].to_dict() == dict(enumerate(kinds))
 
 
@@ -201,7 +202,7 @@ def test_markers_of_a_major_type_peak_in_a_class_of_that_type(real_data, monkeyp
     adata = load_starmap(download=False)
     means = expression_frame(adata, adata.var_names).groupby(adata.obs["cell_type"].to_numpy(dtype=str)).mean()
     inhibitory = ("VIP", "SST", "PVALB", "Reln")
-    for major, genes in sf.STARMAP_MARKERS.major.items():
+    for major, genes in STARMAP_MARKERS.major.items():
         for gene in genes:
             peak = means[gene].idxmax()
             kind = ("Excitatory" if peak[:2] == "eL" or peak == "HPC" else "Inhibitory" if peak in inhibitory

@@ -1,10 +1,7 @@
-"""The simulation study: seeding, storing and resuming, scores of recovery, paired tests."""
+"""The simulation study: seeds, the table, storing and resuming, paired tests."""
 
-import os
-import signal
-import subprocess
+import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from paper.simulation import recovery as rc
-from paper.simulation import sensitivity
-from paper.simulation.methods import Fit, best_cut, cluster_co_association, other_combinations, score_fits
+from paper.simulation.methods import Fit, cluster_co_association, other_combinations, score_fits
 from paper.simulation.sensitivity import sweep
 from paper.simulation.study import (
     COLUMNS,
@@ -29,28 +24,19 @@ from paper.simulation.study import (
     run_replicate,
     run_study,
 )
-from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 import spicemix_core
 from spicemix_core import SpiceMix
-from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.runs import stored_tasks as stored_runs
 from spicemix_core.runs.sources import ROOT, sources_of, sources_of_code
-from spicemix_core.tl import adjusted_rand_index, cut_tree
-from spicemix_core.tl.trees import ward_tree
+from spicemix_core.tl import adjusted_rand_index
 
 ROOTS = (ROOT, ROOT / "book")
 matplotlib.use("agg")
 SMALL = Settings(n_cells=130, n_metagenes=6, n_runs=2, betas=(0.0, 1.0), n_states=(8,))
 STUDY = {"scenarios": (RELEASED_TRUTH, RELEASED), "n_replicates": 2, "settings": SMALL}
-KILLED = """
-from pathlib import Path
-from paper.simulation.study import *
-settings = Settings(n_cells=130, n_metagenes=6, n_runs=2, betas=(0.0, 1.0), n_states=(8,))
-run_study({folder!r}, scenarios=(RELEASED_TRUTH, RELEASED), n_replicates=2, settings=settings)
-"""
 
 
 def without_times(table):
@@ -59,7 +45,7 @@ def without_times(table):
 
 @pytest.fixture(scope="module")
 def one_go(tmp_path_factory):
-    """A small study in one go on one worker: its folder and its table."""
+    """A small study in one run on one worker: its folder and its table."""
     folder = tmp_path_factory.mktemp("study")
     return folder, run_study(folder, **STUDY)
 
@@ -161,19 +147,25 @@ def test_the_table_does_not_depend_on_the_number_of_workers(one_go, tmp_path):
     pd.testing.assert_frame_equal(without_times(one), without_times(two), check_exact=True)
 
 
-def test_a_killed_study_goes_on_and_gives_the_table_of_one_go(one_go, tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", KILLED.format(folder=str(tmp_path))],
-                               env=os.environ | {"TQDM_DISABLE": "1"})
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("*.csv")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.csv")}
-    assert 1 <= len(done) < 4, "the study was to be killed half-way"
+def test_a_study_that_was_stopped_resumes_and_gives_the_table_of_one_go(one_go, tmp_path, monkeypatch):
+    folder, table = one_go
+    done = sorted(folder.iterdir())[:2]
+    for path in done:
+        shutil.copy(path, tmp_path)
+
+    def stopped(rows, path, write=stored_runs.write_table):
+        if len(list(tmp_path.iterdir())) == len(done) + 1:
+            raise KeyboardInterrupt
+        write(rows, path)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stored_runs, "write_table", stopped)
+        run_study(tmp_path, **STUDY)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(before) == len(done) + 1
     resumed = run_study(tmp_path, **STUDY)
-    pd.testing.assert_frame_equal(without_times(one_go[1]), without_times(resumed), check_exact=True)
-    assert {path: path.stat().st_mtime_ns for path in done} == done
+    pd.testing.assert_frame_equal(without_times(table), without_times(resumed), check_exact=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_nothing_is_run_twice_and_the_first_replicates_stay(one_go):
@@ -285,121 +277,11 @@ def test_paired_test_by_hand(gain, wins, p):
 
 
 def test_compare_names_an_unknown_method():
-    with pytest.raises(KeyError, match="nosuch"):
+    with pytest.raises(KeyError, match="no method 'nosuch' with normalisation 'z': choose another"):
         compare(study_table(0.1), "nosuch", "z")
 
 
-# --- recovery ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cortex():
-    return simulate_cortex(n_cells=200, random_state=3)
-
-
-def test_the_truth_recovers_itself_whatever_the_order(cortex):
-    graph, states = cortex.obsp["spatial_connectivities"], cortex.obsm["true_latent_states"]
-    true_affinity = rc.affinity_of_states(states, graph, 1e-4)
-    order = np.random.default_rng(0).permutation(13)
-    scores = rc.score_model(cortex, states[:, order], cortex.varm["true_metagenes"][:, order],
-                            true_affinity[np.ix_(order, order)], true_affinity)
-    morans = scores.pop("layer_morans_i")
-    np.testing.assert_allclose(list(scores.values()), 1.0)
-    assert morans > 0.4
-
-
-def test_types_are_told_by_a_supervised_rule_as_far_as_the_rows_tell_them():
-    rng = np.random.default_rng(0)
-    types = np.repeat(["a", "b"], 200)
-    told = (types == "a")[:, None] + rng.normal(scale=0.05, size=(400, 3))
-    assert rc.supervised_index(told, types) == 1.0
-    assert abs(rc.supervised_index(rng.permutation(told), types)) < 0.05
-
-
-def test_expression_tells_types_the_better_the_less_noise_it_has(monkeypatch):
-    def told(sigma_y, known=True):
-        tissue = simulate_cortex(n_cells=300, sigma_x=1.5, sigma_y=sigma_y, random_state=5)
-        if not known:
-            del tissue.varm["true_metagenes"]
-        monkeypatch.setitem(sensitivity.AUTHORS_DATA, "tissue", lambda: tissue)
-        return sensitivity.told_by_expression("tissue")
-
-    clear, noisy = told(0.2), told(4.0)
-    assert (clear > 0.9).all() and (noisy < clear - 0.1).all()
-    assert list(told(2.0, known=False).index) == ["profiles"]
-
-
-def test_layers_that_are_alike_have_no_distance(cortex):
-    metagenes = cortex.varm["true_metagenes"].copy()
-    layers = 100 * metagenes[:, 6:10].T
-    smallest = min(np.linalg.norm(layers[i] - layers[j]) for i in range(4) for j in range(i))
-    assert rc.layer_distance(metagenes) == pytest.approx(smallest)
-    metagenes[:, 8] = metagenes[:, 6]
-    assert rc.layer_distance(metagenes) == 0.0
-
-
-def test_noise_recovers_nothing(cortex):
-    rng = np.random.default_rng(1)
-    scores = rc.score_model(cortex, rng.random((200, 10)), rng.dirichlet(np.ones(100), size=10).T)
-    assert abs(scores["layer_morans_i"]) < 0.1
-    assert scores["state_correlation"] < 0.25
-    assert "affinity_correlation" not in scores
-
-
-def test_metagenes_left_over_count_as_not_recovered(cortex):
-    chosen = [0, 1, 4, 5, 6]
-    scores = rc.score_model(cortex, cortex.obsm["true_latent_states"][:, chosen],
-                            cortex.varm["true_metagenes"][:, chosen])
-    full = rc.match_states(cortex.obsm["true_latent_states"], cortex.obsm["true_latent_states"][:, chosen])
-    assert (full.permutation >= 0).sum() == 5
-    assert scores["state_correlation"] == pytest.approx(np.nansum(full.correlations) / 10)
-
-
-def test_morans_i_is_its_definition(cortex):
-    graph = cortex.obsp["spatial_connectivities"]
-    values = np.random.default_rng(2).normal(size=(200, 3))
-    values[:, 1] = cortex.obsm["spatial"][:, 0]
-    values[:, 2] = 1.5
-    found, dense = rc.morans_i(values, graph), graph.toarray()
-    for column in range(2):
-        u = values[:, column] - values[:, column].mean()
-        byhand = 200 / dense.sum() * sum(dense[i, j] * u[i] * u[j] for i, j in np.argwhere(dense)) / (u @ u)
-        assert found[column] == pytest.approx(byhand)
-    assert abs(found[0]) < 0.15
-    assert found[1] > 0.8
-    assert np.isnan(found[2])
-
-
-def test_affinity_of_true_states_attracts_within_layers(cortex):
-    proportions = np.eye(2)[(cortex.obsm["spatial"][:, 0] > 0.5).astype(int)]
-    affinity = rc.affinity_of_states(proportions, sparse.csr_array(cortex.obsp["spatial_connectivities"]), 1e-3)
-    assert affinity[0, 0] < affinity[0, 1] > affinity[1, 1]
-
-
-def test_shares_in_own_type(cortex):
-    types = cortex.obs["cell_type"].to_numpy(dtype=str)
-    _, labels = np.unique(types, return_inverse=True)
-    assert rc.share_in_own_type((labels + 3) % 8, types, rc.EXCITATORY_TYPES) == 1.0
-    merged = np.where(types == "eL2", labels[types == "eL4"][0], labels)
-    smaller = min((types == "eL2").sum(), (types == "eL4").sum())
-    excitatory = np.isin(types, rc.EXCITATORY_TYPES).sum()
-    assert rc.share_in_own_type(merged, types, rc.EXCITATORY_TYPES) == pytest.approx(1 - smaller / excitatory)
-    assert rc.share_in_own_type(merged, types, rc.SCATTERED_TYPES) == 1.0
-
-
-def test_best_cut_has_the_highest_ari_of_all_cuts():
-    rng = np.random.default_rng(0)
-    truth = rng.integers(6, size=150)
-    tree = ward_tree(3 * np.eye(6)[truth] + rng.standard_normal((150, 6)))
-    scores = {k: adjusted_rand_index(cut_tree(tree, k), truth) for k in range(2, 20)}
-    best = best_cut(tree, truth, range(2, 20))
-    assert len(np.unique(best)) == max(scores, key=scores.get)
-    assert adjusted_rand_index(best, truth) == max(scores.values())
-    with pytest.raises(ValueError, match="10 and 9 cells"):
-        best_cut(ward_tree(rng.random((10, 2))), np.zeros(9), [2])
-
-
-# --- sweeps and drawings -----------------------------------------------------------------------------------------
+# --- sweeps -----------------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_fits_every_combination_from_every_seed(tmp_path):
@@ -409,17 +291,3 @@ def test_a_sweep_fits_every_combination_from_every_seed(tmp_path):
     assert set(found["affinity_iterations"].astype(str)) == {"0", "all"}
     assert found.groupby(["n_metagenes", "seed"])["Q"].nunique().gt(1).all()
     assert len(list(Path(tmp_path).glob("*.csv"))) == 8
-
-
-def test_assignments_count_every_excitatory_neuron(cortex):
-    import matplotlib.pyplot as plt
-    from paper.simulation.figures import draw_assignments
-
-    types = cortex.obs["cell_type"].to_numpy(dtype=str)
-    _, labels = np.unique(types, return_inverse=True)
-    labels[np.flatnonzero(types == "eL1")[:3]] = 8  # a ninth cluster matches no type
-    figure, ax = plt.subplots()
-    right, wrong, none = draw_assignments(ax, cortex.obsm["spatial"], types, labels)
-    plt.close(figure)
-    assert (wrong, none) == (0, 3)
-    assert right == np.isin(types, rc.EXCITATORY_TYPES).sum() - 3

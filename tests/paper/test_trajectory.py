@@ -139,10 +139,10 @@ def test_a_gene_without_variation_is_no_test():
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda t, y, c: (y, t[:-1], None), "120 cells with expression but 119"),
-    (lambda t, y, c: (y, t, c[:-1]), "same cells, for covariates too"),
+    (lambda t, y, c: (y, t, c[:-1]), "same cells, also for covariates"),
     (lambda t, y, c: (y, np.where(t > 1, np.nan, t), None), "missing or infinite"),
     (lambda t, y, c: (y, np.ones_like(t), None), "do not determine a slope"),
-    (lambda t, y, c: (y, t, c.assign(again=2 * c["c"])), "do not determine a slope beside 2"),
+    (lambda t, y, c: (y, t, c.assign(again=2 * c["c"])), "do not determine a slope with 2"),
     (lambda t, y, c: (y[:3], t[:3], None), "3 cells do not"),
 ])
 def test_input_that_cannot_be_regressed_is_refused(change, message):

@@ -1,34 +1,38 @@
 """Dissociated cells in a fit: a sample without coordinates that shares the metagenes.
 
-The paper's discussion proposes to learn from spatial and dissociated data together. In the model nothing changes: cells
-without neighbours feel no affinity, and metagenes and noise are estimated from all cells. What it brings is measured on
-the simulated cortex (:func:`measure_gain`).
+The paper's discussion proposes to learn from spatial and dissociated data together. The model remains the same: the
+affinity does not act on cells without neighbours, and all cells determine metagenes and noise. :func:`measure_gain`
+measures the benefit on the simulated cortex.
 """
+
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from paper.results import run_stored
 from paper.simulation.recovery import score_model
-from spicemix_core.datasets.simulation import simulate_cortex
-from spicemix_core.inputs.dissociated import join_dissociated
-from spicemix_core.model import SpiceMix
-from spicemix_core.runs.stored_tasks import run_stored
+from spicemix_core import SpiceMix
+from spicemix_core.datasets import simulate_cortex
+from spicemix_core.inputs import join_dissociated
 
 ARMS = ("spatial alone", "with dissociated cells", "of another platform", "means matched", "with as many in place")
 GENE_FOLDS = 5
 
 
-def measure_gain(folder, seeds, *, n_spatial=150, n_dissociated=1000, n_metagenes=10, platform_sd=0.3, n_jobs=1):
-    """What dissociated cells add to a small spatial sample of a simulated cortex.
+def measure_gain(folder: str | Path, seeds: Iterable[int], *, n_spatial: int = 150, n_dissociated: int = 1000,
+                 n_metagenes: int = 10, platform_sd: float = 0.3, n_jobs: int = 1) -> pd.DataFrame:
+    """Measure the benefit of dissociated cells for a small spatial sample of a simulated cortex.
 
-    Each seed draws a cortex: ``n_spatial`` cells in place, ``n_dissociated`` others whose places are thrown away, and
-    an unseen tissue of 500 cells of the same metagenes on which every fit is judged.
+    Each seed draws a cortex: ``n_spatial`` cells with places, ``n_dissociated`` others without, and an unseen tissue of
+    500 cells of the same metagenes on which every fit is evaluated.
 
     Parameters
     ----------
     folder : path
-        Of the stored results (`spicemix_core.runs.stored_tasks`).
+        Folder of the stored results (`paper.results.run_stored`).
     seeds : iterable of int
     n_spatial, n_dissociated, n_metagenes : int
     platform_sd : float
@@ -38,19 +42,19 @@ def measure_gain(folder, seeds, *, n_spatial=150, n_dissociated=1000, n_metagene
     Returns
     -------
     DataFrame
-        By ``seed`` and ``arm`` (`ARMS`; the last has the places of all cells): ``held_out_error``, relative to the
-        genes' means, of each fifth of the genes of the unseen tissue given the others; of the states there and of the
-        metagenes the scores of :func:`paper.simulation.recovery.score_model`.
+        By ``seed`` and ``arm`` (`ARMS`; the last has the places of all cells): ``held_out_error`` of each fifth of the
+        genes of the unseen tissue given the others, relative to the genes' means; for the states there and the
+        metagenes, the scores of :func:`paper.simulation.recovery.score_model`.
     """
     tasks = {f"dissociated-{n_spatial}-{n_dissociated}-seed{seed}":
              (gain_of_seed, (seed, n_spatial, n_dissociated, n_metagenes, platform_sd)) for seed in seeds}
     return run_stored(tasks, folder, n_jobs=n_jobs, description="cortices")
 
 
-def gain_of_seed(seed, n_spatial, n_dissociated, n_metagenes, platform_sd):
+def gain_of_seed(seed: int, n_spatial: int, n_dissociated: int, n_metagenes: int, platform_sd: float) -> pd.DataFrame:
     """Rows of :func:`measure_gain` for one seed."""
     small = simulate_cortex(n_cells=n_spatial, random_state=seed)
-    # the same seed draws the same metagenes, and sample 1 other cells than sample 0 of either
+    # the same seed draws the same metagenes; the cells of sample 1 differ from those of sample 0
     others = simulate_cortex(2, n_cells=n_dissociated, random_state=seed)
     others = others[others.obs["sample"] == "1"].copy()
     unseen = simulate_cortex(3, n_cells=500, random_state=seed)

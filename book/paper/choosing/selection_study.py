@@ -1,16 +1,19 @@
-"""How often the rule of :mod:`spicemix_core.runs.selection` finds the number of metagenes, where it is known."""
+"""Frequency with which the rule of :func:`spicemix_core.select` finds a known number of metagenes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from spicemix_core.datasets.simulation import FIRST_NOISE, draw_positions, sample_spicemix, simulate_cortex
-from spicemix_core.inputs.graphs import delaunay_graph
+from paper.results import run_stored
+from spicemix_core.datasets import draw_positions, sample_spicemix, simulate_cortex
+from spicemix_core.datasets.simulation import FIRST_NOISE
+from spicemix_core.inputs import delaunay_graph
 from spicemix_core.runs.cross_validation import N_FOLDS, Data, fit_without_fold
 from spicemix_core.runs.selection import SETTING, compare_errors
-from spicemix_core.runs.stored_tasks import run_stored
 
 ATTRACTION = -6.0  # of every metagene to itself
 
@@ -22,14 +25,15 @@ class Draw:
     Attributes
     ----------
     name : str
-        ``"model"``: drawn from SpiceMix itself; ``"cortex"``: the simulated cortex, whose three noise metagenes of 13
-        have a weight that hardly varies, so that 10 count as right.
+        ``"model"`` for samples of SpiceMix itself, ``"cortex"`` for the simulated cortex. Three of its 13 metagenes are
+        noise with a weight that hardly varies, so 10 count as right.
     n_metagenes : int
     noise : float
         :math:`\\sigma_y`, for ``"model"``; a mean entry of the expression is ``n_metagenes / n_genes``.
     n_cells : int
     shape : float
-        Of the Gamma entries of a metagene, for ``"model"``: the larger, the more alike metagenes are.
+        Shape of the gamma distribution of the entries of a metagene, for ``"model"``. The larger it is, the more
+        similar metagenes are.
     n_genes : int
     """
 
@@ -40,8 +44,8 @@ class Draw:
     shape: float = 0.5
     n_genes: int = 100
 
-    def expression_and_graph(self, replicate):
-        """One tissue of this kind as the input of a fit."""
+    def expression_and_graph(self, replicate: int) -> Data:
+        """One tissue of this kind, as input of a fit."""
         rng = np.random.default_rng([replicate, self.n_metagenes, self.n_cells])
         if self.name == "cortex":
             adata = simulate_cortex(n_cells=self.n_cells, n_genes=self.n_genes, random_state=rng)
@@ -57,26 +61,27 @@ class Draw:
 CORTEX = Draw("cortex", n_metagenes=FIRST_NOISE, n_cells=500)
 
 
-def run_selection_study(folder, draws, n_replicates, *, around=3, n_jobs=1):
-    """What three rules suggest for tissues whose number of metagenes is known.
+def run_selection_study(folder: str | Path, draws: Sequence[Draw], n_replicates: int, *, around: int = 3,
+                        n_jobs: int = 1) -> pd.DataFrame:
+    """Numbers of metagenes that three rules suggest for tissues with a known number.
 
     Parameters
     ----------
     folder : path
-        Of the stored results (`spicemix_core.runs.stored_tasks`).
+        Folder of the stored results (`paper.results.run_stored`).
     draws : sequence of Draw
     n_replicates : int
         Tissues of each kind.
     around : int
-        The grid reaches so far below and above the true number.
+        The grid extends this far below and above the true number.
     n_jobs : int
 
     Returns
     -------
     DataFrame
         By ``draw`` (its place in ``draws``) and ``replicate``: ``truth``, and the number of metagenes of the lowest
-        error (``lowest``), of the rule (``rule``) and of the rule with the standard error of the lowest error itself,
-        not of the paired differences (``unpaired``).
+        error (``lowest``), of the rule (``rule``), and of the rule with the standard error of the lowest error in
+        place of that of the paired differences (``unpaired``).
     """
     tasks = {f"selection-{draw.name}-{draw.n_metagenes}-{draw.n_cells}-{i}-{replicate:03d}":
              (suggested_numbers, (i, draw, replicate, around))
@@ -85,7 +90,7 @@ def run_selection_study(folder, draws, n_replicates, *, around=3, n_jobs=1):
         ["draw", "replicate"], ignore_index=True)
 
 
-def suggested_numbers(place, draw, replicate, around):
+def suggested_numbers(place: int, draw: Draw, replicate: int, around: int) -> pd.DataFrame:
     """One row of :func:`run_selection_study`."""
     data = draw.expression_and_graph(replicate)
     numbers = range(draw.n_metagenes - around, draw.n_metagenes + around + 1)

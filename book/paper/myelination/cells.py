@@ -1,34 +1,33 @@
 """The myelination of oligodendrocytes (paper, Fig. 4f and S6): which cells, which two metagenes, which genes.
 
-The rules, none of which sees a label or a gene that is tested:
+The rules, none of which uses a known class or a gene that is tested:
 
 1. *Types.* A cell's scores for cell types are those of :func:`paper.shared.annotation.cell_scores`, with the genes of
-   the myelin sheath withheld from the markers. A cluster is of oligodendrocytes if its score for
-   them is positive and, among the types other than astrocytes, leads clearly (by ``CLEAR`` standard errors, as in
-   :mod:`paper.shared.annotation`); from astrocytes the next step tells them.
+   the myelin sheath withheld from the markers. A cluster is one of oligodendrocytes if its score for them is positive
+   and leads clearly among the types other than astrocytes (by ``CLEAR`` standard errors, as in
+   :mod:`paper.shared.annotation`). The next rule separates them from astrocytes.
 2. *Cells.* The oligodendrocytes are the cells of these clusters whose score for oligodendrocytes is above that for
-   astrocytes and that do not lie at the surface of the tissue, where the paper finds the astrocytes.
-3. *Metagenes.* The two with the highest mean proportion among these cells. That they are opposed is not asked for, so
-   their correlation is a finding.
-4. *Genes.* Those of the set that have a count in at least 30 % of these cells.
+   astrocytes and that are not at the surface of the tissue, where the paper finds the astrocytes.
+3. *Metagenes.* The two with the highest mean proportion among these cells. The rule does not require that they are
+   opposed, so their correlation is a finding.
+4. *Genes.* The genes of the set that have a count in at least 30 % of these cells.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import gaussian_kde, spearmanr
 
-from paper.shared.annotation import CLEAR, MAJOR_MARKERS, cell_scores, rank_types
+from paper.shared.annotation import CLEAR, cell_scores, rank_types
 from paper.shared.effects import separation
+from paper.shared.markers import MYELINATION_MARKERS
 from spicemix_core.tl import normalize_states
 from spicemix_core.tl.clustering import MIN_CELLS
 
 MIN_SHARE = 0.3
-
-
-# More markers of oligodendrocytes (Zeisel et al. 2015), outside the myelin sheath and so never tested.
-MARKERS = {**MAJOR_MARKERS, "Oligo": (*MAJOR_MARKERS["Oligo"], "Trf", "Enpp2", "Gatm")}
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Oligodendrocytes:
     clusters : list
         Labels of these clusters.
     inside, by_markers, by_position : (N,) arrays of bool
-        In one of the clusters; score for oligodendrocytes above that for astrocytes; not at the surface.
+        Cells in one of the clusters; cells with a higher score for oligodendrocytes than for astrocytes; cells not at
+        the surface.
     scores : DataFrame
         Cells x types.
     """
@@ -53,7 +53,7 @@ class Oligodendrocytes:
 
     @property
     def chosen(self) -> np.ndarray:
-        """The oligodendrocytes of all further steps, (N,) bool."""
+        """The oligodendrocytes that all further steps use, (N,) bool."""
         return self.inside & self.by_markers & self.by_position
 
 
@@ -87,26 +87,27 @@ class Opposition:
         return float(np.corrcoef(self.proportions.T)[0, 1])
 
     def over_all_cells(self) -> np.ndarray:
-        """The trajectory in all N cells, NaN outside."""
+        """The trajectory in all N cells, NaN in other cells."""
         values = np.full(len(self.cells), np.nan)
         values[self.cells] = self.trajectory
         return values
 
 
-def find_oligodendrocytes(expression, labels, surface, *, withheld=(), lead=CLEAR,
-                          min_cells=MIN_CELLS) -> Oligodendrocytes:
-    """Rules 1 and 2 at the head of this module.
+def find_oligodendrocytes(expression: pd.DataFrame, labels: ArrayLike, surface: ArrayLike, *,
+                          withheld: Sequence[str] = (), lead: float = CLEAR,
+                          min_cells: int = MIN_CELLS) -> Oligodendrocytes:
+    """Choose the oligodendrocytes by rules 1 and 2 of this module.
 
     Parameters
     ----------
     expression : DataFrame, cells x genes
-        Log-normalised; types of :data:`MARKERS` of which no marker was measured are left out.
+        Log-normalised. Types of `MYELINATION_MARKERS` without a measured marker are left out.
     labels : (N,) array_like
-        Cluster of each cell; clusters of fewer than ``min_cells`` cells are passed over.
+        Cluster of each cell; clusters of fewer than ``min_cells`` cells are left out.
     surface : (N,) array of bool
         Cells at the surface of the tissue.
     withheld : sequence of str
-        Genes that must not be used, because they are tested later.
+        Genes that are tested later and must not be used.
     lead : float
         Standard errors by which oligodendrocytes must lead.
     min_cells : int
@@ -118,9 +119,10 @@ def find_oligodendrocytes(expression, labels, surface, *, withheld=(), lead=CLEA
     """
     labels, surface = np.asarray(labels), np.asarray(surface, dtype=bool)
     expression = expression.drop(columns=list(withheld), errors="ignore")
-    if not any(gene in expression for kind in set(MARKERS) - {"Oligo", "Astro"} for gene in MARKERS[kind]):
+    others = set(MYELINATION_MARKERS) - {"Oligo", "Astro"}
+    if not any(gene in expression for kind in others for gene in MYELINATION_MARKERS[kind]):
         raise ValueError("No marker of a type other than Oligo and Astro was measured: choose the cells by hand.")
-    known = {kind: genes for kind, genes in MARKERS.items()
+    known = {kind: genes for kind, genes in MYELINATION_MARKERS.items()
              if kind in ("Oligo", "Astro") or any(gene in expression for gene in genes)}
     scores = cell_scores(expression, labels, known, min_cells=min_cells)
     ranks = rank_types(scores.drop(columns="Astro"), pd.Series(labels, scores.index))
@@ -130,8 +132,8 @@ def find_oligodendrocytes(expression, labels, surface, *, withheld=(), lead=CLEA
     return Oligodendrocytes(clusters, np.isin(labels, clusters), by_markers, ~surface, scores)
 
 
-def highest_two(states, cells) -> Opposition:
-    """Rule 3: the two metagenes with the highest mean proportion among ``cells``.
+def highest_two(states: ArrayLike, cells: ArrayLike) -> Opposition:
+    """Choose by rule 3 the two metagenes with the highest mean proportion among ``cells``.
 
     Parameters
     ----------
@@ -147,36 +149,38 @@ def highest_two(states, cells) -> Opposition:
     """
     cells = np.asarray(cells, dtype=bool)
     if cells.sum() < 3:
-        raise ValueError(f"There are {cells.sum()} cells: two metagenes cannot be compared in fewer than three.")
+        raise ValueError(f"There are {cells.sum()} cells, too few to compare two metagenes: choose at least three.")
     means = normalize_states(np.asarray(states)[cells], "proportions").mean(axis=0)
     first, second = np.argsort(-means, kind="stable")[:2]
     return two_metagenes(states, cells, (int(first), int(second)))
 
 
-def two_metagenes(states, cells, metagenes) -> Opposition:
-    """The opposition of two given metagenes among ``cells``, as for :func:`highest_two`."""
+def two_metagenes(states: ArrayLike, cells: ArrayLike, metagenes: Sequence[int]) -> Opposition:
+    """The opposition of two given metagenes among ``cells``; arguments as for :func:`highest_two`."""
     cells = np.asarray(cells, dtype=bool)
     proportions = normalize_states(np.asarray(states)[cells], "proportions")
     return Opposition(tuple(metagenes), cells, proportions[:, list(metagenes)])
 
 
-def agreement(first, second) -> float:
+def agreement(first: Opposition, second: Opposition) -> float:
     """Spearman correlation of two trajectories (:class:`Opposition`) over the cells that both have; NaN below three."""
     a, b = first.over_all_cells(), second.over_all_cells()
     common = ~np.isnan(a + b)
     return float(spearmanr(a[common], b[common]).statistic) if common.sum() > 2 else float("nan")
 
 
-def closure_correlations(states, opposition, *, n=1000, random_state=None) -> np.ndarray:
+def closure_correlations(states: ArrayLike, opposition: Opposition, *, n: int = 1000,
+                         random_state: int | np.random.Generator | None = None) -> np.ndarray:
     """Correlations of the two proportions if the metagenes' amounts were independent, (n,).
 
-    Proportions sum to one, so two that are high are opposed whatever the cells do (Pearson, Proc. R. Soc. 60, 489,
-    1897). Each metagene's amounts are permuted over the cells on their own, and the proportions taken anew.
+    Proportions sum to one, so two high ones are negatively correlated even without a relation (Pearson, Proc. R. Soc.
+    60, 489, 1897). The amounts of each metagene are permuted over the cells independently, and the proportions are
+    computed again.
 
     Parameters
     ----------
     states : (N, K) array
-        Latent states, not yet proportions.
+        Latent states, not proportions.
     opposition : Opposition
     n : int
     random_state : int, numpy Generator or None
@@ -188,8 +192,8 @@ def closure_correlations(states, opposition, *, n=1000, random_state=None) -> np
     return np.array([np.corrcoef(pair.T)[0, 1] for pair in pairs])
 
 
-def valley(values) -> float:
-    """How far the density of ``values`` falls between two groups: 1 without a valley, near 0 between separate groups.
+def valley(values: ArrayLike) -> float:
+    """Depth of the valley in the density of ``values``: 1 without a valley, near 0 between separate groups.
 
     The lowest ratio, over the points between the 10th and the 90th percentile, of a Gaussian kernel density
     (Scott's bandwidth) to the lower of the two highest densities on either side. NaN for constant values.
@@ -203,8 +207,9 @@ def valley(values) -> float:
     return float((density / np.minimum(left, right)).min())
 
 
-def tested_genes(detected, cells, genes, *, min_share=MIN_SHARE) -> list[str]:
-    """Rule 4: those of ``genes`` that are detected in at least ``min_share`` of ``cells``, in the order given.
+def tested_genes(detected: pd.DataFrame, cells: ArrayLike, genes: Sequence[str], *,
+                 min_share: float = MIN_SHARE) -> list[str]:
+    """The genes, among ``genes``, that are detected in at least ``min_share`` of ``cells`` (rule 4), in the same order.
 
     ``detected`` is a DataFrame of bool, cells x genes.
     """
@@ -212,8 +217,8 @@ def tested_genes(detected, cells, genes, *, min_share=MIN_SHARE) -> list[str]:
     return shares.index[shares >= min_share].tolist()
 
 
-def astro_oligo_conditions(found, labels, depth, reference) -> dict:
-    """The three conditions of the paper on a type that joins astrocytes and oligodendrocytes.
+def astro_oligo_conditions(found: Oligodendrocytes, labels: ArrayLike, depth: ArrayLike, reference: ArrayLike) -> dict:
+    """The three conditions of the claim about a type of both astrocytes and oligodendrocytes.
 
     Parameters
     ----------
@@ -224,8 +229,8 @@ def astro_oligo_conditions(found, labels, depth, reference) -> dict:
     Returns
     -------
     dict of str to bool
-        Of the cluster of :attr:`Oligodendrocytes.clusters` with most astrocytes: at least five of each kind;
-        astrocytes closer to the surface; the kinds' marker profiles like those of their classes.
+        For the cluster of :attr:`Oligodendrocytes.clusters` with most astrocytes: it has at least five cells of each
+        kind; the astrocytes are closer to the surface; the marker profile of each kind is like that of its class.
     """
     labels, depth, reference = np.asarray(labels), np.asarray(depth, dtype=float), np.asarray(reference)
     astro = [found.inside & (labels == name) & ~found.by_markers for name in found.clusters]

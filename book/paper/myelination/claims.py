@@ -1,26 +1,28 @@
-"""The numbers for the ledger's claims about myelination: of one clustering, and of the consensus with its runs."""
+"""The numbers for the ledger's claims about myelination, for one clustering and for the consensus with its runs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from paper.ledger import Measurement, holding
 from paper.myelination import cells as my
 from paper.myelination.trajectory import LEVEL, regress
 
-FEWEST = 10  # oligodendrocytes without which nothing is regressed
+FEWEST = 10  # oligodendrocytes that a regression needs
 GENE = "Atp1a2"
 
 
 @dataclass(frozen=True)
 class Tissue:
-    """What is known of the cells without a model.
+    """Properties of the cells that do not depend on a model.
 
     Attributes
     ----------
     expression, detected : DataFrames, cells x genes
-        Log-normalised, and whether there is a count.
+        Log-normalised expression, and whether there is a count.
     depth : (N,) array
         Distance from the surface of the tissue.
     surface : (N,) array of bool
@@ -28,7 +30,7 @@ class Tissue:
     reference : (N,) array of str
         Classes of Wang et al.
     genes : list of str
-        The gene set to be tested; withheld from the choice of the cells.
+        The gene set to test, withheld from the choice of the cells.
     """
 
     expression: pd.DataFrame
@@ -50,7 +52,7 @@ class Analysis:
     opposition : Opposition or None
         None if there are fewer than ``FEWEST`` oligodendrocytes.
     slopes : DataFrame
-        Of :func:`paper.myelination.trajectory.regress`, by tested gene; without rows if there is no opposition or gene.
+        Of :func:`paper.myelination.trajectory.regress`, by tested gene; empty without opposition or genes.
     """
 
     labels: np.ndarray
@@ -64,13 +66,14 @@ class Analysis:
         return int((self.slopes["p_corrected"] < LEVEL).sum())
 
 
-def analyse(labels, states, tissue, *, min_share=my.MIN_SHARE) -> Analysis:
+def analyse(labels: ArrayLike, states: ArrayLike, tissue: Tissue, *, min_share: float = my.MIN_SHARE) -> Analysis:
     """Choose cells by the clusters ``labels`` (N,) and two metagenes by ``states`` (N, K), then test the genes."""
     found = my.find_oligodendrocytes(tissue.expression, labels, tissue.surface, withheld=tissue.genes)
     return analyse_cells(labels, found, states, tissue, min_share=min_share)
 
 
-def analyse_cells(labels, found, states, tissue, *, min_share=my.MIN_SHARE) -> Analysis:
+def analyse_cells(labels: ArrayLike, found: my.Oligodendrocytes, states: ArrayLike, tissue: Tissue, *,
+                  min_share: float = my.MIN_SHARE) -> Analysis:
     """As :func:`analyse`, for oligodendrocytes that are already chosen."""
     cells = found.chosen
     opposition = my.highest_two(states, cells) if cells.sum() >= FEWEST else None
@@ -81,7 +84,7 @@ def analyse_cells(labels, found, states, tissue, *, min_share=my.MIN_SHARE) -> A
     return Analysis(np.asarray(labels), found, opposition, slopes)
 
 
-def summary(analysis, reference=None) -> dict:
+def summary(analysis: Analysis, reference: Analysis | None = None) -> dict:
     """One row of a table of robustness.
 
     Parameters
@@ -108,7 +111,7 @@ def summary(analysis, reference=None) -> dict:
     return row
 
 
-def measure(analysis, nmf, tissue) -> dict:
+def measure(analysis: Analysis, nmf: Analysis, tissue: Tissue) -> dict:
     """The number of every claim for one clustering, by the claim's id without "myelin-"."""
     row = summary(analysis, nmf)
     conditions = my.astro_oligo_conditions(analysis.found, analysis.labels, tissue.depth, tissue.reference)
@@ -119,16 +122,17 @@ def measure(analysis, nmf, tissue) -> dict:
     }
 
 
-def measurements(consensus, runs, nmf, tissue) -> dict[str, Measurement]:
+def measurements(consensus: Analysis, runs: Sequence[Analysis], nmf: Analysis,
+                 tissue: Tissue) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
     ----------
     consensus : Analysis
     runs : list of Analysis
-        Of each run by its own clusters.
+        The runs, each with its own clusters.
     nmf : Analysis
-        Of the consensus of NMF.
+        The consensus of NMF.
     tissue : Tissue
     """
     value = measure(consensus, nmf, tissue)

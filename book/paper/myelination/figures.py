@@ -1,28 +1,35 @@
-"""Figures of a trajectory among cells: the two metagenes, the genes along it, the tissue, and the null distributions.
+"""Figures of a trajectory of cells: two metagenes, genes along it, the tissue, and null distributions.
 
-As in :mod:`spicemix_core.pl.primitives`, functions return the data of a figure or draw them on given axes.
+As in :mod:`spicemix_core.pl`, functions return the data of a figure or draw them on given axes.
 """
+
+from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from numpy.typing import ArrayLike
 
-from paper.myelination.trajectory import LEVEL, band
-from spicemix_core.pl.primitives import GREY, draw_points, draw_table, draw_values
+from paper.myelination.cells import Opposition
+from paper.myelination.trajectory import LEVEL, NullTest, band
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_points, draw_table, draw_values
 
-BLUE, ORANGE, DARK = "#0072b2", "#d55e00", "#444444"
+DARK = "#444444"  # points below a line
 
 
-def p_text(p_value) -> str:
-    """A p-value as text, with an asterisk if it is below 0.05; nothing for NaN."""
+def p_text(p_value: float) -> str:
+    """A p-value as text, with an asterisk if it is below 0.05; empty for NaN."""
     if np.isnan(p_value):
         return ""
     number = f"{p_value:.1e}" if p_value < 1e-3 else f"{p_value:.3f}"
     return f"{number}*" if p_value < LEVEL else number
 
 
-def draw_opposition(ax, opposition, groups, colors, *, names=("first", "second")):
-    """One metagene's proportion against the other's, a point per cell, coloured by its group."""
+def draw_opposition(ax: Axes, opposition: Opposition, groups: ArrayLike, colors: Mapping[str, str], *,
+                    names: tuple[str, str] = ("first", "second")) -> None:
+    """Draw the proportions of two metagenes against each other, a point for each cell in the colour of its group."""
     draw_points(ax, opposition.proportions, groups, colors, size=16)
     ax.axline((0, 1), (1, 0), color=GREY, linewidth=1, zorder=0)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal",
@@ -30,9 +37,10 @@ def draw_opposition(ax, opposition, groups, colors, *, names=("first", "second")
            title=f"r = {opposition.correlation:.2f}")
 
 
-def draw_gene(ax, trajectory, values, row, *, gene, singled_out=False):
-    """A gene along the trajectory with the line and band of its regression; title "gene, corrected p"."""
-    color = ORANGE if singled_out else BLUE
+def draw_gene(ax: Axes, trajectory: ArrayLike, values: ArrayLike, row: Mapping, *, gene: str,
+              singled_out: bool = False) -> None:
+    """Draw a gene along the trajectory with the line and band of its regression and the corrected p-value."""
+    color = VERMILION if singled_out else BLUE
     at = np.linspace(trajectory.min(), trajectory.max(), 50)
     line, low, high = band(trajectory, values, at)
     ax.scatter(trajectory, values, s=8, color=DARK, alpha=0.5, linewidths=0)
@@ -45,8 +53,9 @@ def draw_gene(ax, trajectory, values, row, *, gene, singled_out=False):
     ax.tick_params(labelsize="x-small")
 
 
-def draw_trajectory_in_tissue(ax, coordinates, trajectory, *, size=12.0):
-    """All cells in grey, those on the trajectory (not NaN) coloured by it, with symmetric limits."""
+def draw_trajectory_in_tissue(ax: Axes, coordinates: ArrayLike, trajectory: ArrayLike, *,
+                              size: float = 12.0) -> PathCollection:
+    """Draw all cells in grey and those on the trajectory (not NaN) coloured by it, with symmetric limits."""
     coordinates, inside = np.asarray(coordinates), ~np.isnan(trajectory)
     limit = np.abs(trajectory[inside]).max()
     draw_points(ax, coordinates[~inside], np.full((~inside).sum(), ""), {"": GREY}, size=size / 4)
@@ -56,13 +65,13 @@ def draw_trajectory_in_tissue(ax, coordinates, trajectory, *, size=12.0):
     return points
 
 
-def draw_nulls(ax, nulls, n_genes):
-    """Share of the null trajectories by the number of significant genes, one line each; the observed one dashed.
+def draw_nulls(ax: Axes, nulls: Mapping[str, NullTest], n_genes: int) -> None:
+    """Draw the shares of null trajectories by number of significant genes, one line each; the observed one is dashed.
 
     ``nulls`` maps a name to a :class:`paper.myelination.trajectory.NullTest`.
     """
     numbers = np.arange(n_genes + 1)
-    for (name, null), color in zip(nulls.items(), (BLUE, ORANGE), strict=False):
+    for (name, null), color in zip(nulls.items(), (BLUE, VERMILION), strict=False):
         shares = np.bincount(null.counts, minlength=n_genes + 1) / len(null.counts)
         ax.step(numbers, shares, where="mid", color=color, label=f"{name} (p = {null.p_value:.2g})")
     ax.axvline(null.observed, color="black", linestyle="--", linewidth=1, label=f"observed ({null.observed})")
@@ -71,8 +80,8 @@ def draw_nulls(ax, nulls, n_genes):
     ax.legend(fontsize="small")
 
 
-def effects(tables) -> tuple[pd.DataFrame, np.ndarray]:
-    """Effects by gene and analysis, and as text with an asterisk where significant, for :func:`draw_effects`.
+def effects(tables: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Effects by gene and analysis, and as text with an asterisk if significant, for :func:`draw_effects`.
 
     ``tables`` maps a name to a table of :func:`paper.myelination.trajectory.regress`; a missing gene gives NaN.
     """
@@ -82,8 +91,8 @@ def effects(tables) -> tuple[pd.DataFrame, np.ndarray]:
     return effect, (number + np.where(p_values < LEVEL, "*", "")).to_numpy()
 
 
-def draw_effects(ax, tables):
-    """Heat map of the effects, genes x analyses; an asterisk where the corrected p-value is below 0.05."""
+def draw_effects(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Draw a heat map of the effects, genes x analyses, with an asterisk if the corrected p-value is below 0.05."""
     effect, text = effects(tables)
     draw_table(ax, effect, label="effect (standard deviations)", cmap="RdBu_r", center=0.0, limit=1.0, annotate=text)
     ax.tick_params(axis="x", rotation=40)
@@ -91,8 +100,8 @@ def draw_effects(ax, tables):
         name.set(ha="right", rotation_mode="anchor")
 
 
-def label_sides(x, y):
-    """Side of each point on which a name has more room before the next point of about its height: array of ±1."""
+def label_sides(x: ArrayLike, y: ArrayLike) -> np.ndarray:
+    """Side of each point (+1 right, -1 left) with more room for a name before the next point of similar height."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     alike = np.abs(y[:, None] - y) < 0.06 * (np.ptp(y) or 1.0)
     offset = np.where(alike & ~np.eye(len(x), dtype=bool), x - x[:, None], np.nan)
@@ -100,8 +109,8 @@ def label_sides(x, y):
     return np.where(room[0] >= room[1], 1, -1)
 
 
-def draw_effects_of_two(ax, first, second):
-    """Effects of the genes in two analyses against each other, each point with its gene's name."""
+def draw_effects_of_two(ax: Axes, first: pd.Series, second: pd.Series) -> None:
+    """Draw the effects of the genes in two analyses against each other, with the name of each gene."""
     ax.scatter(first, second, s=14)
     for gene, side in zip(first.index, label_sides(first, second), strict=True):
         ax.annotate(gene, (first[gene], second[gene]), xytext=(4 * side, 0), textcoords="offset points", fontsize=7,

@@ -1,24 +1,29 @@
-r"""States of the cells without some of the genes: what a model says of a cell if it may not see what is to be tested.
+r"""States of the cells without the gene that is tested.
 
-A gene that is regressed on states which were fitted to the same gene can look related to them for that reason alone.
-With the parameters fixed, the genes' rows of M and columns of Y are dropped and the states solved anew: the energy of
-:mod:`spicemix_core.latent_states` (book ``eq-states``) with :math:`\sum_{g \in \mathrm{kept}}` in place of the sum over
-all genes. M itself was fitted with the genes; a fit without them removes that too.
+A gene that is regressed on states can look related to them only because they were fitted to it. Here the parameters
+stay fixed, the gene's row of M and column of Y are left out, and the states are solved again: they minimise the energy
+of :mod:`spicemix_core.latent_states` (book ``eq-states``) with :math:`\sum_{g \in \mathrm{kept}}` in place of the sum
+over all genes. M itself was fitted with the gene; only a fit without the gene removes that influence too.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from paper.myelination.cells import two_metagenes
+from paper.myelination.cells import Opposition, two_metagenes
 from paper.myelination.trajectory import correct, regress
-from spicemix_core.inputs.anndata import expression_frame, read_samples
+from spicemix_core import SpiceMix
+from spicemix_core.inputs import expression_frame
+from spicemix_core.inputs.anndata import read_samples
 from spicemix_core.numerics.progress import progress
 from spicemix_core.transform import states_without
 
 
-def regress_left_out(model, adata, opposition, genes, *, sample_key=None,
-                     graph_key="spatial_connectivities") -> pd.DataFrame:
-    """Regress each gene on the trajectory of two metagenes among cells whose states were solved without that gene.
+def regress_left_out(model: SpiceMix, adata: AnnData, opposition: Opposition, genes: Sequence[str], *,
+                     sample_key: str | None = None, graph_key: str = "spatial_connectivities") -> pd.DataFrame:
+    """Regress each gene on the trajectory of two metagenes, with states that were solved without this gene.
 
     Parameters
     ----------

@@ -1,21 +1,22 @@
-r"""Which genes change along a trajectory: one number per cell, such as the difference of two metagenes' proportions.
+r"""Regression of genes on a trajectory, a number for each cell such as the difference of two metagenes' proportions.
 
-For each gene, expression is regressed on the trajectory t and, if asked for, on covariates c of the cells,
+For each gene, expression is regressed on the trajectory t and optionally on covariates c of the cells,
 
 .. math:: y_i = \alpha + \beta t_i + \gamma^\top c_i + \epsilon_i ,
 
 by least squares (statsmodels). The p-values of :math:`\beta = 0` are corrected for the number of genes by the two-step
 procedure of Benjamini, Krieger and Yekutieli, Biometrika 93, 491 (2006), as in the paper.
 
-Least squares takes cells as independent. Neighbours are not: whatever varies slowly over the tissue is correlated with
-whatever else does. :func:`rotated` trajectories keep this, :func:`permuted` ones do not; :func:`null_test` compares the
-trajectory with either.
+Least squares assumes that cells are independent. Neighbours are not: any two quantities that vary slowly over the
+tissue are correlated. :func:`rotated` trajectories keep this property and :func:`permuted` ones do not;
+:func:`null_test` compares the trajectory with either.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.api import OLS
 from statsmodels.stats.multitest import multipletests
@@ -29,14 +30,14 @@ COLUMNS = ["intercept", "slope", "low", "high", "effect", "p_value", "spearman",
 
 @dataclass(frozen=True)
 class NullTest:
-    """A trajectory against trajectories that know nothing of the genes.
+    """Comparison of a trajectory with null trajectories, which do not depend on the genes.
 
     Attributes
     ----------
     p_values : Series
         By gene: share of the null trajectories, the observed one counted among them, with a correlation as strong.
     observed : int
-        Genes significant after correction along the trajectory.
+        Number of genes that are significant along the trajectory, after correction.
     counts : (R,) array of int
         The same along each null trajectory.
     p_value : float
@@ -49,8 +50,8 @@ class NullTest:
     p_value: float
 
 
-def corrected(p_values) -> np.ndarray:
-    """p-values after the two-step correction; NaN stays NaN and does not count as a test."""
+def corrected(p_values: ArrayLike) -> np.ndarray:
+    """p-values after the two-step correction; NaN remains NaN and does not count as a test."""
     p_values = np.array(p_values, dtype=float)
     tested = ~np.isnan(p_values)
     if tested.any():
@@ -58,7 +59,7 @@ def corrected(p_values) -> np.ndarray:
     return p_values
 
 
-def regress(expression, trajectory, covariates=None) -> pd.DataFrame:
+def regress(expression: pd.DataFrame, trajectory: ArrayLike, covariates: pd.DataFrame | None = None) -> pd.DataFrame:
     """Linear regression of every gene on the trajectory, and Spearman's rank correlation with it.
 
     Parameters
@@ -79,8 +80,8 @@ def regress(expression, trajectory, covariates=None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a value is missing, numbers of cells differ, the trajectory or a covariate is constant or they determine
-        one another, or there are too few cells.
+        If a value is missing, numbers of cells differ, the trajectory and the covariates are linearly dependent, or
+        there are too few cells.
     """
     t, design = _design(expression, trajectory, covariates)
     rows = {}
@@ -96,31 +97,31 @@ def regress(expression, trajectory, covariates=None) -> pd.DataFrame:
     return correct(pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS))
 
 
-def correct(table) -> pd.DataFrame:
+def correct(table: pd.DataFrame) -> pd.DataFrame:
     """A table of :func:`regress` with its p-values corrected for the number of its genes."""
     both = {"p_corrected": corrected(table["p_value"]), "spearman_p_corrected": corrected(table["spearman_p"])}
     return table.assign(**both)[[*COLUMNS[:6], "p_corrected", *COLUMNS[6:], "spearman_p_corrected"]]
 
 
-def band(trajectory, values, at) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Line of the regression of ``values`` (N,) on the trajectory, with its 95 % confidence band: mean, low, high."""
+def band(trajectory: ArrayLike, values: ArrayLike, at: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regression line of ``values`` (N,) on the trajectory with its 95 % confidence band: mean, low, high."""
     fit = OLS(np.asarray(values, dtype=float), _with_constant(np.asarray(trajectory, dtype=float))).fit()
     line = fit.get_prediction(_with_constant(np.asarray(at, dtype=float)))
     return line.predicted_mean, *line.conf_int().T
 
 
-def permuted(trajectory, n, *, random_state=None) -> np.ndarray:
-    """The trajectory's values given to random cells, ``n`` times: (n, N)."""
+def permuted(trajectory: ArrayLike, n: int, *, random_state: int | np.random.Generator | None = None) -> np.ndarray:
+    """The values of the trajectory in ``n`` random orders, (n, N)."""
     check_integer("n", n, 1)
     rng = np.random.default_rng(random_state)
     return rng.permuted(np.tile(np.asarray(trajectory, dtype=float), (n, 1)), axis=1)
 
 
-def rotated(trajectory, order) -> np.ndarray:
-    """The trajectory moved along the cells, sorted by ``order``, by 1 to N - 1 places, the end joined to the start.
+def rotated(trajectory: ArrayLike, order: ArrayLike) -> np.ndarray:
+    """The trajectory shifted along the cells, sorted by ``order``, by 1 to N - 1 places, in a circle: (N - 1, N).
 
-    Neighbours along ``order``, for example depth, keep similar values, except where the end meets the start: a trend
-    from one end to the other is cut there, so that against trends the null is too easy. Returns (N - 1, N).
+    Neighbours along ``order``, for example depth, keep similar values, except where the end meets the start. A trend
+    from one end to the other is cut there, so the null is too easy to exceed for trends.
     """
     t, place = np.asarray(trajectory, dtype=float), np.argsort(np.asarray(order), kind="stable")
     turned = np.empty((len(t) - 1, len(t)))
@@ -129,7 +130,7 @@ def rotated(trajectory, order) -> np.ndarray:
     return turned
 
 
-def null_test(expression, trajectory, nulls) -> NullTest:
+def null_test(expression: pd.DataFrame, trajectory: ArrayLike, nulls: np.ndarray) -> NullTest:
     """Compare the genes' correlations with the trajectory to those with null trajectories.
 
     Parameters
@@ -163,11 +164,11 @@ def _design(expression, trajectory, covariates):
     columns = [t] if covariates is None else [t, *covariates.to_numpy(dtype=float).T]
     if {len(column) for column in columns} != {len(expression)}:
         raise ValueError(f"There are {len(expression)} cells with expression but {len(t)} on the trajectory: pass the "
-                         "same cells, for covariates too.")
+                         "same cells, also for covariates.")
     if not all(np.isfinite(values).all() for values in (expression.to_numpy(dtype=float), *columns)):
-        raise ValueError("Expression, trajectory or a covariate has missing or infinite values: leave such cells out.")
+        raise ValueError("Expression, trajectory or a covariate has missing or infinite values: leave these cells out.")
     design = _with_constant(*columns)
     if len(t) <= design.shape[1] + 1 or np.linalg.matrix_rank(design) < design.shape[1]:
-        raise ValueError(f"{len(t)} cells do not determine a slope beside {len(columns) - 1} covariates: pass more "
-                         "cells, and no constant trajectory or covariate nor one that follows from the others.")
+        raise ValueError(f"The {len(t)} cells do not determine a slope with {len(columns) - 1} covariates: pass more "
+                         "cells, and leave out what is constant or follows from the others.")
     return t, design

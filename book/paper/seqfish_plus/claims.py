@@ -1,10 +1,13 @@
-"""The numbers for the ledger's claims about seqFISH+: of one clustering, and of the consensus with its single runs."""
+"""The numbers for the ledger's claims about seqFISH+, for one clustering and for the consensus with its runs."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from paper.ledger import Measurement, holding
+from paper.ledger import Measurement, holding, matching_sizes
 from paper.seqfish_plus import findings as fd
+from paper.shared.contacts import excess_contacts
 from paper.shared.layers import compare_information, widespread
 from paper.shared.typed_cells import TypedCells, specificity_against_level, type_counts
 
@@ -14,13 +17,13 @@ MISSING = {"eng-oligo-2": "SpiceMix has no Oligo-2 to compare", "eng-smc": "Spic
            "oligo-affinity": "no metagene of oligodendrocytes or none of deep neurons", "opc-contacts": "no OPCs"}
 
 
-def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap=1000, random_state=0) -> dict:
-    """The number of every claim that one clustering can answer for, by the claim's id without "seqfish-"."""
+def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap: int = 1000, random_state: int = 0) -> dict:
+    """The number of every claim that one clustering determines, by the claim's id without "seqfish-"."""
     counts = type_counts(cells)
     both = (cells.classes == "excitatory") & (tissue.classes == "excitatory")
     layers = compare_information(cells.names[both], tissue.clusters[both], tissue.fields[both],
                                  n_bootstrap=n_bootstrap, random_state=random_state)
-    excess = fd.excess_contacts(cells, tissue.graph, tissue.fields, random_state=random_state)
+    excess = excess_contacts(cells, tissue.graph, tissue.fields, random_state=random_state)
     excitatory = np.unique(cells.types[cells.classes == "excitatory"])
     differences = fd.contrasts(cells, tissue, n_bootstrap=n_bootstrap, random_state=random_state)
     counted = conditions(cells, tissue, differences)
@@ -40,25 +43,26 @@ def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap=1000, random_st
     }
 
 
-def conditions(cells, tissue, differences) -> dict:
-    """The conditions of the compound claims by claim; ``differences`` are those of :func:`findings.contrasts`."""
+def conditions(cells: TypedCells, tissue: fd.Tissue, differences: pd.DataFrame) -> dict:
+    """Conditions of the compound claims, by claim; ``differences`` are those of :func:`findings.contrasts`."""
     return {"oligo-2": fd.oligo_2_conditions(cells, tissue, differences),
             "smc-endo": fd.smc_endo_conditions(cells, differences),
             "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
 
 
-def measurements(spicemix, nmf, tissue, n_genes, *, random_state=0) -> dict[str, Measurement]:
+def measurements(spicemix: tuple[TypedCells, Sequence[TypedCells]], nmf: tuple[TypedCells, Sequence[TypedCells]],
+                 tissue: fd.Tissue, n_genes: int, *, random_state: int = 0) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
     ----------
     spicemix, nmf : (TypedCells, list of TypedCells)
-        The consensus and the single runs of each method, equally many.
+        The consensus and the single runs of each method; both have the same number of runs.
     tissue : Tissue
     n_genes : int
-        Genes modelled.
+        Number of genes in the model.
     random_state : int
-        Seeds bootstrap and permutations.
+        Seed of bootstrap and permutations.
     """
     (cells, runs), (nmf_cells, nmf_runs) = spicemix, nmf
     few = {"n_bootstrap": 200, "random_state": random_state}
@@ -73,8 +77,7 @@ def measurements(spicemix, nmf, tissue, n_genes, *, random_state=0) -> dict[str,
     for claim, key in {"nmf-oligo-2": "oligo-2", "nmf-smc": "smc-endo"}.items():
         found[claim] = Measurement(nmf_value[key], nmf_spread[key].tolist(), f"SpiceMix: {value[key]:.0f}")
     size = {"cells": len(cells.names), "fields": len(np.unique(tissue.fields)), "genes": n_genes}
-    found["data"] = Measurement(float(sum(size[name] == number for name, number in PAPER_SIZE.items())),
-                                comment=", ".join(f"{number:,} {name}" for name, number in size.items()))
+    found["data"] = matching_sizes(size, PAPER_SIZE)
     excitatory = tissue.classes == "excitatory"
     wide = widespread(tissue.clusters[excitatory], tissue.fields[excitatory])
     found["eng-dispersed"] = Measurement(float(len(wide)), comment="; ".join(map(str, wide)))
@@ -82,7 +85,7 @@ def measurements(spicemix, nmf, tissue, n_genes, *, random_state=0) -> dict[str,
 
 
 def _comments(cells, tissue, value, random_state):
-    """What the numbers of the consensus alone do not say."""
+    """Further facts about the numbers of the consensus."""
     differences = fd.contrasts(cells, tissue, random_state=random_state)
     comments = {key: holding(each) for key, each in conditions(cells, tissue, differences).items()}
     comments["layers"] = "fields stand in for layers, and differ as images too"

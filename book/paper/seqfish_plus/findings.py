@@ -1,25 +1,26 @@
-"""The paper's findings in seqFISH+ (Fig. 3) as numbers, measured alike for every clustering: consensus, run or NMF.
+"""The paper's findings in seqFISH+ (Fig. 3) as numbers, measured in the same way for consensus, single runs and NMF.
 
-Each function returns what ``book/claims.yml`` describes under ``measure``; the conditions of a compound claim are
-returned by name.
+Each function returns the number that ``book/claims.yml`` describes under ``measure``, or the conditions of a compound
+claim by name.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
+from numpy.typing import ArrayLike
 
 from paper.shared.effects import MeanDifference, mean_difference, separation
-from paper.shared.typed_cells import metagene_of, metagenes_highest_in
-from spicemix_core.tl import affinity_permutation_test, cell_type_affinity
+from paper.shared.typed_cells import TypedCells, metagene_of, metagenes_highest_in
 
 OLIGODENDROCYTES = ("Oligo", "OPC/Oligo")
 DEEP = ("eL5a", "eL5b", "eL6")
-NAMED_GENES = ("Col6a1", "Ctgf", "Cspg4", "Tcf7l2", "Mog", "Bgn", "Flt1")  # in the text; they must not choose names
+# Genes that the paper's text names. They are withheld from the naming of clusters.
+NAMED_GENES = ("Col6a1", "Ctgf", "Cspg4", "Tcf7l2", "Mog", "Bgn", "Flt1")
 
 
-def reference_classes(coarse_types) -> np.ndarray:
+def reference_classes(coarse_types: Iterable[str]) -> np.ndarray:
     """Class of each cell by the coarse type of its cluster in Eng et al.; ``other`` for types of the SVZ."""
     classes = {"Excitatory neuron": "excitatory", "Interneuron": "inhibitory"}
     classes |= dict.fromkeys(("Astrocyte", "Oligodendrocyte", "Microglia", "Endothelial", "Glia"), "glia")
@@ -28,12 +29,12 @@ def reference_classes(coarse_types) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Tissue:
-    """What is known of the same cells without the model.
+    """Properties of the cells that do not depend on a model.
 
     Attributes
     ----------
     expression : DataFrame
-        Cells x genes, with the genes that the claims name.
+        Cells x genes, including the genes that the claims name.
     fields : (N,) array
         Field of view of each cell.
     graph : (N, N) sparse
@@ -49,40 +50,40 @@ class Tissue:
     classes: np.ndarray
 
 
-def oligodendrocyte_metagene(cells) -> int | None:
+def oligodendrocyte_metagene(cells: TypedCells) -> int | None:
     """Metagene most specific to oligodendrocytes among all cells except OPCs; None without such a cluster."""
     oligo = cells.are(*OLIGODENDROCYTES)
     return metagene_of(cells, oligo, ~cells.are("OPC")) if oligo.any() else None
 
 
-def opc_metagene(cells) -> int | None:
+def opc_metagene(cells: TypedCells) -> int | None:
     """Metagene most specific to OPCs among all cells except oligodendrocytes; None without such a cluster."""
     opc = cells.are("OPC")
     return metagene_of(cells, opc, ~cells.are(*OLIGODENDROCYTES)) if opc.any() else None
 
 
-def oligodendrocytes_against_opcs(cells) -> float:
+def oligodendrocytes_against_opcs(cells: TypedCells) -> float:
     """Area under ROC of the oligodendrocytes' metagene, oligodendrocytes against OPCs; 0 if either is missing."""
     oligo, opc, k = cells.are(*OLIGODENDROCYTES), cells.are("OPC"), oligodendrocyte_metagene(cells)
     return separation(cells.proportions[:, k], oligo, opc) if oligo.any() and opc.any() else 0.0
 
 
-def oligo_2_cells(cells) -> np.ndarray:
-    """Cells of the oligodendrocyte cluster with most of the OPCs' metagene; none if there are not two clusters."""
+def oligo_2_cells(cells: TypedCells) -> np.ndarray:
+    """Cells of the oligodendrocyte cluster that is highest in the OPCs' metagene; none without two such clusters."""
     names, k = np.unique(cells.names[cells.are(*OLIGODENDROCYTES)]), opc_metagene(cells)
     if len(names) < 2 or k is None:
         return np.zeros(len(cells.names), dtype=bool)
     return cells.names == cells.means.loc[names, k].idxmax()
 
 
-def contrasts(cells, tissue, *, n_bootstrap=2000, random_state=0) -> pd.DataFrame:
-    """The differences between types that the text reads off the heat maps, with bootstrap intervals.
+def contrasts(cells: TypedCells, tissue: Tissue, *, n_bootstrap: int = 2000, random_state: int = 0) -> pd.DataFrame:
+    """Differences between types that the paper reads from its heat maps, with bootstrap intervals.
 
     Returns
     -------
     DataFrame
         By comparison (``"gene: first - second"``, in log-normalised expression; the OPC metagene in proportions) the
-        fields of :class:`paper.shared.effects.MeanDifference`; NaN where a type is missing.
+        fields of :class:`paper.shared.effects.MeanDifference`; NaN if a type is missing.
     """
     oligo, opc, second = cells.are(*OLIGODENDROCYTES), cells.are("OPC"), oligo_2_cells(cells)
     first = oligo & ~second if second.any() else second
@@ -104,8 +105,8 @@ def contrasts(cells, tissue, *, n_bootstrap=2000, random_state=0) -> pd.DataFram
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def oligo_2_conditions(cells, tissue, differences) -> dict:
-    """The five conditions of the claim on Oligo-2; ``differences`` are those of :func:`contrasts`."""
+def oligo_2_conditions(cells: TypedCells, tissue: Tissue, differences: pd.DataFrame) -> dict:
+    """The five conditions of the claim about Oligo-2; ``differences`` are those of :func:`contrasts`."""
     oligo, opc, second = cells.are(*OLIGODENDROCYTES), cells.are("OPC"), oligo_2_cells(cells)
     split, above = bool(second.any()), differences["low"] > 0
     mog = [tissue.expression["Mog"][group].mean() for group in (opc, second, oligo & ~second)]
@@ -118,16 +119,16 @@ def oligo_2_conditions(cells, tissue, differences) -> dict:
     }
 
 
-def smc_endo_conditions(cells, differences) -> dict:
-    """The four conditions of the claim on SMC and Endo."""
+def smc_endo_conditions(cells: TypedCells, differences: pd.DataFrame) -> dict:
+    """The four conditions of the claim about SMC and Endo."""
     above = differences["low"] > 0
     return {"SMC and Endo": bool(cells.are("SMC").any() and cells.are("Endo").any()),
             "Bgn in SMC": bool(above["Bgn: SMC - Endo"]),
             "Flt1 in SMC": bool(above["Flt1: SMC - others"]), "Flt1 in Endo": bool(above["Flt1: Endo - others"])}
 
 
-def el5b_el6_conditions(cells, tissue, differences) -> dict:
-    """The four conditions of the claim on eL5b and eL6."""
+def el5b_el6_conditions(cells: TypedCells, tissue: Tissue, differences: pd.DataFrame) -> dict:
+    """The four conditions of the claim about eL5b and eL6."""
     above, reference = differences["low"] > 0, pd.Series(tissue.clusters)
     shares = [reference[cells.are(name)].value_counts(normalize=True) for name in ("eL5b", "eL6")]
     mixing = shares[0].index[shares[0] >= 0.2].intersection(shares[1].index[shares[1] >= 0.2])
@@ -136,15 +137,15 @@ def el5b_el6_conditions(cells, tissue, differences) -> dict:
             "mixed by Eng et al.": len(mixing) >= 2}
 
 
-def deep_metagenes(cells) -> np.ndarray:
+def deep_metagenes(cells: TypedCells) -> np.ndarray:
     """Metagenes whose highest mean is in a cluster of deep-layer excitatory neurons, (K,) bool."""
     return metagenes_highest_in(cells, *DEEP)
 
 
-def deep_attraction(cells) -> float:
+def deep_attraction(cells: TypedCells) -> float:
     """Area under ROC of minus the affinity of the oligodendrocytes' metagene, deep metagenes against all others.
 
-    NaN where there is no such metagene or no spatial affinity.
+    NaN if there is no such metagene or no spatial affinity.
     """
     k, deep = oligodendrocyte_metagene(cells), deep_metagenes(cells)
     if k is None or not cells.affinity.any():
@@ -154,16 +155,16 @@ def deep_attraction(cells) -> float:
     return separation(-cells.affinity[k], first, second) if first.any() and second.any() else float("nan")
 
 
-def deepest_attraction(cells) -> dict:
-    """How far up a deep metagene comes among the metagenes that the oligodendrocytes' metagene attracts.
+def deepest_attraction(cells: TypedCells) -> dict:
+    """Rank of the first deep metagene among the metagenes that the oligodendrocytes' metagene attracts.
 
     Returns
     -------
     dict
         ``rank`` of the deep metagene with the lowest affinity (the strongest attraction) among the ``others``, the
-        K - 1 other metagenes, 1 the strongest; ``deep``, how many of them are deep; ``by_chance``, the mean rank of
-        the first of as many random ones, (others + 1) / (deep + 1). ``rank`` and ``by_chance`` are NaN where there is
-        no such metagene, none is deep or there is no spatial affinity.
+        K - 1 other metagenes, 1 for the strongest; ``deep``, the number of deep ones among them; ``by_chance``, the
+        mean rank of the first of as many random metagenes, (others + 1) / (deep + 1). ``rank`` and ``by_chance`` are
+        NaN if there is no such metagene, none is deep or there is no spatial affinity.
     """
     k, deep = oligodendrocyte_metagene(cells), deep_metagenes(cells)
     if k is None:
@@ -175,31 +176,13 @@ def deepest_attraction(cells) -> dict:
     return {"rank": float(rank), "deep": int(deep.sum()), "others": len(deep), "by_chance": float(by_chance)}
 
 
-def excess_contacts(cells, graph, samples, *, n_permutations=5000, random_state=0) -> pd.DataFrame:
-    """Pairs of clusters with more contacts than expected at a false discovery rate of 5 % (Benjamini-Hochberg).
-
-    Returns
-    -------
-    DataFrame of bool
-        Clusters x clusters, symmetric; the p-values are of
-        :func:`spicemix_core.tl.affinity_permutation_test`.
-    """
-    affinity = cell_type_affinity(graph, cells.names, samples)
-    p_values = affinity_permutation_test(graph, cells.names, samples, n_permutations=n_permutations,
-                                         random_state=random_state).to_numpy()
-    upper = np.triu_indices(len(affinity))
-    significant = np.zeros(affinity.shape, dtype=bool)
-    significant[upper] = false_discovery_control(p_values[upper]) <= 0.05
-    return (affinity > 0) & (significant | significant.T)
-
-
-def partners(cells, excess, own, others) -> int:
+def partners(cells: TypedCells, excess: pd.DataFrame, own: Sequence[str], others: Sequence[str]) -> int:
     """Clusters of the types ``others`` with which a cluster of the types ``own`` has excess contacts."""
     own, others = (np.unique(cells.names[cells.are(*types)]) for types in (own, others))
     return int(excess.loc[own, others].any(axis=0).sum())
 
 
-def closest_overlap(inside, reference) -> float:
+def closest_overlap(inside: ArrayLike, reference: ArrayLike) -> float:
     """Jaccard index of a set of cells with the closest cluster of a reference; NaN for an empty set."""
     inside = np.asarray(inside, bool)
     if not inside.any():

@@ -1,4 +1,4 @@
-"""Names for clusters of cortical cells, by the evidence of marker genes and, where that is undecided, of depth.
+"""Names for clusters of cortical cells by marker genes and, where these do not decide, by depth.
 
 The rule:
 
@@ -6,81 +6,44 @@ The rule:
    clusters' means (so that a common type does not set the zero) and divided by the standard deviation over cells. A
    cluster's score is the mean over its cells. The first type leads *clearly* if its lead over the second, cell by
    cell, is at least ``CLEAR`` standard errors.
-2. The major type is the one with the highest score; without a clear lead the name is of both.
+2. The major type is the one with the highest score; without a clear lead the name consists of both.
 3. The subtype, if the major type has any and more than one cluster, is the one with the highest score among the
-   clusters of that major type; without a clear lead, of the two the one whose layer is nearer to the mean depth.
-4. Clusters with fewer than ``min_cells`` cells are too small to be a type, and are pooled as "Few cells". Clusters of
+   clusters of that major type. Without a clear lead it is the one of the first two whose layer is nearer to the mean
+   depth of the cluster.
+4. Clusters with fewer than ``min_cells`` cells are too small to be a type and are pooled as "Few cells". Clusters of
    the same type are numbered, the largest first.
 
-Genes that are evidence for a claim of the paper are withheld (``withheld``), so that a claim is never tested with
-the genes that gave the cluster its name.
+Genes that are evidence for a claim of the paper are withheld, so that a claim is never tested with the genes that
+named the cluster.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from paper.shared.markers import CORTEX_MARKERS, MarkerSets
 from spicemix_core.tl.clustering import MIN_CELLS
 
 CLEAR = 2.0  # standard errors
 FEW = "Few cells"
 
 
-@dataclass(frozen=True)
-class MarkerSets:
-    """Markers of the major types, and of the subtypes of some of them: type to genes, major type to type to genes."""
-
-    major: dict
-    subtypes: dict
-
-
-# Tasic et al. (2018) for neurons, with the classical layer markers; Zeisel et al. (2015) for all others.
-MAJOR_MARKERS = {
-    "Excitatory": ("Slc17a7", "Satb2", "Slc17a6", "Nptx1", "Icam5", "Slc30a3", "Neurod6"),
-    "Inhibitory": ("Gad1", "Gad2", "Slc32a1", "Dlx1", "Dlx6os1", "Arx", "Nxph1"),
-    "Astro": ("Aqp4", "Gja1", "Gjb6", "Aldh1l1", "Fgfr3", "Slc7a10", "Grin2c", "Acsbg1", "Mlc1"),
-    "Oligo": ("Mag", "Mal", "Cnp", "Ermn", "Anln", "Cldn11", "Ugt8a", "Fa2h", "Plp1", "Mbp"),
-    "OPC": ("Pdgfra", "Vcan", "Neu4", "Lhfpl3", "Gpr17", "Matn4", "Tnr", "Susd5", "Xylt1"),
-    "Endo": ("Cldn5", "Pecam1", "Tek", "Cdh5", "Ptprb", "Tie1", "Slc2a1", "Slco1c1", "Kdr"),
-    "SMC": ("Acta2", "Myh11", "Tagln", "Pdgfrb", "Vtn", "Kcnj8", "Abcc9", "Cnn1", "Gja4", "Casq2"),
-    "Micro": ("Cx3cr1", "P2ry12", "Tmem119", "Csf1r", "Selplg", "Laptm5", "Fcrls", "Mpeg1"),
-}
-
-
-SUBTYPE_MARKERS = {
-    "Excitatory": {
-        "eL2/3": ("Cux2", "Otof", "Stard8", "Rasgrf2", "Lamp5", "Rrad", "Adamts2", "Agmat"),
-        "eL4": ("Rorb", "Scnn1a", "Rspo1", "Kcnh5", "Tmem215", "Cnih3"),
-        "eL5a": ("Deptor", "Tcerg1l", "Endou", "Whrn", "Tox2", "Col27a1", "Hsd11b1", "Batf3"),
-        "eL5b": ("Fezf2", "Chrna6", "Bcl6", "C1ql2", "Krt80", "Fam84b", "Npsr1", "Slc17a8"),
-        "eL6": ("Foxp2", "Rprm", "Tle4", "Hs3st4", "Osr1", "Nxph4", "Cplx3", "Syt6"),
-    },
-    # Vip and Sst are not measured by every panel: the two great lineages of interneurons stand in for them, those
-    # of the caudal (VIP) and of the medial ganglionic eminence (SST, with PVALB).
-    "Inhibitory": {
-        "VIP": ("Vip", "Adarb2", "Htr3a", "Npas1", "Prox1", "Egfr", "Sp8"),
-        "SST": ("Sst", "Lhx6", "Sox6", "Satb1", "Grin3a", "Chodl", "Elfn1"),
-    },
-}
-
-
-CORTEX_MARKERS = MarkerSets(MAJOR_MARKERS, SUBTYPE_MARKERS)
-
-
-# Mean depth of a type's layer, 0 at the pia and 1 at the white matter.
+# Mean depth of the layer of each type, 0 at the pia and 1 at the white matter.
 LAYER_DEPTHS = {"eL2/3": 0.1, "eL4": 0.35, "eL5a": 0.5, "eL5": 0.6, "eL5b": 0.65, "eL6": 0.9}
 TYPE_ORDER = (*LAYER_DEPTHS, "HPC", "Excitatory", "VIP", "SST", "PVALB", "Reln", "Inhibitory", "Astro", "OPC", "Oligo",
               "SMC", "Endo", "Micro")
 
 
-def all_markers(withheld=(), markers=CORTEX_MARKERS) -> list[str]:
-    """Every gene that the rule uses, without those withheld."""
+def all_markers(withheld: Sequence[str] = (), markers: MarkerSets = CORTEX_MARKERS) -> list[str]:
+    """All genes that the rule uses, except those withheld."""
     sets = [*markers.major.values(), *(genes for types in markers.subtypes.values() for genes in types.values())]
     return [gene for gene in dict.fromkeys(gene for genes in sets for gene in genes) if gene not in withheld]
 
 
-def cell_scores(expression, labels, markers, *, min_cells=MIN_CELLS) -> pd.DataFrame:
+def cell_scores(expression: pd.DataFrame, labels: ArrayLike, markers: MarkerSets, *,
+                min_cells: int = MIN_CELLS) -> pd.DataFrame:
     """Score of each cell for each type: mean centred and scaled expression of the type's markers, cells x types.
 
     Parameters
@@ -88,7 +51,7 @@ def cell_scores(expression, labels, markers, *, min_cells=MIN_CELLS) -> pd.DataF
     expression : DataFrame, cells x genes
         Log-normalised. Genes without variation score 0.
     labels : (N,) array_like
-        Cluster of each cell; those of at least ``min_cells`` cells, or if there is none all, set the centre.
+        Cluster of each cell. Clusters of at least ``min_cells`` cells, or all if there are none, set the centre.
     markers : dict of str to sequence of str
         Genes of each type; those not in ``expression`` are left out.
 
@@ -104,24 +67,25 @@ def cell_scores(expression, labels, markers, *, min_cells=MIN_CELLS) -> pd.DataF
     scores = (expression - centre) / spread.where(spread > 0, 1.0)
     known = {name: [gene for gene in genes if gene in scores] for name, genes in markers.items()}
     if missing := [name for name, genes in known.items() if not genes]:
-        raise ValueError(f"None of the markers of {missing[0]} was measured: name the clusters by name_by_reference.")
+        raise ValueError(f"None of the markers of {missing[0]} was measured: name the clusters with name_by_reference.")
     return pd.DataFrame({name: scores[genes].mean(axis=1) for name, genes in known.items()})
 
 
-def name_clusters(expression, labels, depth, *, markers=CORTEX_MARKERS, withheld=(),
-                  min_cells=MIN_CELLS) -> pd.DataFrame:
+def name_clusters(expression: pd.DataFrame, labels: ArrayLike, depth: ArrayLike, *,
+                  markers: MarkerSets = CORTEX_MARKERS, withheld: Sequence[str] = (),
+                  min_cells: int = MIN_CELLS) -> pd.DataFrame:
     """Name each cluster by the rule at the head of this module.
 
     Parameters
     ----------
     expression : DataFrame, cells x genes
-        Log-normalised expression with the markers among its columns, see :func:`expression_frame`.
+        Log-normalised expression, with columns for the markers (:func:`spicemix_core.inputs.expression_frame`).
     labels : (N,) array_like
         Cluster of each cell.
     depth : (N,) array_like
         Depth of each cell, 0 at the pia to 1 at the white matter.
     markers : MarkerSets
-        For another panel of genes, or another tissue.
+        Markers of the panel and the tissue.
     withheld : sequence of str
         Genes that must not be used.
     min_cells : int
@@ -158,8 +122,9 @@ def name_clusters(expression, labels, depth, *, markers=CORTEX_MARKERS, withheld
     return _named(table)
 
 
-def name_by_reference(labels, reference, majors, *, min_cells=MIN_CELLS) -> pd.DataFrame:
-    """Name each cluster after the reference label of most of its cells; used where no marker was measured.
+def name_by_reference(labels: ArrayLike, reference: ArrayLike, majors: ArrayLike, *,
+                      min_cells: int = MIN_CELLS) -> pd.DataFrame:
+    """Name each cluster after the reference label of most of its cells, for data without markers.
 
     Parameters
     ----------
@@ -187,7 +152,7 @@ def major_class(major: str) -> str:
     return classes.pop() if len(classes) == 1 else "mixed"
 
 
-def rank_types(scores, labels):
+def rank_types(scores: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
     """First and second type of each cluster, with the first's score and its lead in standard errors."""
     means = scores.groupby(labels).mean()
     order = np.argsort(-means.to_numpy(), axis=1, kind="stable")
@@ -209,7 +174,7 @@ def _decide_by_depth(ranks, cluster, depth):
 
 
 def _named(table):
-    """Add the names, and put the clusters in the order of ``TYPE_ORDER``, then of size; those of few cells last."""
+    """Add the names, and sort the clusters by ``TYPE_ORDER`` and size, those of few cells last."""
     rank = {name: number for number, name in enumerate(TYPE_ORDER)}
     last = len(rank) + 1
     place = [last if name == FEW else rank.get(name, rank.get(name.split("/")[0], last - 1) + 0.5)

@@ -1,8 +1,9 @@
-"""Effect sizes with bootstrap intervals: how much two groups of cells differ, and how surely."""
+"""Effect sizes with bootstrap intervals for the difference of two groups of cells."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from spicemix_core.numerics.resampling import bootstrap_interval
 from spicemix_core.tl.rank_tests import separate_groups
@@ -17,11 +18,11 @@ class MeanDifference:
     difference : float
         Mean of the first group minus mean of the second, in the units of the values.
     low, high : float
-        95 % percentile bootstrap interval, each group resampled on its own.
+        Ends of the 95 % percentile bootstrap interval; each group is resampled on its own.
     standardized : float
-        Cohen's d: the difference divided by the pooled standard deviation (0 where both groups are constant and
-        equal).
+        Cohen's d: the difference divided by the pooled standard deviation (0 if both groups are constant and equal).
     n_first, n_second : int
+        Cells of each group.
     """
 
     difference: float
@@ -37,7 +38,8 @@ class MeanDifference:
         return self.low > 0
 
 
-def mean_difference(values, first, second, *, n_bootstrap=2000, random_state=None) -> MeanDifference:
+def mean_difference(values: ArrayLike, first: ArrayLike, second: ArrayLike, *, n_bootstrap: int = 2000,
+                    random_state: int | np.random.Generator | None = None) -> MeanDifference:
     """Mean of ``values`` over the cells ``first`` minus that over the cells ``second``.
 
     Parameters
@@ -64,15 +66,15 @@ def mean_difference(values, first, second, *, n_bootstrap=2000, random_state=Non
     return MeanDifference(float(difference), low, high, float(standardized), len(a), len(b))
 
 
-def separation(values, first, second) -> float:
-    """Area under the ROC curve: probability that a cell of ``first`` has the higher value, ties counted half.
+def separation(values: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
+    """Area under the ROC curve: the probability that a cell of ``first`` has the higher value; ties count half.
 
-    Groups as for :func:`mean_difference`, at least one cell each.
+    The groups are as for :func:`mean_difference`, with at least one cell each.
     """
     values = np.asarray(values, dtype=float)
     a, b = values[np.asarray(first, bool)], values[np.asarray(second, bool)]
     if not len(a) or not len(b):
-        raise ValueError(f"The groups have {len(a)} and {len(b)} cells: compare groups that are not empty.")
+        raise ValueError(f"The groups have {len(a)} and {len(b)} cells: pass groups that are not empty.")
     b = np.sort(b)
     below, not_above = np.searchsorted(b, a, side="left"), np.searchsorted(b, a, side="right")
     return float((below + not_above).mean() / (2 * len(b)))

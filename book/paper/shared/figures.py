@@ -1,31 +1,36 @@
 """Figures of named cell types: their tree, their markers and metagenes, their layers, their differences.
 
-As in :mod:`spicemix_core.pl.primitives`, functions return the data of a figure or draw them on given axes.
+As in :mod:`spicemix_core.pl`, functions return the data of a figure or draw them on given axes.
 """
+
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
+from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
 from paper.shared.annotation import FEW
-from spicemix_core.pl.primitives import GREY, draw_table
-from spicemix_core.pl.style import palette
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, palette
+
+NOT_SIGNIFICANT = "#7f7f7f"
 
 
-def type_colors(names) -> dict:
-    """Colours of up to 21 cluster names, in order; grey is kept for the pooled small clusters."""
+def type_colors(names: Iterable[str]) -> dict:
+    """Colours of up to 21 cluster names, in order; grey is reserved for the pooled small clusters."""
     names = list(dict.fromkeys(names))
     types = [name for name in names if name != FEW]
-    colors = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # the eighth is grey
+    colors = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # no grey
     if len(types) > len(colors):
         raise ValueError(f"There are {len(types)} types but only {len(colors)} colours: pool the smallest types.")
     return dict(zip(types, colors, strict=False)) | ({FEW: GREY} if FEW in names else {})
 
 
-def type_tree(expression, labels):
-    """Tree of the mean expression of each type: average linkage of 1 - Pearson correlation.
+def type_tree(expression: ArrayLike, labels: ArrayLike) -> tuple[list[str], np.ndarray]:
+    """Tree of the types by mean expression: average linkage of 1 - Pearson correlation.
 
     Parameters
     ----------
@@ -41,8 +46,8 @@ def type_tree(expression, labels):
     return list(means.index), linkage(means.to_numpy(), method="average", metric="correlation")
 
 
-def draw_tree(ax, names, tree, colors):
-    """A tree that grows to the left, one leaf per type with its colour."""
+def draw_tree(ax: Axes, names: Sequence[str], tree: np.ndarray, colors: Mapping[str, str]) -> None:
+    """Draw a tree that grows to the left, with a leaf in the colour of each type."""
     drawn = dendrogram(tree, orientation="left", labels=names, ax=ax, color_threshold=0.0,
                        above_threshold_color="#555555")
     positions = 5.0 + 10.0 * np.arange(len(names))
@@ -53,10 +58,11 @@ def draw_tree(ax, names, tree, colors):
     ax.spines["left"].set_visible(False)
 
 
-def draw_type_rows(ax, table, colors, *, counts=None, **options):
-    """A heat map with a type in each row: its colour, name and, if given, number of cells beside it.
+def draw_type_rows(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], *, counts: Mapping[str, int] | None = None,
+                   **options: object) -> None:
+    """Draw a heat map with a type in each row, labelled with its colour, its name and, if given, its number of cells.
 
-    ``options`` are those of :func:`spicemix_core.pl.primitives.draw_table`.
+    ``options`` are those of :func:`spicemix_core.pl.draw_table`.
     """
     shown = [f"{name} ({counts[name]})" if counts is not None else str(name) for name in table.index]
     draw_table(ax, table.set_axis(shown, axis=0), **options)
@@ -69,8 +75,8 @@ def draw_type_rows(ax, table, colors, *, counts=None, **options):
     ax.tick_params(axis="x", rotation=90, labelsize="small")
 
 
-def color_column_names(ax, families, colors):
-    """A square below each column name of a heat map, in the colour of its family (None: no square)."""
+def color_column_names(ax: Axes, families: Iterable[str | None], colors: Mapping[str, str]) -> None:
+    """Draw a square below each column name of a heat map, in the colour of its family (None: no square)."""
     place = blended_transform_factory(ax.transData, ax.transAxes)
     offset = mpl.transforms.ScaledTranslation(0, -6 / 72, ax.figure.dpi_scale_trans)
     for column, family in enumerate(families):
@@ -80,8 +86,8 @@ def color_column_names(ax, families, colors):
     ax.tick_params(axis="x", pad=9)
 
 
-def draw_shares(ax, shares, specificity, *, title):
-    """Stacked bars of each type's cells by position, light to dark with depth, and the effective number beside it."""
+def draw_shares(ax: Axes, shares: pd.DataFrame, specificity: pd.DataFrame, *, title: str) -> None:
+    """Draw stacked bars of each type's cells by position, darker with depth, with the effective number at the right."""
     shades = mpl.colormaps["viridis_r"](np.linspace(0.05, 0.95, shares.shape[1]))
     left = np.zeros(len(shares))
     for position, shade in zip(shares.columns, shades, strict=True):
@@ -95,17 +101,17 @@ def draw_shares(ax, shares, specificity, *, title):
     ax.tick_params(axis="y", length=0, labelsize="small")
 
 
-def draw_intervals(ax, table, *, label):
-    """Differences with their intervals, one row each; grey where the interval covers zero.
+def draw_intervals(ax: Axes, table: pd.DataFrame, *, label: str) -> None:
+    """Draw differences with their intervals, one row each; grey if the interval covers zero.
 
-    ``table`` has an index of texts and the columns ``difference``, ``low`` and ``high``, NaN where a type is missing.
+    ``table`` has an index of texts and the columns ``difference``, ``low`` and ``high``, NaN if a type is missing.
     """
     rows = np.arange(len(table))
     for row in np.flatnonzero(table["difference"].isna()):
         ax.annotate("no such type", (0.0, row), xytext=(4, 0), textcoords="offset points", va="center",
-                    color="#7f7f7f", fontsize="small")
+                    color=NOT_SIGNIFICANT, fontsize="small")
     sure = (table["low"] > 0) | (table["high"] < 0)
-    colors = np.where(sure, "#0072b2", "#7f7f7f")
+    colors = np.where(sure, BLUE, NOT_SIGNIFICANT)
     ax.hlines(rows, table["low"], table["high"], colors=colors, linewidth=2)
     ax.scatter(table["difference"], rows, c=colors, s=28, zorder=3)
     ax.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
@@ -113,8 +119,9 @@ def draw_intervals(ax, table, *, label):
     ax.tick_params(axis="y", length=0)
 
 
-def draw_affinities_by_run(ax, affinities, marked, *, marked_label, label):
-    """One column of points per run: the affinities of one metagene with each other one, some of them marked.
+def draw_affinities_by_run(ax: Axes, affinities: Sequence[np.ndarray], marked: Sequence[np.ndarray], *,
+                           marked_label: str, label: str) -> None:
+    """Draw the affinities of one metagene with all others, one column of points for each run, with some marked.
 
     Parameters
     ----------
@@ -123,7 +130,7 @@ def draw_affinities_by_run(ax, affinities, marked, *, marked_label, label):
     """
     for run, (values, which) in enumerate(zip(affinities, marked, strict=True), 1):
         ax.scatter(np.full((~which).sum(), run), values[~which], s=14, color=GREY, label="other" if run == 1 else None)
-        ax.scatter(np.full(which.sum(), run), values[which], s=26, color="#d55e00",
+        ax.scatter(np.full(which.sum(), run), values[which], s=26, color=VERMILION,
                    label=marked_label if run == 1 else None)
     ax.axhline(0.0, color="black", linewidth=0.8, linestyle=":")
     ax.set(xticks=range(1, len(affinities) + 1), xlim=(0.5, len(affinities) + 0.5), xlabel="run", ylabel=label)

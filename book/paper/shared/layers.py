@@ -1,15 +1,16 @@
-r"""How closely cell types keep to layers, where the paper judges by eye.
+r"""Measures of how closely cell types follow layers, which the paper judges by eye.
 
-A type's cells have shares :math:`p_f` over the positions f (layers, or fields of view at increasing depth). Their
-entropy gives the *effective number of positions* :math:`\exp(-\sum_f p_f \log p_f)`: 1 for a type of one layer, the
-number of layers for a type that is everywhere. Two labellings of the same cells are compared by the adjusted mutual
-information with the position, which does not reward having more clusters.
+The cells of a type have shares :math:`p_f` over the positions f (layers, or fields of view at increasing depth). Their
+entropy gives the *effective number of positions* :math:`\exp(-\sum_f p_f \log p_f)`. It is 1 for a type of one layer
+and the number of layers for a type that is everywhere. Two labellings of the same cells are compared by their adjusted
+mutual information with the position, which does not grow with the number of clusters alone.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.metrics import adjusted_mutual_info_score
 
 from spicemix_core.numerics.checks import check_integer
@@ -23,7 +24,7 @@ class InformationComparison:
     Attributes
     ----------
     first, second : float
-        Of each labelling, all cells.
+        Adjusted mutual information of each labelling, over all cells.
     low, high : float
         95 % percentile interval of first minus second over resamples of the cells.
     share_first_higher : float
@@ -37,7 +38,7 @@ class InformationComparison:
     share_first_higher: float
 
 
-def position_shares(labels, positions) -> pd.DataFrame:
+def position_shares(labels: ArrayLike, positions: ArrayLike) -> pd.DataFrame:
     """Share of each label's cells at each position, labels x positions; every row sums to one.
 
     Raises
@@ -49,15 +50,16 @@ def position_shares(labels, positions) -> pd.DataFrame:
     return pd.crosstab(labels, positions, normalize="index").rename_axis(index=None, columns=None)
 
 
-def effective_positions(shares) -> pd.Series:
-    """exp(entropy) of each row of shares: over how many positions a type is spread, in effect."""
+def effective_positions(shares: ArrayLike) -> pd.Series:
+    """exp(entropy) of each row of shares: the number of positions over which a type is effectively spread."""
     p = np.asarray(shares, dtype=float)
     terms = np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0)
     return pd.Series(np.exp(-terms.sum(axis=1)), index=getattr(shares, "index", None), name="effective_positions")
 
 
-def layer_specificity(labels, positions, *, n_permutations=1000, random_state=None) -> pd.DataFrame:
-    """Effective number of positions of each label, against labels permuted over the cells.
+def layer_specificity(labels: ArrayLike, positions: ArrayLike, *, n_permutations: int = 1000,
+                      random_state: int | np.random.Generator | None = None) -> pd.DataFrame:
+    """Compare the effective number of positions of each label with that of labels permuted over the cells.
 
     Parameters
     ----------
@@ -91,8 +93,9 @@ def layer_specificity(labels, positions, *, n_permutations=1000, random_state=No
     }, index=names)
 
 
-def compare_information(first, second, positions, *, n_bootstrap=1000, random_state=None) -> InformationComparison:
-    """Which of two labellings of the same cells says more of the position.
+def compare_information(first: ArrayLike, second: ArrayLike, positions: ArrayLike, *, n_bootstrap: int = 1000,
+                        random_state: int | np.random.Generator | None = None) -> InformationComparison:
+    """Compare how much information two labellings of the same cells have on the position.
 
     Parameters
     ----------
@@ -117,13 +120,15 @@ def compare_information(first, second, positions, *, n_bootstrap=1000, random_st
                                  float((differences > 0).mean()))
 
 
-def shared_position_profile(expression, positions, first, second, *, n_permutations=1000, random_state=None):
-    r"""Whether two groups of cells that should not change together change together from position to position.
+def shared_position_profile(expression: ArrayLike, positions: ArrayLike, first: ArrayLike, second: ArrayLike, *,
+                            n_permutations: int = 1000,
+                            random_state: int | np.random.Generator | None = None) -> pd.DataFrame:
+    r"""Test whether two groups of cells change together from position to position.
 
-    For each position p and group, the profile of the position is the mean expression of its cells there minus the mean
-    of the group's position means, gene by gene. Layers change neurons; what changes neurons and glia *alike* from one
-    image to the next is the image. The correlation of the two groups' profiles is compared with that after permuting
-    the positions of the second group's cells.
+    For each position and group, the profile is the mean expression of the group's cells at the position minus the mean
+    of the group's position means, gene by gene. Layers change neurons; a change that neurons and glia share from one
+    image to the next is a property of the image. The correlation of the two groups' profiles is compared with that
+    after permuting the positions of the second group's cells.
 
     Parameters
     ----------
@@ -149,7 +154,7 @@ def shared_position_profile(expression, positions, first, second, *, n_permutati
     groups = [np.asarray(group, bool) for group in (first, second)]
     sizes = [np.bincount(place[group], minlength=len(names)) for group in groups]
     if min(size.min() for size in sizes) == 0 or (groups[0] & groups[1]).any():
-        raise ValueError("Two separate groups with cells at every position are needed: merge positions or types.")
+        raise ValueError("The groups share cells or lack cells at some position: separate them or merge positions.")
     rng = np.random.default_rng(random_state)
     fixed = _profiles(expression[groups[0]], place[groups[0]], len(names))
     own, own_place = expression[groups[1]], place[groups[1]]
@@ -163,7 +168,7 @@ def shared_position_profile(expression, positions, first, second, *, n_permutati
 
 
 def _profiles(expression, place, n_places):
-    """Profile of each position, centred and scaled over genes so that products are correlations."""
+    """Profile of each position, centred and scaled over genes, so that the product of two is their correlation."""
     member = np.equal.outer(np.arange(n_places), place).astype(float)
     means = (member / member.sum(axis=1, keepdims=True)) @ expression
     profiles = means - means.mean(axis=0)
@@ -172,7 +177,7 @@ def _profiles(expression, place, n_places):
     return profiles / np.where(norm > 0, norm, 1.0)
 
 
-def widespread(labels, positions, *, min_share=0.1, min_positions=3) -> list:
+def widespread(labels: ArrayLike, positions: ArrayLike, *, min_share: float = 0.1, min_positions: int = 3) -> list:
     """Labels with at least ``min_share`` of their cells at each of ``min_positions`` or more positions."""
     shares = position_shares(labels, positions)
     return shares.index[(shares >= min_share).sum(axis=1) >= min_positions].tolist()
@@ -184,7 +189,7 @@ def _paired(labels, positions):
         raise ValueError(f"There are {len(labels)} labels and {len(positions)} positions: pass one of each per cell.")
     missing = (labels.isna() | positions.isna()).to_numpy()
     if missing.any():
-        raise ValueError(f"Cell {int(missing.argmax())} lacks a label or a position: leave such cells out.")
+        raise ValueError(f"Cell {int(missing.argmax())} has no label or no position: leave such cells out.")
     return labels, positions
 
 

@@ -1,10 +1,15 @@
-"""How much of the truth of a synthetic twin (:mod:`spicemix_core.datasets.twin`) a fit finds."""
+"""Recovery of the truth of a synthetic twin (:mod:`spicemix_core.datasets.twin`) by a fit."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from numpy.typing import ArrayLike
 
+from paper.shared.scores import affinity_of_states
 from paper.shared.typed_cells import states_in_order
-from paper.simulation.recovery import affinity_of_states
+from spicemix_core import Consensus, SpiceMix
 from spicemix_core.tl import (
     DEFAULT_NORMALIZATION,
     adjusted_rand_index,
@@ -13,14 +18,20 @@ from spicemix_core.tl import (
     normalize_states,
 )
 
-FOUND = 0.8
+FOUND = 0.8  # correlation at which a metagene counts as found
+EXPLANATION = (  # of `twin_table`, for the pages
+    "**Recovery of the twin's truth.** `ARI` is the adjusted Rand index of the consensus with the true types; `ARI, "
+    "true states` is that of clusters of the true states. A true metagene is *found* if the proportions of a learned "
+    "one correlate with its own over the cells by at least 0.8. The last three rows are mean correlations of the "
+    "metagenes that were found: of their states over cells, of the metagenes over genes, and of the affinities between "
+    "them.")
 
 
-def score_twin(adata, labels, model) -> dict:
-    """Recovery of the truth of a synthetic twin: types, metagenes, states and affinity.
+def score_twin(adata: AnnData, labels: ArrayLike, model: SpiceMix) -> dict:
+    """Recovery of the types, metagenes, states and affinity of a synthetic twin.
 
-    Each true metagene is paired with the learned one that is in the same cells, one to one; it counts as found if their
-    proportions correlate over the cells by at least ``FOUND``.
+    True and learned metagenes are matched one to one by the correlation of their proportions over the cells. A true
+    metagene counts as found if this correlation is at least ``FOUND``.
 
     Parameters
     ----------
@@ -29,16 +40,16 @@ def score_twin(adata, labels, model) -> dict:
     labels : (N,) array_like
         Clusters found.
     model : SpiceMix
-        Fitted to ``adata``, its samples in ``obs["sample"]``.
+        Fitted to ``adata`` with the samples of ``obs["sample"]``.
 
     Returns
     -------
     dict of str to number
-        ``types`` and ``clusters``, how many there are; ``ARI`` of clusters and true types, and ``ARI, true states``, of
-        the clusters of the true states, which says how far the states determine the types; ``metagenes found``, and
-        their mean correlations over cells (``states``) and over genes (``metagenes``); ``affinity``, correlation of S
-        with that of the true states (by `paper.simulation.recovery.affinity_of_states`) over the pairs of found
-        metagenes, NaN for NMF.
+        Numbers of ``types`` and ``clusters``; ``ARI`` of clusters and true types, and ``ARI, true states`` of the
+        clusters of the true states, which shows how far the states determine the types; number of ``metagenes found``,
+        and their mean correlations over cells (``states``) and over genes (``metagenes``); ``affinity``, the
+        correlation of S with that of the true states (:func:`paper.shared.scores.affinity_of_states`) over the pairs of
+        metagenes found, NaN for NMF.
     """
     types, true_states = adata.obs["true_type"].astype(str), adata.obsm["true_latent_states"]
     states = states_in_order(model, adata.obs["sample"])
@@ -60,8 +71,8 @@ def score_twin(adata, labels, model) -> dict:
             "metagenes": float(np.mean(over_genes)) if true.size else np.nan, "affinity": float(affinity)}
 
 
-def twin_table(adata, results) -> pd.DataFrame:
-    """`score_twin` of results of `fit_consensus` by title, one column each, as text."""
+def twin_table(adata: AnnData, results: Mapping[str, Consensus]) -> pd.DataFrame:
+    """`score_twin` of several results of `fit_consensus` (by title), one column of texts each."""
     scores = {title: score_twin(adata, result.labels, result.model) for title, result in results.items()}
     return pd.DataFrame({title: {name: _text(value) for name, value in each.items()} for title, each in scores.items()})
 

@@ -1,14 +1,17 @@
-"""Cells with named clusters and the factorisation behind them: what the analyses of cell types start from."""
+"""Cells with named clusters and their metagenes, from which the analyses of cell types start."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from paper.shared.annotation import FEW, major_class
 from paper.shared.effects import separation
+from spicemix_core import SpiceMix
 from spicemix_core.tl import normalize_states
 
 CLASSES = ("excitatory", "inhibitory", "glia")
@@ -16,7 +19,7 @@ CLASSES = ("excitatory", "inhibitory", "glia")
 
 @dataclass(frozen=True)
 class TypedCells:
-    """Cells with named clusters and the factorisation behind them.
+    """Cells with named clusters and their metagenes.
 
     Attributes
     ----------
@@ -40,13 +43,13 @@ class TypedCells:
         kept = self.types != FEW
         return pd.DataFrame(self.proportions[kept]).groupby(self.names[kept]).mean()
 
-    def are(self, *types) -> np.ndarray:
+    def are(self, *types: str) -> np.ndarray:
         """Cells whose type is one of ``types``."""
         return np.isin(self.types, types)
 
 
-def typed_cells(labels, naming, states, affinity) -> TypedCells:
-    """Join the labels of cells, the table that names them (:mod:`paper.shared.annotation`) and a model's results.
+def typed_cells(labels: ArrayLike, naming: pd.DataFrame, states: ArrayLike, affinity: ArrayLike) -> TypedCells:
+    """Join labels of cells, the table of their names (:mod:`paper.shared.annotation`) and the results of a model.
 
     ``states`` are the latent states (N, K) in the order of ``labels``.
     """
@@ -57,14 +60,14 @@ def typed_cells(labels, naming, states, affinity) -> TypedCells:
                       normalize_states(states, "proportions"), np.asarray(affinity))
 
 
-def states_in_order(run, samples) -> np.ndarray:
+def states_in_order(run: SpiceMix, samples: ArrayLike) -> np.ndarray:
     """Latent states (N, K) of a fitted model in the order of the cells, whose samples are ``samples``."""
     samples = np.asarray(samples)
     rows = np.concatenate([np.flatnonzero(samples == name) for name in pd.unique(samples)])
     return np.concatenate(run.latent_states_)[np.argsort(rows)]
 
 
-def cell_table(obs, cells, order, **more) -> pd.DataFrame:
+def cell_table(obs: pd.DataFrame, cells: TypedCells, order: Sequence[int], **more: object) -> pd.DataFrame:
     """One row for each cell: its name, sample and type, more columns, and its proportions of the metagenes.
 
     ``obs`` (from the AnnData) has the column ``sample``; the metagenes are taken in ``order`` and numbered from 1.
@@ -74,25 +77,41 @@ def cell_table(obs, cells, order, **more) -> pd.DataFrame:
                          **more, **proportions})
 
 
-def type_counts(cells) -> pd.Series:
-    """Number of clusters of each class; clusters of few cells and of mixed class count for none."""
+def metagene_order(means: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Order of the metagenes by the type (row of ``means``) that they are highest in, then by that mean.
+
+    Returns
+    -------
+    order : (K,) array of int
+        Metagenes in this order.
+    number : (K,) array of int
+        Place of each metagene in it, from 1.
+    """
+    order = np.lexsort((-means.max().to_numpy(), means.to_numpy().argmax(axis=0)))
+    number = np.empty(len(order), dtype=int)
+    number[order] = np.arange(1, len(order) + 1)
+    return order, number
+
+
+def type_counts(cells: TypedCells) -> pd.Series:
+    """Number of clusters of each class, without clusters of few cells and of mixed class."""
     clusters = pd.DataFrame({"name": cells.names, "class": cells.classes})[cells.types != FEW].drop_duplicates()
     return clusters["class"].value_counts().reindex(CLASSES, fill_value=0)
 
 
-def metagene_of(cells, inside, among) -> int:
-    """The metagene that best sets the cells ``inside`` apart from the other cells ``among``, by area under ROC."""
+def metagene_of(cells: TypedCells, inside: np.ndarray, among: np.ndarray) -> int:
+    """The metagene that best separates the cells ``inside`` from the other cells ``among``, by area under ROC."""
     others = among & ~inside
     return int(np.argmax([separation(z, inside, others) for z in cells.proportions.T]))
 
 
-def metagenes_highest_in(cells, *types) -> np.ndarray:
+def metagenes_highest_in(cells: TypedCells, *types: str) -> np.ndarray:
     """Metagenes whose highest mean proportion is in a cluster of one of ``types``, (K,) bool."""
     type_of = dict(zip(cells.names, cells.types, strict=True))
     return np.array([type_of[name] in types for name in cells.means.idxmax()])
 
 
-def specificity_against_level(cells) -> float:
+def specificity_against_level(cells: TypedCells) -> float:
     """Spearman correlation over metagenes of tau (Yanai et al. 2005) with the highest mean proportion in a cluster."""
     highest = cells.means.max()
     used = highest > 0

@@ -6,7 +6,7 @@ from paper.ledger import Measurement
 from paper.simulation.study import RELEASED, compare
 from spicemix_core.tl import DEFAULT_NORMALIZATION
 
-# The normalisation at which each method of Fig. 2d is shown: that of the paper, and of the consensus its own.
+# The normalisation with which Fig. 2d shows each method: that of the paper, and for the consensus its own.
 SHOWN = {"SpiceMix consensus": DEFAULT_NORMALIZATION, "SpiceMix": "zscore",
          "NMF consensus": DEFAULT_NORMALIZATION, "NMF*": "zscore", "NMF": "zscore",
          "HMRF, 10 PCs": "zscore of genes, then cells", "HMRF": "zscore"}
@@ -17,13 +17,13 @@ IN_PAPER = (OURS, "NMF", "NMF*", "HMRF")
 _ONLY_PAPER = "methods and normalisations as in the paper; "
 
 
-def rows_shown(table) -> pd.DataFrame:
+def rows_shown(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of the study (`paper.simulation.study.run_study`) at the normalisation of `SHOWN`."""
     return table[table["method"].map(SHOWN) == table["normalization"]]
 
 
-def strongest_baselines(tests) -> pd.DataFrame:
-    """Each baseline at the normalisation of its highest mean index, by scenario; SpiceMix in any form is none.
+def strongest_baselines(tests: pd.DataFrame) -> pd.DataFrame:
+    """Each baseline at the normalisation of its highest mean index, by scenario; SpiceMix is not a baseline.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def strongest_baselines(tests) -> pd.DataFrame:
     return rows.loc[rows.groupby(["scenario", "method"], sort=False)["ari"].idxmax()]
 
 
-def scenarios_ahead(strongest) -> int:
-    """Scenarios in which the tested method has a higher mean than every one of its `strongest_baselines`."""
+def scenarios_ahead(strongest: pd.DataFrame) -> int:
+    """Number of scenarios in which the tested method has a higher mean than all `strongest_baselines`."""
     return int((strongest.groupby("scenario")["difference"].min() > 0).sum())
 
 
-def measure(table, *, released=RELEASED.name) -> dict[str, Measurement]:
+def measure(table: pd.DataFrame, *, released: str = RELEASED.name) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id; SpiceMix is the consensus, single runs are replicates.
 
     Parameters
@@ -48,7 +48,7 @@ def measure(table, *, released=RELEASED.name) -> dict[str, Measurement]:
     table : DataFrame
         From `paper.simulation.study.run_study`.
     released : str
-        The scenario of the claims that are not about all of them.
+        Name of the scenario of the claims about one scenario.
     """
     shown = rows_shown(table)
     wide = shown.pivot(index=["scenario", "replicate"], columns="method", values="ari")

@@ -1,23 +1,28 @@
-"""Drawings of the simulation chapter (Fig. 2 and what the paper leaves open)."""
+"""Figures of the simulation chapter: Fig. 2, and the sensitivity of a fit."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
 from paper.simulation.recovery import EXCITATORY_TYPES
-from spicemix_core.datasets.simulation import CELL_TYPES, METAGENES, CortexParameters
-from spicemix_core.pl.primitives import draw_values
-from spicemix_core.pl.style import palette
+from spicemix_core.datasets import CELL_TYPES, METAGENES, CortexParameters
+from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values, palette
 from spicemix_core.tl import match_labels, normalize_states
 
 NO_TYPE = "no type"
 
 
-# Orange is the paper's colour of clusters that match no type; the eighth type takes Okabe and Ito's black.
+# Clusters without a matching type are orange, as in the paper; the eighth type is nearly black.
 _ALL_COLORS = palette(["eL1", NO_TYPE, "eL2", "Inh-1", "eL4", "eL3", "Inh-2", "Glial-1"]) | {"Glial-2": "#202020"}
 TYPE_COLORS = {name: _ALL_COLORS[name] for name in CELL_TYPES}
 NO_TYPE_COLOR = _ALL_COLORS[NO_TYPE]
@@ -27,8 +32,8 @@ METHOD_COLORS = dict(zip(
     ("#0072b2", "#56b4e9", "#007a5a", "#009e73", "#7fceb9", "#cc79a7", "#7f7f7f"), strict=True))
 
 
-def draw_types(ax, coordinates, types, *, size=26.0):
-    """Cells in space by type: triangles for excitatory, squares for inhibitory neurons, circles for glia."""
+def draw_types(ax: Axes, coordinates: ArrayLike, types: ArrayLike, *, size: float = 26.0) -> None:
+    """Draw cells in space by type: triangles for excitatory and squares for inhibitory neurons, circles for glia."""
     for name in CELL_TYPES:
         chosen = np.asarray(types) == name
         ax.scatter(*coordinates[chosen].T, s=size, c=TYPE_COLORS[name], marker=MARKERS[name[0]], linewidths=0.3,
@@ -37,7 +42,7 @@ def draw_types(ax, coordinates, types, *, size=26.0):
 
 
 def _frame_of_layers(ax):
-    """Unit square with dashed borders between the layers, their names above."""
+    """Draw the unit square with dashed borders between the layers and their names above."""
     bounds = (0.0, *CortexParameters().layer_bounds, 1.0)
     for bound in bounds[1:-1]:
         ax.axvline(bound, color="black", linestyle="--", linewidth=0.9, zorder=0.5)
@@ -47,13 +52,13 @@ def _frame_of_layers(ax):
     sns.despine(ax=ax, top=False, right=False)
 
 
-def type_handles(names=CELL_TYPES, counts=None):
+def type_handles(names: Sequence[str] = CELL_TYPES, counts: Mapping[str, int] | None = None) -> list[Line2D]:
     """Legend entries of the types, with the number of cells if given."""
     return [mpl.lines.Line2D([], [], linestyle="", marker=MARKERS[name[0]], color=TYPE_COLORS[name], markersize=6,
                              label=name if counts is None else f"{name} ({counts[name]})") for name in names]
 
 
-def type_profiles(adata):
+def type_profiles(adata: AnnData) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Data of Fig. 2b: mean expression (types x genes) and mean true proportions (types x metagenes), DataFrames."""
     types = adata.obs["cell_type"].to_numpy()
     expression = pd.DataFrame(adata.X, columns=adata.var_names).groupby(types).mean()
@@ -61,8 +66,8 @@ def type_profiles(adata):
     return expression.loc[list(CELL_TYPES)], pd.DataFrame(proportions, columns=METAGENES).groupby(types).mean()
 
 
-def draw_type_profiles(top, bottom, expression, proportions):
-    """Dendrogram of the types (average linkage, Euclidean) above the heat map of their metagene proportions."""
+def draw_type_profiles(top: Axes, bottom: Axes, expression: pd.DataFrame, proportions: pd.DataFrame) -> QuadMesh:
+    """Draw the dendrogram of the types (average linkage, Euclidean) above the heat map of their proportions."""
     tree = dendrogram(linkage(expression.to_numpy(), "average"), ax=top, color_threshold=0,
                       above_threshold_color="black", labels=list(expression.index))
     top.set(xticks=[], ylabel="distance")
@@ -83,11 +88,11 @@ def draw_type_profiles(top, bottom, expression, proportions):
     return image
 
 
-def draw_metagene_maps(axes, coordinates, maps):
-    """Proportions of one metagene in space, one panel per entry of ``maps`` (title to values).
+def draw_metagene_maps(axes: Sequence[Axes], coordinates: ArrayLike, maps: Mapping[str, np.ndarray]) -> PathCollection:
+    """Draw the proportions of one metagene in space, one panel for each entry of ``maps`` (title to values).
 
     Each panel has its own scale, up to the 99th percentile of its cells: a fit may split a true metagene or merge
-    two, which changes how high its proportions are and not where.
+    two, which changes the height of its proportions but not their place.
     """
     for ax, (title, values) in zip(axes, maps.items(), strict=True):
         points = draw_values(ax, coordinates, values / (np.quantile(values, 0.99) or 1.0), size=20, limits=(0, 1))
@@ -96,8 +101,8 @@ def draw_metagene_maps(axes, coordinates, maps):
     return points
 
 
-def draw_ari_boxes(axes, table):
-    """Box plots by method, a panel per scenario: box at the quartiles, whiskers at the extremes, every replicate.
+def draw_ari_boxes(axes: Sequence[Axes], table: pd.DataFrame) -> None:
+    """Draw box plots by method, a panel for each scenario, with boxes at the quartiles and whiskers at the extremes.
 
     ``table`` is a DataFrame with ``scenario``, ``method`` and ``ari``.
     """
@@ -112,8 +117,8 @@ def draw_ari_boxes(axes, table):
         ax.set_axisbelow(True)
 
 
-def draw_assignments(ax, coordinates, types, labels):
-    """Excitatory neurons by the type their cluster is matched to: faint if right, bright if wrong, orange if none.
+def draw_assignments(ax: Axes, coordinates: ArrayLike, types: ArrayLike, labels: ArrayLike) -> tuple[int, int, int]:
+    """Draw excitatory neurons by the type of their cluster: faint if right, bright if wrong, orange without a type.
 
     Returns the numbers of cells that are right, wrong and in a cluster without a type.
     """
@@ -133,23 +138,23 @@ def draw_assignments(ax, coordinates, types, labels):
     return int(right.sum()), int(wrong.sum()), int(none.sum())
 
 
-def assignment_handles():
+def assignment_handles() -> list[Line2D]:
     """Legend entries of `draw_assignments`."""
     none = mpl.lines.Line2D([], [], linestyle="", marker="D", color=NO_TYPE_COLOR, markeredgecolor="black",
                             markeredgewidth=0.5, markersize=6, label="matches no type")
     return [*type_handles(), none]
 
 
-def draw_embedding(ax, embedding, types, title):
-    """UMAP of the cells by true type."""
+def draw_embedding(ax: Axes, embedding: np.ndarray, types: ArrayLike, title: str) -> None:
+    """Draw a UMAP of the cells by true type."""
     for name in CELL_TYPES:
         chosen = np.asarray(types) == name
         ax.scatter(*embedding[chosen].T, s=11, c=TYPE_COLORS[name], marker=MARKERS[name[0]], linewidths=0)
     ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2", title=title)
 
 
-def draw_layer_distances(ax, table):
-    """Adjusted Rand index of each replicate against the distance of its most alike layers, by scenario."""
+def draw_layer_distances(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw the adjusted Rand index of each replicate against the distance of its most similar layers, by scenario."""
     for (name, rows), marker in zip(table.groupby("scenario", sort=False), "o^sD", strict=False):
         ax.scatter(rows["layer_distance"], rows["ari"], s=22, marker=marker, linewidths=0, label=name)
     ax.set(xlabel="smallest distance between two layers' metagenes, in units of 1 / G", ylabel="adjusted Rand index",
@@ -157,36 +162,36 @@ def draw_layer_distances(ax, table):
     ax.legend(fontsize="small", loc="lower right")
 
 
-def draw_normalizations(ax, table):
-    """Mean and extremes of the index by method and normalisation; ``table`` as for `draw_ari_boxes`, one scenario."""
+def draw_normalizations(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw mean and extremes of the index by method and normalisation, for a ``table`` of one scenario."""
     names = {"zscore": "z-score of X", "proportions": "proportions z", "zscore_proportions": "z-score of z"}
     rows = table.assign(normalization=table["normalization"].map(names))
     sns.pointplot(rows, x="method", y="ari", hue="normalization", hue_order=list(names.values()), dodge=0.4, ax=ax,
-                  linestyle="none", errorbar=("pi", 100), palette=["#0072b2", "#d55e00", "#009e73"],
+                  linestyle="none", errorbar=("pi", 100), palette=[BLUE, VERMILION, GREEN],
                   markers=["o", "s", "^"], err_kws={"linewidth": 1.2}, markersize=5)
     ax.set(ylim=(0, 1), xlabel="", ylabel="adjusted Rand index")
 
 
-def draw_runs(ax, x, values, *, color, label=None):
-    """Single runs as points, jittered by their order, and their median as a line."""
+def draw_runs(ax: Axes, x: float, values: ArrayLike, *, color: str, label: str | None = None) -> None:
+    """Draw single runs as points, spread by their order, and their median as a line."""
     values = np.asarray(values, dtype=float)
     offsets = 0.18 * (np.arange(len(values)) % 5 - 2) / 2
     ax.scatter(x + offsets, values, s=18, color=color, alpha=0.7, linewidths=0, label=label)
     ax.hlines(np.median(values), x - 0.3, x + 0.3, color=color, linewidth=2)
 
 
-def draw_grid(ax, table, *, label, mark=None):
-    """Heat map of a DataFrame with its numbers; ``mark`` is the (row, column) of the default."""
+def draw_grid(ax: Axes, table: pd.DataFrame, *, label: str, mark: tuple[object, object] | None = None) -> None:
+    """Draw a heat map of a DataFrame with its numbers; ``mark`` is the (row, column) of the default."""
     sns.heatmap(table, ax=ax, annot=True, fmt=".2f", cmap="viridis", cbar_kws={"label": label}, linewidths=0.5,
                 annot_kws={"fontsize": 8})
     if mark is not None:
         row, column = table.index.get_loc(mark[0]), table.columns.get_loc(mark[1])
-        ax.add_patch(mpl.patches.Rectangle((column, row), 1, 1, fill=False, edgecolor="#d55e00", linewidth=2.5))
+        ax.add_patch(mpl.patches.Rectangle((column, row), 1, 1, fill=False, edgecolor=VERMILION, linewidth=2.5))
     ax.tick_params(length=0, rotation=0)
 
 
-def draw_recovery(axes, table, columns):
-    """A panel per score in ``columns`` (column to title): its boxes by scenario and method."""
+def draw_recovery(axes: Sequence[Axes], table: pd.DataFrame, columns: Mapping[str, str]) -> None:
+    """Draw boxes by scenario and method, a panel for each score in ``columns`` (column to title)."""
     for ax, (column, title) in zip(np.ravel(axes), columns.items(), strict=True):
         rows = table.dropna(subset=[column])
         methods = [name for name in METHOD_COLORS if name in set(rows["method"])]

@@ -1,26 +1,27 @@
 """The methods of the simulation study, each applied to one replicate, and the scores of their answers."""
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
-from paper.simulation.recovery import (
-    EXCITATORY_TYPES,
-    SCATTERED_TYPES,
-    affinity_of_states,
-    score_model,
-    share_in_own_type,
-)
-from spicemix_core.baselines.hmrf import fit_hmrf_grid
-from spicemix_core.model import SpiceMix
-from spicemix_core.runs.consensus import fit_consensus
+from paper.shared.scores import affinity_of_states, share_in_own_type
+from paper.simulation.recovery import EXCITATORY_TYPES, SCATTERED_TYPES, score_model
+from spicemix_core import SpiceMix, fit_consensus
+from spicemix_core.baselines import fit_hmrf_grid
 from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, cut_tree, normalize_states
 from spicemix_core.tl.clustering import CONSENSUS, cluster_by_rule
+
+if TYPE_CHECKING:  # the study imports this module
+    from paper.simulation.study import Settings
 
 STATE_NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions")
 SCORES = ["method", "normalization", "n_clusters", "ari", "excitatory_share", "scattered_share", "metagene_correlation",
@@ -30,7 +31,7 @@ SCORES = ["method", "normalization", "n_clusters", "ari", "excitatory_share", "s
 
 @dataclass(frozen=True)
 class Fit:
-    """One method's answer for one replicate; ``model`` is the SpiceMix behind it, if there is one."""
+    """Result of one method for one replicate; ``model`` is its SpiceMix, if there is one."""
 
     method: str
     normalization: str
@@ -40,19 +41,19 @@ class Fit:
     note: str = ""
 
     @property
-    def states(self):
+    def states(self) -> np.ndarray:
         return np.concatenate(self.model.latent_states_)
 
 
-def fit_methods(adata, seed, settings):
+def fit_methods(adata: AnnData, seed: int, settings: "Settings") -> list[Fit]:
     """All methods on one sample: list of `Fit`.
 
-    SpiceMix and NMF as one fit and as a consensus of fits; the single fits clustered at each normalisation, the number
-    of clusters by the Calinski-Harabasz index. ``SpiceMix, all runs`` and ``SpiceMix, co-association`` combine the
-    runs of SpiceMix' consensus in other ways (`other_combinations`). ``NMF*`` is cut where the adjusted Rand index with
-    the truth is highest. ``HMRF`` models all z-scored genes with full covariances, as far as the paper tells; ``HMRF,
-    10 PCs`` models ten principal components of expression scaled as Giotto does (z-scores of genes, then of cells),
-    which does much better. Both use the truth to choose.
+    SpiceMix and NMF are fitted once and as a consensus of fits. The single fits are clustered at each normalisation,
+    with the number of clusters of the highest Calinski-Harabasz index. ``SpiceMix, all runs`` and ``SpiceMix,
+    co-association`` combine the runs of the consensus in other ways (`other_combinations`). ``NMF*`` is cut where the
+    adjusted Rand index with the truth is highest. ``HMRF`` models all z-scored genes with full covariances, which is
+    our reading of the paper. ``HMRF, 10 PCs`` models ten principal components of expression scaled as in Giotto
+    (z-scores of genes, then of cells), which gives much better results. Both HMRF use the truth to choose parameters.
     """
     fits = []
     for name, spatial in (("SpiceMix", True), ("NMF", False)):
@@ -75,20 +76,21 @@ def fit_methods(adata, seed, settings):
     return fits
 
 
-def other_combinations(states, own_labels, seconds=0.0):
-    """Two ways to combine runs that were tried beside that of `fit_consensus`: list of `Fit` without model.
+def other_combinations(states: Sequence[np.ndarray], own_labels: Sequence[np.ndarray],
+                       seconds: float = 0.0) -> list[Fit]:
+    """Two alternatives to the way in which `fit_consensus` combines runs: list of `Fit` without model.
 
-    ``SpiceMix, all runs`` is the consensus without its choice of runs: the normalised states of all of them, side by
-    side, clustered once. ``SpiceMix, co-association`` is `cluster_co_association` of the runs' own clusterings.
+    ``SpiceMix, all runs`` is the consensus without its choice of runs: the normalised states of all runs are
+    concatenated and clustered. ``SpiceMix, co-association`` is `cluster_co_association` of the runs' own clusterings.
 
     Parameters
     ----------
     states : list of arrays, each (N, K)
-        The states of each run, cells in one order.
+        The states of each run, with the cells in the same order.
     own_labels : list of arrays, each (N,)
         Each run's own clustering.
     seconds : float
-        Of the consensus that the runs are from; added to those of the combination.
+        Seconds of the consensus, added to those of the combination.
     """
     start = time.perf_counter()
     joined = cluster_by_rule(states, CONSENSUS).labels
@@ -98,11 +100,11 @@ def other_combinations(states, own_labels, seconds=0.0):
             Fit("SpiceMix, co-association", DEFAULT_NORMALIZATION, voted, seconds + time.perf_counter() - after)]
 
 
-def cluster_co_association(clusterings):
+def cluster_co_association(clusterings: Sequence[ArrayLike]) -> np.ndarray:
     """Consensus of clusterings by evidence accumulation: array of int, shape (N,).
 
-    Average linkage on ``1 - C``, with ``C_ij`` the share of the clusterings in which cells i and j are in one cluster;
-    cut at the median of the clusterings' numbers of clusters, rounded down.
+    Average linkage on ``1 - C``, where ``C_ij`` is the share of the clusterings in which cells i and j are in the same
+    cluster, cut at the median of the clusterings' numbers of clusters, rounded down.
 
     Source: A. Fred and A. K. Jain, IEEE Transactions on Pattern Analysis and Machine Intelligence 27 (2005) 835-850.
 
@@ -129,7 +131,7 @@ def _clusterings(name, model, seconds, truth):
     return fits
 
 
-def best_cut(tree, truth, n_clusters=range(5, 41)):
+def best_cut(tree: np.ndarray, truth: ArrayLike, n_clusters: Iterable[int] = range(5, 41)) -> np.ndarray:
     """Labels of the cut of a Ward tree with the highest adjusted Rand index with the truth ("NMF*" of Fig. 2d).
 
     The cut uses the truth, so it is an upper bound of the method and not a way to choose the number of clusters.
@@ -150,12 +152,12 @@ def _best_hmrf(name, normalization, features, n_components, adata, seed, setting
                note=f"beta = {best.beta:g}, at most {n_states} states")
 
 
-def score_fits(adata, fits):
+def score_fits(adata: AnnData, fits: Sequence[Fit]) -> pd.DataFrame:
     """One row per `Fit`, columns as `SCORES`.
 
     Scores of a model (`paper.simulation.recovery.score_model`, and ``silhouette_gain``: mean silhouette of the true
-    types in the z-scored states minus that in the z-scored expression) are given once per model, and NaN in its
-    further rows.
+    types in the z-scored states minus that in the z-scored expression) are given in the first row of the model and
+    are NaN in its other rows.
     """
     types = adata.obs["cell_type"].to_numpy()
     base = silhouette_score(normalize_states(adata.X, "zscore"), types)

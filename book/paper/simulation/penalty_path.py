@@ -1,17 +1,21 @@
-"""What the penalty of the affinity does: one sample fitted at several, for a figure with a slider."""
+"""One sample fitted with several penalties of the affinity, for a figure with a slider."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from spicemix_core.model import SpiceMix
+from spicemix_core import SpiceMix
 from spicemix_core.tl import adjusted_rand_index, cluster_states, match_labels, match_metagenes, normalize_states
 
 
-def penalty_frames(adata, penalties, colors, *, n_metagenes, random_state=0, no_type="no type"):
+def penalty_frames(adata: AnnData, penalties: Sequence[float], colors: Mapping[str, str], *, n_metagenes: int,
+                   random_state: int = 0, no_type: str = "no type") -> list[dict]:
     """One sample fitted at each penalty of the affinity, for `paper.explore.model_path`: list of dict.
 
-    Clusters (Ward on z-scored proportions) are shown as the types that they are matched to one-to-one; metagenes are in
-    the order of the first fit, matched by their proportions over the cells.
+    Clusters (Ward on z-scored proportions) are shown as the types to which they are matched one to one. Metagenes are
+    in the order of the first fit, matched by their proportions over the cells.
 
     Parameters
     ----------
@@ -19,7 +23,7 @@ def penalty_frames(adata, penalties, colors, *, n_metagenes, random_state=0, no_
         One sample with ``obs["cell_type"]``.
     penalties : sequence of float
     colors : dict
-        Colour of each type, and of ``no_type``, the clusters that no type is left for.
+        Colour of each type, and of ``no_type`` for clusters without a matching type.
     n_metagenes, random_state : int
     """
     types, frames, first = adata.obs["cell_type"].to_numpy(dtype=str), [], None

@@ -1,19 +1,20 @@
-r"""How much of a simulated cortex's truth a method finds: its metagenes, states and affinity, and its types in space.
+r"""Recovery of the truth of a simulated cortex: its metagenes, states and affinity.
 
-Truth has thirteen metagenes, a fit as a rule fewer: ten can be told from noise. Each true metagene that is not noise
-is therefore paired with one learned metagene by the correlation of their proportions over the cells, one to one with
-the largest sum; a true metagene that is left over counts as correlation 0.
+The truth has thirteen metagenes, of which ten differ from noise; a fit usually has fewer than thirteen. Each true
+metagene that is not noise is therefore matched with one learned metagene, one to one, so that the sum of the
+correlations of their proportions over the cells is largest. A true metagene without a match has correlation 0.
 """
 
 import numpy as np
-from scipy import sparse
+from anndata import AnnData
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from spicemix_core.affinity import update_affinity
+from paper.shared.scores import morans_i
 from spicemix_core.datasets.simulation import CELL_TYPES, FIRST_NOISE, METAGENES
-from spicemix_core.tl import adjusted_rand_index, match_labels, match_metagenes, normalize_states
+from spicemix_core.tl import MetageneMatch, adjusted_rand_index, match_metagenes, normalize_states
 
 SIGNAL = METAGENES[:FIRST_NOISE]
 LAYER_METAGENES = tuple(name for name in SIGNAL if name.startswith("layer"))
@@ -22,8 +23,8 @@ EXCITATORY_TYPES = tuple(name for name in CELL_TYPES if name.startswith("eL"))
 SCATTERED_TYPES = ("Inh-1", "Inh-2", "Glial-2")
 
 
-def match_states(true_states, states):
-    """Learned metagene of each true one that is not noise, by their proportions over the cells.
+def match_states(true_states: ArrayLike, states: ArrayLike) -> MetageneMatch:
+    """Match a learned metagene to each true one that is not noise, by their proportions over the cells.
 
     Parameters
     ----------
@@ -39,20 +40,21 @@ def match_states(true_states, states):
     return match_metagenes(true, normalize_states(states, "proportions"))
 
 
-def layer_distance(true_metagenes):
+def layer_distance(true_metagenes: ArrayLike) -> float:
     """Smallest Euclidean distance between two layers' metagenes (G, 13), in units of a gene's mean share 1 / G.
 
-    By chance of the redrawn genes two layers can be nearly alike, and then no method tells their neurons apart.
+    The genes of the metagenes are drawn at random. Two layers can be nearly alike by chance, and then no method can
+    separate their neurons.
     """
     layers = len(true_metagenes) * np.asarray(true_metagenes)[:, [METAGENES.index(name) for name in LAYER_METAGENES]]
     return float(pdist(layers.T).min())
 
 
-def supervised_index(rows, types):
-    """Adjusted Rand index of types told from ``rows`` (N, P) by a rule that has seen other cells' true types.
+def supervised_index(rows: ArrayLike, types: ArrayLike) -> float:
+    """Adjusted Rand index of types predicted from ``rows`` (N, P) by a classifier trained on the types of other cells.
 
-    Linear discriminant analysis with shrunk covariances, fivefold: a yardstick for clusterings of the same rows, which
-    see no type.
+    Linear discriminant analysis with shrunk covariances, in five folds. It is a reference for clusterings of the same
+    rows, which do not use types.
 
     Source: O. Ledoit and M. Wolf, J. Portf. Manag. 30(4), 110-119 (2004), for the shrinkage.
     """
@@ -61,35 +63,8 @@ def supervised_index(rows, types):
     return adjusted_rand_index(cross_val_predict(rule, rows, types, cv=folds), types)
 
 
-def morans_i(values, graph):
-    r"""Moran's I of each column: ``(N / m) sum_ij a_ij u_i u_j / sum_i u_i^2``, u centred, m directed edges.
-
-    Parameters
-    ----------
-    values : (N, P) array
-    graph : (N, N) sparse array
-        Symmetric adjacency matrix of zeros and ones.
-
-    Returns
-    -------
-    (P,) array
-        About 0 without spatial structure, towards 1 where neighbours are alike; NaN for a constant column.
-    """
-    centred = np.asarray(values, dtype=float) - np.mean(values, axis=0)
-    constant = np.ptp(values, axis=0) == 0
-    square = np.where(constant, np.nan, (centred**2).sum(axis=0))
-    return len(centred) / graph.sum() * (centred * (graph @ centred)).sum(axis=0) / square
-
-
-def affinity_of_states(states, graph, penalty):
-    """S that the affinity step finds for given states (N, K): what a fit would learn if it knew them."""
-    proportions = normalize_states(states, "proportions")
-    graph = sparse.csr_array(graph)
-    start = np.zeros((proportions.shape[1],) * 2)
-    return update_affinity(start, proportions, graph @ proportions, graph.nnz, penalty=penalty)
-
-
-def score_model(adata, states, metagenes, affinity=None, true_affinity=None):
+def score_model(adata: AnnData, states: np.ndarray, metagenes: np.ndarray, affinity: np.ndarray | None = None,
+                true_affinity: np.ndarray | None = None) -> dict[str, float]:
     """Recovery of M, X and S and the spatial coherence of a fit to a simulated cortex.
 
     Parameters
@@ -104,7 +79,7 @@ def score_model(adata, states, metagenes, affinity=None, true_affinity=None):
     -------
     dict of str to float
         Mean correlations of the matched pairs: ``metagene_correlation`` over genes (linked metagenes share most of
-        their genes, so even a wrong one correlates), ``state_correlation`` over cells, of which
+        their genes, so even a wrong match correlates), ``state_correlation`` over cells, of which
         ``layer_correlation`` and ``scattered_correlation`` are parts; ``layer_morans_i``, mean of the metagenes
         matched to the layers; ``affinity_correlation`` over the pairs of matched metagenes, if S is given.
     """
@@ -129,15 +104,3 @@ def score_model(adata, states, metagenes, affinity=None, true_affinity=None):
         found, true = affinity[np.ix_(learned, learned)][pairs], true_affinity[np.ix_(paired, paired)][pairs]
         scores["affinity_correlation"] = np.corrcoef(found, true)[0, 1] if np.ptp(found) > 0 else 0.0
     return {name: float(value) for name, value in scores.items()}
-
-
-def share_in_own_type(labels, types, chosen):
-    """Share of the cells of the types ``chosen`` whose cluster is matched to their own type (Fig. 2e).
-
-    Clusters are matched to all types one to one by `spicemix_core.tl.match_labels`; cells of a cluster that
-    is left over are not in their own type.
-    """
-    types = np.asarray(types)
-    assigned = match_labels(labels, types)[np.asarray(labels)].to_numpy()
-    of_interest = np.isin(types, chosen)
-    return float((assigned == types)[of_interest].mean())

@@ -1,35 +1,36 @@
-"""How much a fit of the simulated cortex hangs on its seed and settings, and what the consensus makes of it."""
+"""Dependence of a fit of the simulated cortex on its seed and settings, for single fits and for the consensus."""
 
 import itertools
 import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from paper.results import run_stored
 from paper.simulation.recovery import supervised_index
-from paper.simulation.study import Settings, draw_replicate
-from spicemix_core import datasets
-from spicemix_core.model import SpiceMix
-from spicemix_core.runs.consensus import fit_consensus
-from spicemix_core.runs.stored_tasks import run_stored
+from paper.simulation.study import Scenario, Settings, draw_replicate
+from spicemix_core import SpiceMix, datasets, fit_consensus
 from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, normalize_states
 
 NORMALIZATIONS = ("zscore", "zscore_proportions")
 AUTHORS_DATA = {"synthetic_cortex": datasets.load_synthetic_cortex, "synthetic_truth": datasets.load_synthetic_truth}
 
 
-def sweep(folder, scenario, grid, seeds, *, replicate=0, settings=None, n_jobs=1):
+def sweep(folder: str | Path, scenario: Scenario, grid: Mapping[str, Sequence], seeds: Iterable[int], *,
+          replicate: int = 0, settings: Settings | None = None, n_jobs: int = 1) -> pd.DataFrame:
     """Single fits of one replicate over a grid of SpiceMix's parameters, each from several seeds.
 
     Parameters
     ----------
     folder : path
-        Of the stored results (`spicemix_core.runs.stored_tasks`).
+        Folder of the stored results (`paper.results.run_stored`).
     scenario : Scenario
     grid : dict of str to list
-        Values by parameter of `SpiceMix`; all combinations are fitted. The number of metagenes is that of ``settings``
-        unless the grid has it.
+        Values by parameter of `SpiceMix`; all combinations are fitted. Without ``n_metagenes`` in the grid, the number
+        of metagenes is that of ``settings``.
     seeds : iterable of int
     replicate : int
     settings : Settings, optional
@@ -51,14 +52,14 @@ def sweep(folder, scenario, grid, seeds, *, replicate=0, settings=None, n_jobs=1
     return run_stored(tasks, folder, n_jobs=n_jobs, description="fits")
 
 
-def fit_once(scenario, replicate, settings, options, seed):
+def fit_once(scenario: Scenario, replicate: int, settings: Settings, options: dict, seed: int) -> pd.DataFrame:
     """One fit of one replicate: rows as `sweep`."""
     adata, _ = draw_replicate(scenario, replicate, settings)
     start = time.perf_counter()
     model = SpiceMix(**options, random_state=seed).fit(adata, sample_key="sample")
-    told = {name: "all" if value is None else value for name, value in options.items()}
-    told |= {"seed": seed, "seconds": time.perf_counter() - start}
-    return _rows_of_run(model, adata.obsm["X_spicemix"], adata.obs["cell_type"]).assign(**told)
+    columns = {name: "all" if value is None else value for name, value in options.items()}
+    columns |= {"seed": seed, "seconds": time.perf_counter() - start}
+    return _rows_of_run(model, adata.obsm["X_spicemix"], adata.obs["cell_type"]).assign(**columns)
 
 
 def _rows_of_run(model, states, types):
@@ -72,13 +73,14 @@ def _rows_of_run(model, states, types):
     return pd.DataFrame(rows)
 
 
-def run_authors_data(folder, names, master_seeds, *, n_metagenes=10, n_runs, n_jobs=1):
+def run_authors_data(folder: str | Path, names: Sequence[str], master_seeds: Iterable[int], *, n_metagenes: int = 10,
+                     n_runs: int, n_jobs: int = 1) -> pd.DataFrame:
     """Consensus of fields 0-3 of the authors' simulated cortices from several master seeds, and its single runs.
 
     Parameters
     ----------
     folder : path
-        Of the stored results.
+        Folder of the stored results.
     names : sequence of str
         Keys of `AUTHORS_DATA` that are available (`spicemix_core.datasets.available`).
     master_seeds : iterable of int
@@ -97,24 +99,24 @@ def run_authors_data(folder, names, master_seeds, *, n_metagenes=10, n_runs, n_j
     return run_stored(tasks, folder, n_jobs=n_jobs, description="consensus of the authors' data")
 
 
-def told_by_expression(name):
-    """What a rule that has seen types tells from one of the authors' data sets without a fit: Series of ARI.
+def supervised_from_expression(name: str) -> pd.Series:
+    """Adjusted Rand index of a classifier of types on one of the authors' data sets, without a fit.
 
-    The rule is `paper.simulation.recovery.supervised_index`; its rows are the z-scored ``profiles`` (expression
-    over the total of the cell) and, where the truth is known, the z-scored proportions of the ``states by true
+    The classifier is that of `paper.simulation.recovery.supervised_index`. Its rows are the z-scored ``profiles``
+    (expression over the total of the cell) and, if the truth is known, the z-scored proportions of the ``states by true
     metagenes`` (non-negative least squares, cell by cell).
     """
     adata = AUTHORS_DATA[name]()
     types, expression = adata.obs["cell_type"], np.asarray(adata.X)
     profiles = normalize_states(expression / expression.sum(axis=1, keepdims=True), "zscore")
-    told = {"profiles": supervised_index(profiles, types)}
+    found = {"profiles": supervised_index(profiles, types)}
     if "true_metagenes" in adata.varm:
         states = np.array([nnls(adata.varm["true_metagenes"], cell)[0] for cell in expression])
-        told["states by true metagenes"] = supervised_index(normalize_states(states, DEFAULT_NORMALIZATION), types)
-    return pd.Series(told, name=name)
+        found["states by true metagenes"] = supervised_index(normalize_states(states, DEFAULT_NORMALIZATION), types)
+    return pd.Series(found, name=name)
 
 
-def authors_consensus(name, master_seed, n_metagenes, n_runs):
+def authors_consensus(name: str, master_seed: int, n_metagenes: int, n_runs: int) -> pd.DataFrame:
     """One consensus of one of the authors' data sets: rows as `run_authors_data`."""
     adata = AUTHORS_DATA[name]()
     types, start = adata.obs["cell_type"], time.perf_counter()

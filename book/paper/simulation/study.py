@@ -1,24 +1,27 @@
 """The simulation study of Fig. 2: every method on replicates of the simulated cortex, in four scenarios.
 
-A replicate is one field of 500 cells. It is seeded by its scenario and number alone, so that results depend neither on
-the order nor on the number of workers. Each replicate's rows are stored as soon as they are there
-(`spicemix_core.runs.stored_tasks`); a study that was interrupted goes on with those that are missing.
+A replicate is one field of 500 cells. Its seed depends only on its scenario and number, so results depend neither on
+the order nor on the number of workers. The rows of each replicate are stored when they are complete
+(`paper.results.run_stored`); an interrupted study resumes with the missing replicates.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy.stats import wilcoxon
 from threadpoolctl import threadpool_limits
 
+from paper.results import run_stored
 from paper.simulation.methods import SCORES, fit_methods, score_fits
 from paper.simulation.recovery import layer_distance
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS
-from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.datasets import simulate_cortex
 from spicemix_core.numerics.checks import check_integer
 from spicemix_core.runs.consensus import N_RUNS
-from spicemix_core.runs.stored_tasks import run_stored
 
 COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "layer_distance", *SCORES]
 
@@ -31,12 +34,12 @@ class Scenario:
     sigma_y: float
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"σx = {self.sigma_x:g}, σy = {self.sigma_y:g}"
 
 
-# The paper varies both and states neither. (3, 2) and (1.5, 2) are the settings of the authors' released data; the
-# other two raise the noise by half, so that either can be seen to matter by itself.
+# The paper varies both without stating their values. (3, 2) and (1.5, 2) are the settings of the authors' released
+# data. The other two raise the noise by half, so that the effect of each can be seen on its own.
 RELEASED, RELEASED_TRUTH = Scenario(3.0, 2.0), Scenario(1.5, 2.0)
 
 
@@ -45,7 +48,7 @@ SCENARIOS = (RELEASED_TRUTH, Scenario(1.5, 3.0), RELEASED, Scenario(3.0, 3.0))
 
 @dataclass(frozen=True)
 class Settings:
-    """What a replicate's result depends on, besides its scenario and number.
+    """Settings on which the result of a replicate depends, besides its scenario and number.
 
     Attributes
     ----------
@@ -53,7 +56,7 @@ class Settings:
     n_runs : int
         Fits of each consensus.
     betas, n_states : tuples
-        HMRF's grid of the smoothing parameter and of the upper bound of the states; the best by the truth is taken.
+        Grid of the smoothing parameter of HMRF and of the largest number of states; the truth chooses among them.
     random_state : int
     """
 
@@ -65,8 +68,8 @@ class Settings:
     random_state: int = 0
 
 
-def draw_replicate(scenario, replicate, settings):
-    """One field of cells, and the seed for the methods, both from the scenario and the replicate's number.
+def draw_replicate(scenario: Scenario, replicate: int, settings: Settings) -> tuple[AnnData, int]:
+    """One field of cells and the seed for the methods, both determined by the scenario and the number of the replicate.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def draw_replicate(scenario, replicate, settings):
 
 
 @threadpool_limits.wrap(limits=1)  # sums differ in their last digits with the number of threads
-def run_replicate(scenario, replicate, settings):
+def run_replicate(scenario: Scenario, replicate: int, settings: Settings) -> pd.DataFrame:
     """Simulate, fit and score one replicate: DataFrame with a row per method and normalisation."""
     adata, seed = draw_replicate(scenario, replicate, settings)
     scores = score_fits(adata, fit_methods(adata, seed, settings))
@@ -89,19 +92,20 @@ def run_replicate(scenario, replicate, settings):
                          layer_distance=layer_distance(adata.varm["true_metagenes"]))[COLUMNS]
 
 
-def run_study(folder, *, n_replicates=20, scenarios=SCENARIOS, settings=None, n_jobs=1):
+def run_study(folder: str | Path, *, n_replicates: int = 20, scenarios: Sequence[Scenario] = SCENARIOS,
+              settings: Settings | None = None, n_jobs: int = 1) -> pd.DataFrame:
     """Run what is missing of the study and return its table.
 
     Parameters
     ----------
     folder : path
-        Where each replicate's rows are stored as they come (`spicemix_core.runs.stored_tasks`).
+        Where the rows of each replicate are stored when complete (`paper.results.run_stored`).
     n_replicates : int
-        Replicates per scenario; the first ones are the same whatever their number.
+        Replicates of each scenario; the first ones do not depend on their number.
     scenarios : sequence of Scenario
     settings : Settings, optional
     n_jobs : int
-        Replicates at a time, in processes of one thread each. Nothing but ``seconds`` depends on it.
+        Number of replicates at a time, in processes of one thread each. Only ``seconds`` depends on it.
 
     Returns
     -------
@@ -111,14 +115,14 @@ def run_study(folder, *, n_replicates=20, scenarios=SCENARIOS, settings=None, n_
     Raises
     ------
     ValueError
-        A number of replicates or workers below 1, no scenario, scenarios that repeat, or a stored file that is not a
-        result.
+        If a number of replicates or workers is below 1, there is no scenario or one occurs twice, or a stored file is
+        not a result.
     """
     settings, scenarios = settings or Settings(), list(scenarios)
     check_integer("n_replicates", n_replicates, 1)
     if not scenarios or len(set(scenarios)) < len(scenarios):
-        raise ValueError("scenarios must name at least one scenario and each once.")
-    # replicates of all scenarios in turn, so that an interrupted study has some of each
+        raise ValueError("The scenarios are none or repeat: pass at least one scenario, each once.")
+    # the scenarios take turns, so that an interrupted study has replicates of each
     tasks = {f"replicate-x{scenario.sigma_x:g}-y{scenario.sigma_y:g}-{replicate:03d}":
              (run_replicate, (scenario, replicate, settings))
              for replicate in range(n_replicates) for scenario in scenarios}
@@ -127,15 +131,15 @@ def run_study(folder, *, n_replicates=20, scenarios=SCENARIOS, settings=None, n_
     return table.iloc[np.lexsort((np.arange(len(table)), table["replicate"], position))].reset_index(drop=True)
 
 
-def compare(table, method, normalization):
-    """SpiceMix against every other row of the study, paired by replicate.
+def compare(table: pd.DataFrame, method: str, normalization: str) -> pd.DataFrame:
+    """Compare one method with all others of the study, paired by replicate.
 
     Parameters
     ----------
     table : DataFrame
         From `run_study`.
     method, normalization : str
-        The method that is held against all others, for example ``"SpiceMix consensus"``.
+        The method that is compared with all others, for example ``"SpiceMix consensus"``.
 
     Returns
     -------
@@ -151,7 +155,7 @@ def compare(table, method, normalization):
     """
     wide = table.pivot(index=["scenario", "replicate"], columns=["method", "normalization"], values="ari")
     if (method, normalization) not in wide:
-        raise KeyError(f"the table has no method {method!r} with normalisation {normalization!r}")
+        raise KeyError(f"The table has no method {method!r} with normalisation {normalization!r}: choose another.")
     rows = []
     for scenario, ari in wide.groupby(level="scenario", sort=False):
         for other in ari.columns.drop((method, normalization)):

@@ -1,11 +1,13 @@
-"""The numbers for the ledger's claims about STARmap: of one clustering, and of the consensus with its single runs."""
+"""The numbers for the ledger's claims about STARmap, for one clustering and for the consensus with its runs."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from paper.ledger import Measurement, holding
+from paper.ledger import Measurement, holding, matching_sizes
 from paper.shared.effects import separation
-from paper.shared.layers import layer_specificity
+from paper.shared.layers import InformationComparison, layer_specificity
 from paper.shared.typed_cells import TypedCells
 from paper.starmap import findings as sf
 from spicemix_core.tl import differential_expression
@@ -15,8 +17,8 @@ ON_LAYERS = ("layers", "upper-corrected", "reassigned-layer", "el4-metagene", "h
 NO_METAGENE = "no metagene of these cells, or no spatial affinity"
 
 
-def measure(cells: TypedCells, section: sf.Section, *, n_bootstrap=1000, random_state=0) -> dict:
-    """The number of every claim that one clustering by itself can answer for, by the claim's id without "starmap-"."""
+def measure(cells: TypedCells, section: sf.Section, *, n_bootstrap: int = 1000, random_state: int = 0) -> dict:
+    """The number of every claim that one clustering determines, by the claim's id without "starmap-"."""
     resampling = {"n_bootstrap": n_bootstrap, "random_state": random_state}
     layers = sf.layer_information(cells, section.clusters, section, **resampling)
     astro_1, deep = section.clusters == "Astro-1", sf.upper_in_deep_layers(section)
@@ -37,8 +39,9 @@ def measure(cells: TypedCells, section: sf.Section, *, n_bootstrap=1000, random_
     }
 
 
-def measure_against_hmrf(cells, section, hmrf, *, n_bootstrap=1000, random_state=0) -> dict:
-    """The two claims on HMRF, for labels by beta; each at the beta that suits HMRF best in it."""
+def measure_against_hmrf(cells: TypedCells, section: sf.Section, hmrf: Mapping[float, np.ndarray], *,
+                         n_bootstrap: int = 1000, random_state: int = 0) -> dict:
+    """The two claims about HMRF, for its labels by beta; each at the beta that is best for HMRF in that claim."""
     informed, scattered = best_informed(cells, section, hmrf), best_scattered(section, hmrf)
     layers = informed and sf.layer_information(cells, hmrf[informed[0]], section, n_bootstrap=n_bootstrap,
                                                random_state=random_state)
@@ -46,21 +49,23 @@ def measure_against_hmrf(cells, section, hmrf, *, n_bootstrap=1000, random_state
             "hmrf-layers": layers.share_first_higher if layers else 0.0}
 
 
-def best_informed(cells, section, hmrf):
-    """The beta at which HMRF says most of the layer, with both methods' information; None without such neurons."""
+def best_informed(cells: TypedCells, section: sf.Section,
+                  hmrf: Mapping[float, np.ndarray]) -> tuple[float, InformationComparison] | None:
+    """The beta at which HMRF has most information on the layer, and that of both methods; None without neurons."""
     informed = {beta: sf.layer_information(cells, labels, section, n_bootstrap=1) for beta, labels in hmrf.items()}
     if None in informed.values():
         return None
     return max(informed.items(), key=lambda entry: entry[1].second)
 
 
-def best_scattered(section, hmrf):
-    """The beta at which HMRF finds most cells of scattered classes, with their share."""
+def best_scattered(section: sf.Section, hmrf: Mapping[float, np.ndarray]) -> tuple[float, float]:
+    """The beta at which HMRF assigns most cells of scattered classes to their class, with their share."""
     return max(((beta, sf.scattered_share(labels, section)) for beta, labels in hmrf.items()), key=lambda e: e[1])
 
 
-def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstrap=1000,
-                 random_state=0) -> dict[str, Measurement]:
+def measurements(spicemix: tuple[TypedCells, Sequence[TypedCells]], nmf: tuple[TypedCells, Sequence[TypedCells]],
+                 section: sf.Section, slanted: sf.Section, expression: pd.DataFrame, hmrf: Mapping[float, np.ndarray],
+                 *, n_bootstrap: int = 1000, random_state: int = 0) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
@@ -68,15 +73,15 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
     spicemix, nmf : (TypedCells, list of TypedCells)
         The consensus and the single runs of each method; run i of both has the same seed.
     section, slanted : Section
-        The second with other layers of the same cells: what they would change is said in the comments.
+        ``slanted`` has other layers of the same cells; the comments state the numbers that these would give.
     expression : DataFrame, cells x genes
-        Log-normalised, all genes modelled.
+        Log-normalised, with all genes of the model.
     hmrf : dict of float to (N,) array of int
         Labels by beta, without beta = 0.
     n_bootstrap : int
-        Resamples for the consensus of SpiceMix; a fifth of them for each run and for NMF.
+        Resamples for the consensus of SpiceMix; each run and NMF have a fifth as many.
     random_state : int
-        Seeds the bootstraps.
+        Seed of the bootstraps.
     """
     (cells, runs), (nmf_cells, nmf_runs) = spicemix, nmf
     few = {"n_bootstrap": max(1, n_bootstrap // 5), "random_state": random_state}
@@ -102,7 +107,7 @@ def measurements(spicemix, nmf, section, slanted, expression, hmrf, *, n_bootstr
 
 
 def _of_the_data(section, slanted, expression, random_state):
-    """Claims on the data and the classes of Wang et al., in which no model has a part."""
+    """Claims about the data and the classes of Wang et al., which do not depend on a model."""
     size = {"cells": len(expression), "genes": expression.shape[1]}
     astro_1, astro_2 = (section.clusters == f"Astro-{i}" for i in (1, 2))
     genes = differential_expression(expression, astro_1, astro_2)
@@ -115,8 +120,7 @@ def _of_the_data(section, slanted, expression, random_state):
     upper, outside = sf.upper_in_deep_layers(section), sf.el5_outside(section)
     where = pd.Series(section.layers[outside]).replace("", "no layer").value_counts()
     return {
-        "data": Measurement(float(sum(size[name] == number for name, number in PAPER_SIZE.items())),
-                            comment=", ".join(f"{number:,} {name}" for name, number in size.items())),
+        "data": matching_sizes(size, PAPER_SIZE),
         "upper-deep": Measurement(float(upper.sum()), comment=_joined(
             _counts(section.types[upper]), f"slanted borders: {sf.upper_in_deep_layers(slanted).sum()}")),
         "el5-outside": Measurement(float(outside.sum()), comment=_joined(
@@ -131,10 +135,10 @@ def _of_the_data(section, slanted, expression, random_state):
 
 
 def _comments(cells, nmf_cells, section, value, nmf_value, hmrf):
-    """What the numbers of the consensus alone do not say."""
-    beside = ("oligo-types", "layers", "upper-corrected", "reassigned", "reassigned-layer", "astro-1-el5",
+    """Further facts about the numbers of the consensus."""
+    compared = ("oligo-types", "layers", "upper-corrected", "reassigned", "reassigned-layer", "astro-1-el5",
               "el4-metagene", "pvalb-metagene")
-    comments = {key: f"NMF: {nmf_value[key]:.3g}" for key in beside if np.isfinite(nmf_value[key])}
+    comments = {key: f"NMF: {nmf_value[key]:.3g}" for key in compared if np.isfinite(nmf_value[key])}
     _, fit = sf.upper_reassigned(cells, section)
     comments["reassigned-layer"] = (f"{fit.into} of {fit.into + fit.out_of}, sign test p = {fit.p_value:.2g}; "
                                     + comments.get("reassigned-layer", "NMF moved none"))

@@ -1,23 +1,29 @@
-"""Figures of the STARmap section: its layers, the comparisons of assignments in place, maps of metagenes.
+"""Figures of the STARmap section: its layers, comparisons of assignments in space, maps of metagenes.
 
-As in :mod:`spicemix_core.pl.primitives`, functions return the data of a figure or draw them on given axes.
+As in :mod:`spicemix_core.pl`, functions return the data of a figure or draw them on given axes.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.patheffects import withStroke
+from numpy.typing import ArrayLike
 
 from paper.starmap.findings import LAYER_OF_TYPE
-from spicemix_core.pl.primitives import GREY, draw_points, draw_values
+from paper.starmap.layer_borders import LayerBorders
+from spicemix_core.pl import GREY, draw_points, draw_values
 
 BLACK, FAINT = "#000000", "#e4e4e4"
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The types that the paper's comparisons are about.
+    """The types that the paper compares.
 
     Attributes
     ----------
@@ -28,7 +34,8 @@ class Roles:
     glia : str
         The type of astrocytes.
     classes : (str, str)
-        The classes of the earlier analysis that this type competes for, and that holds it.
+        The class of the earlier analysis whose cells are disputed between ``deep`` and ``glia``, and the class that is
+        purely of ``glia``.
     layer_of : dict of str to str
         Layer of each excitatory type.
     """
@@ -43,7 +50,7 @@ class Roles:
 PAPER_ROLES = Roles(("eL2/3", "eL4"), "eL5", "Astro", ("Astro-1", "Astro-2"), LAYER_OF_TYPE)
 
 
-def comparisons(types, reference, layers, roles) -> dict:
+def comparisons(types: np.ndarray, reference: np.ndarray, layers: np.ndarray, roles: Roles) -> dict:
     """Data of the lower panels of Fig. 4c: by panel and label ("type - earlier class*") the cells, as masks.
 
     Parameters
@@ -51,7 +58,7 @@ def comparisons(types, reference, layers, roles) -> dict:
     types, reference : (N,) arrays of str
         Types of a model, and the earlier classes without the numbers of excitatory ones.
     layers : (N,) array of str
-        Empty outside the layers.
+        Layer of each cell, empty outside the layers.
     roles : Roles
 
     Returns
@@ -75,7 +82,7 @@ def comparisons(types, reference, layers, roles) -> dict:
     }
 
 
-def comparison_styles(roles, colors) -> dict:
+def comparison_styles(roles: Roles, colors: Mapping[str, str]) -> dict:
     """Marker, size, line width and colour of each label of :func:`comparisons`; ``colors`` are those of the types."""
     (a, b), deep, (first, second) = roles.upper, roles.deep, roles.classes
 
@@ -92,14 +99,16 @@ def comparison_styles(roles, colors) -> dict:
             f"other - {first}*": ("x", 26, 1.4, BLACK), f"any - {second}*": ("s", 9, 0, color(roles.glia))}
 
 
-def draw_section(ax, coordinates, names, colors, bands, *, size=9.0, title=None):
-    """All cells of the section by type, with the layers."""
+def draw_section(ax: Axes, coordinates: np.ndarray, names: ArrayLike, colors: Mapping[str, str],
+                 bands: Mapping[str, tuple[float, float]], *, size: float = 9.0, title: str | None = None) -> None:
+    """Draw all cells of the section by type, with the layers."""
     draw_points(ax, coordinates, names, colors, size=size)
     draw_bands(ax, coordinates, bands, title=title)
 
 
-def draw_bands(ax, coordinates, bands, *, limits=None, title=None):
-    """Dashed borders of the layers with their names above, equal scales; ``limits`` crops the depth.
+def draw_bands(ax: Axes, coordinates: np.ndarray, bands: Mapping[str, tuple[float, float]], *,
+               limits: tuple[float, float] | None = None, title: str | None = None) -> None:
+    """Draw dashed borders of the layers with their names above, at equal scales; ``limits`` crops the depth.
 
     ``bands`` maps a layer to its lowest and highest depth (x).
     """
@@ -119,15 +128,17 @@ def draw_bands(ax, coordinates, bands, *, limits=None, title=None):
         ax.set_title(title, pad=16, loc="left")
 
 
-def draw_slanted_borders(ax, coordinates, layers):
-    """Borders of :func:`paper.starmap.layer_borders.layer_borders` as dotted lines."""
+def draw_slanted_borders(ax: Axes, coordinates: np.ndarray, layers: LayerBorders) -> None:
+    """Draw borders of :func:`paper.starmap.layer_borders.layer_borders` as dotted lines."""
     y = np.array([coordinates[:, 1].min(), coordinates[:, 1].max()])
     for border in layers.borders:
         ax.plot(border + layers.slope * y, y, color="black", linestyle=":", linewidth=1.4, zorder=3)
 
 
-def draw_comparison(ax, coordinates, groups, styles, bands, *, limits=None, title=None):
-    """One panel of :func:`comparisons`: its cells by label over all other cells in light grey, with the legend."""
+def draw_comparison(ax: Axes, coordinates: np.ndarray, groups: Mapping[str, np.ndarray], styles: Mapping[str, tuple],
+                    bands: Mapping[str, tuple[float, float]], *, limits: tuple[float, float] | None = None,
+                    title: str | None = None) -> None:
+    """Draw one panel of :func:`comparisons`: its cells by label, all other cells in light grey, and the legend."""
     shown = np.any(list(groups.values()), axis=0)
     ax.scatter(*coordinates[~shown].T, s=5, c=FAINT, linewidths=0, zorder=1)
     handles = []
@@ -143,8 +154,9 @@ def draw_comparison(ax, coordinates, groups, styles, bands, *, limits=None, titl
     ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small", handletextpad=0.2)
 
 
-def draw_metagene_strip(ax, coordinates, values, bands, *, title, size=3.0):
-    """Proportions of one metagene in the section, on a scale of its own up to the 99th percentile of the cells."""
+def draw_metagene_strip(ax: Axes, coordinates: np.ndarray, values: np.ndarray, bands: Mapping[str, tuple[float, float]],
+                        *, title: str, size: float = 3.0) -> PathCollection:
+    """Draw the proportions of one metagene in the section, on a scale up to their 99th percentile."""
     points = draw_values(ax, coordinates, values / (np.quantile(values, 0.99) or values.max() or 1.0), size=size,
                          limits=(0, 1))
     points.set_rasterized(True)  # a figure of many strips would have tens of thousands of vector points
@@ -156,15 +168,15 @@ def draw_metagene_strip(ax, coordinates, values, bands, *, title, size=3.0):
     return points
 
 
-def draw_volcano(ax, table, named, *, label, level=0.05):
-    """Effect against significance of every gene of a differential expression, some of them named.
+def draw_volcano(ax: Axes, table: pd.DataFrame, named: Mapping[str, str], *, label: str, level: float = 0.05) -> None:
+    """Draw effect against significance for every gene of a differential expression, with the names of some.
 
     Parameters
     ----------
     table : DataFrame
         From :func:`spicemix_core.tl.differential_expression`.
     named : dict of str to str
-        Colour of each gene named.
+        Colour of each gene that is named.
     """
     height = -np.log10(np.maximum(table["p_adjusted"], 1e-300))
     ax.scatter(table["difference"], height, s=7, c=GREY, linewidths=0)
@@ -183,8 +195,9 @@ def draw_volcano(ax, table, named, *, label, level=0.05):
     ax.set(xlabel=label, ylabel="-log10 corrected p")
 
 
-def draw_group_means(axes, expression, groups, genes, colors):
-    """Expression of each gene by group: every cell as a faint point, the mean as a bar with its standard error.
+def draw_group_means(axes: Sequence[Axes], expression: pd.DataFrame, groups: Mapping[str, np.ndarray],
+                     genes: Sequence[str], colors: Mapping[str, str]) -> None:
+    """Draw the expression of each gene by group: cells as faint points, the mean as a bar with its standard error.
 
     Parameters
     ----------
@@ -195,7 +208,7 @@ def draw_group_means(axes, expression, groups, genes, colors):
     colors : dict of str to str
         Colour of each group.
     """
-    rng = np.random.default_rng(0)  # spreads the points sideways, nothing else
+    rng = np.random.default_rng(0)  # spreads the points sideways
     for ax, gene in zip(axes, genes, strict=True):
         for place, (name, chosen) in enumerate(groups.items()):
             values = expression[gene].to_numpy()[chosen]

@@ -1,7 +1,7 @@
-"""The paper's findings in STARmap (Fig. 4a-e, S2-S5) as numbers, measured alike for every clustering.
+"""The paper's findings in STARmap (Fig. 4a-e, S2-S5) as numbers, measured in the same way for every clustering.
 
-Each function returns what ``book/claims.yml`` describes under ``measure``; the conditions of a compound claim are
-returned by name. Classes of Wang et al. carry an asterisk in the text, not in the code.
+Each function returns the number that ``book/claims.yml`` describes under ``measure``, or the conditions of a compound
+claim by name. The text marks the classes of Wang et al. with an asterisk; the code does not.
 """
 
 import itertools
@@ -9,43 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import ArrayLike
 
-from paper.shared.annotation import MarkerSets
 from paper.shared.effects import separation
-from paper.shared.layers import compare_information
-from paper.shared.typed_cells import metagene_of, metagenes_highest_in
-from paper.simulation.recovery import morans_i, share_in_own_type
+from paper.shared.layers import InformationComparison, compare_information
+from paper.shared.scores import morans_i, share_in_own_type
+from paper.shared.typed_cells import TypedCells, metagene_of, metagenes_highest_in
 from paper.starmap.reassignment import LayerFit, layer_fit, moved_between
-
-# Genes of Tasic et al. (2018) and Zeisel et al. (2015) that this panel of 1,020 measures. Of those of a major type, the
-# ones kept have their highest mean over the 16 classes of Wang et al. in a class of that type. The panel has three of
-# OPCs, too few to tell a score from noise, and neither Wang et al. nor the paper names such a type here.
-STARMAP_MARKERS = MarkerSets(
-    major={
-        "Excitatory": ("Slc17a7", "Satb2", "Nptx1", "Neurod6", "Tbr1", "Nrn1", "Nrgn", "Sv2b", "Camk2a", "Arpp21"),
-        "Inhibitory": ("Gad1", "Gad2", "Slc32a1", "Dlx1", "Dlx2", "Dlx5", "Dlx6os1", "Arx", "Nxph1", "Slc6a1"),
-        "Astro": ("Aqp4", "Aldh1l1", "Fgfr3", "Acsbg1", "Atp1a2", "Slc1a3", "Ntsr2"),
-        "Oligo": ("Mal", "Cnp", "Plp1", "Mbp", "Trf", "Pllp", "Enpp2"),
-        "Endo": ("Cldn5", "Slco1c1", "Bsg", "Itm2a"),
-        "SMC": ("Acta2", "Mgp", "Dcn", "Aebp1"),
-        "Micro": ("Aif1", "Rgs10", "B2m"),
-    },
-    subtypes={
-        "Excitatory": {
-            "eL2/3": ("Cux2", "Otof", "Rasgrf2", "Lamp5", "Adamts2"),
-            "eL4": ("Rorb", "Scnn1a", "Rspo1", "Tmem215", "Cnih3"),
-            "eL5": ("Deptor", "Tcerg1l", "Whrn", "Hsd11b1", "Batf3", "Fezf2", "Chrna6", "Bcl6", "Fam84b"),
-            "eL6": ("Foxp2", "Rprm", "Tle4", "Hs3st4", "Nxph4", "Cplx3", "Syt6"),
-            "HPC": ("Spink8", "Wfs1", "Hpca", "Cpne6", "Cpne7", "Neurod6"),
-        },
-        "Inhibitory": {
-            "VIP": ("Vip", "Htr3a", "Npas1", "Calb2", "Crh"),
-            "SST": ("Sst", "Crhbp", "Chodl", "Elfn1", "Pdyn"),
-            "PVALB": ("Pvalb", "Tac1", "Kcnc2", "Cox6a2", "Btbd11"),
-            "Reln": ("Reln", "Ndnf", "Krt73", "Npy"),
-        },
-    })
-
 
 ASTRO_GENES, NEURON_GENES = ("F3", "Sox9"), ("Slc17a7", "Tcerg1l", "Stac", "Parm1")
 
@@ -59,7 +31,7 @@ EXCITATORY, UPPER, DEEP = tuple(LAYER_OF_TYPE), ("eL2/3", "eL4"), ("eL5", "eL6")
 
 OLIGODENDROCYTES = ("Oligo",)
 SCATTERED = ("VIP", "SST", "PVALB", "Reln", "Astro-2", "Endo", "Micro")
-STRONG = 0.1  # the share of all pairs of metagenes whose attraction counts as strong
+STRONG = 0.1  # share of all pairs of metagenes whose attraction counts as strong
 
 
 CLEAR_AREA, PVALB_AREA, SPARSE = 0.8, 0.9, 0.1
@@ -67,7 +39,7 @@ CLEAR_AREA, PVALB_AREA, SPARSE = 0.8, 0.9, 0.1
 
 @dataclass(frozen=True)
 class Section:
-    """What is known of the cells without the model.
+    """Properties of the cells that do not depend on a model.
 
     Attributes
     ----------
@@ -85,7 +57,7 @@ class Section:
 
     @property
     def types(self) -> np.ndarray:
-        """The classes without the numbers of eL6-1 and eL6-2, so that they compare with types."""
+        """The classes without the numbers of eL6-1 and eL6-2, for comparison with types."""
         return np.array([name.split("-")[0] if name.startswith("eL") else name for name in self.clusters])
 
     @property
@@ -94,17 +66,18 @@ class Section:
         return np.isin(self.types, EXCITATORY) & (self.layers != "")
 
 
-def section_of(adata) -> Section:
+def section_of(adata: AnnData) -> Section:
     """The :class:`Section` of data from :func:`spicemix_core.datasets.load_starmap`."""
     layers = adata.obs["layer"].astype(object).fillna("").to_numpy(dtype=str)
     return Section(adata.obs["cell_type"].to_numpy(dtype=str), layers, adata.obsp["spatial_connectivities"])
 
 
-def layer_information(cells, labels, section, *, n_bootstrap=1000, random_state=0):
-    """Adjusted mutual information with the layer of the clusters of ``cells`` and of other labels of the same neurons.
+def layer_information(cells: TypedCells, labels: ArrayLike, section: Section, *, n_bootstrap: int = 1000,
+                      random_state: int = 0) -> InformationComparison | None:
+    """Adjusted mutual information with the layer, of the clusters of ``cells`` and of other labels of the same neurons.
 
-    Returns an :class:`paper.shared.layers.InformationComparison` over the neurons that both ``cells`` and Wang et al.
-    call excitatory, or None if there are fewer than two.
+    The neurons are those that both ``cells`` and Wang et al. call excitatory. Returns an
+    :class:`paper.shared.layers.InformationComparison`, or None if there are fewer than two such neurons.
     """
     both = (cells.classes == "excitatory") & section.excitatory
     if both.sum() < 2:
@@ -113,24 +86,24 @@ def layer_information(cells, labels, section, *, n_bootstrap=1000, random_state=
                                n_bootstrap=n_bootstrap, random_state=random_state)
 
 
-def upper_in_deep_layers(section) -> np.ndarray:
-    """Cells that Wang et al. call eL2/3 or eL4 and that lie in L5 or L6."""
+def upper_in_deep_layers(section: Section) -> np.ndarray:
+    """Cells in L5 or L6 that Wang et al. call eL2/3 or eL4."""
     return np.isin(section.types, UPPER) & np.isin(section.layers, ("L5", "L6"))
 
 
-def el5_outside(section) -> np.ndarray:
-    """Cells that Wang et al. call eL5 and that do not lie in L5."""
+def el5_outside(section: Section) -> np.ndarray:
+    """Cells outside L5 that Wang et al. call eL5."""
     return (section.types == "eL5") & (section.layers != "L5")
 
 
-def upper_reassigned(cells, section) -> tuple[np.ndarray, LayerFit]:
-    """Cells that moved between eL2/3 and eL4, and how the move fits the layers."""
+def upper_reassigned(cells: TypedCells, section: Section) -> tuple[np.ndarray, LayerFit]:
+    """Cells that changed between eL2/3 and eL4, and how the change agrees with their layers."""
     fit = layer_fit(cells.types, section.types, section.layers, {name: LAYER_OF_TYPE[name] for name in UPPER})
     return moved_between(cells.types, section.types, UPPER), fit
 
 
-def new_types(cells, nmf_cells) -> dict:
-    """The four conditions of the claim on subtypes that NMF does not find."""
+def new_types(cells: TypedCells, nmf_cells: TypedCells) -> dict:
+    """The four conditions of the claim about subtypes that NMF does not find."""
     def clusters(which, *types):
         return len(np.unique(which.names[which.are(*types)]))
 
@@ -140,8 +113,8 @@ def new_types(cells, nmf_cells) -> dict:
             "more Oligo": more[OLIGODENDROCYTES] > 0, "two more eL6": more["eL6",] >= 2}
 
 
-def astro_gene_conditions(against_astro_2, means) -> dict:
-    """The four conditions of the claim on F3 and Sox9.
+def astro_gene_conditions(against_astro_2: pd.DataFrame, means: pd.DataFrame) -> dict:
+    """The four conditions of the claim about F3 and Sox9.
 
     Parameters
     ----------
@@ -159,31 +132,31 @@ def astro_gene_conditions(against_astro_2, means) -> dict:
     return conditions
 
 
-def neuron_genes_higher(against_astro_2) -> list[str]:
-    """Those of the four neuronal genes that are significantly higher in Astro-1."""
+def neuron_genes_higher(against_astro_2: pd.DataFrame) -> list[str]:
+    """The genes, among the four neuronal ones, that are significantly higher in Astro-1."""
     table = against_astro_2.loc[list(NEURON_GENES)]
     return table.index[(table["auc"] > 0.5) & (table["p_adjusted"] < 0.05)].tolist()
 
 
-def scattered_share(labels, section) -> float:
+def scattered_share(labels: ArrayLike, section: Section) -> float:
     """Share of the cells of scattered classes whose cluster is matched to their own class."""
     return share_in_own_type(labels, section.clusters, SCATTERED)
 
 
-def layer_share(values, layers, layer) -> float:
-    """Mean of ``values`` in one layer over the sum of its means in all layers; cells without a layer have no part."""
+def layer_share(values: ArrayLike, layers: np.ndarray, layer: str) -> float:
+    """Mean of ``values`` in one layer divided by the sum of the means in all layers, without cells outside layers."""
     means = pd.Series(values)[layers != ""].groupby(layers[layers != ""]).mean()
     return float(means.get(layer, 0.0) / means.sum()) if means.sum() > 0 else 0.0
 
 
-def type_metagene(cells, *types) -> int | None:
-    """The metagene that best sets the cells of some types apart from all others; None if there are none."""
+def type_metagene(cells: TypedCells, *types: str) -> int | None:
+    """The metagene that best separates the cells of some types from all others; None if there are no such cells."""
     inside = cells.are(*types)
     return metagene_of(cells, inside, np.ones_like(inside)) if inside.any() else None
 
 
-def pvalb_conditions(cells, section) -> dict:
-    """The two conditions of the claim on the PVALB metagene."""
+def pvalb_conditions(cells: TypedCells, section: Section) -> dict:
+    """The two conditions of the claim about the PVALB metagene."""
     k, own = type_metagene(cells, "PVALB"), section.clusters == "PVALB"
     if k is None:
         return {"identifies PVALB": False, "sparse": False}
@@ -191,21 +164,21 @@ def pvalb_conditions(cells, section) -> dict:
     return {"identifies PVALB": separation(z, own, ~own) >= PVALB_AREA, "sparse": bool((z >= SPARSE).mean() <= 0.1)}
 
 
-def coherence_gain(cells, nmf_cells, graph) -> float:
+def coherence_gain(cells: TypedCells, nmf_cells: TypedCells, graph: sp.sparray) -> float:
     """Mean Moran's I of the proportions of all metagenes minus that of NMF's; constant ones are left out."""
     own, other = (np.nanmean(morans_i(each.proportions, graph)) for each in (cells, nmf_cells))
     return float(own - other)
 
 
-def layer_metagenes(cells) -> np.ndarray:
+def layer_metagenes(cells: TypedCells) -> np.ndarray:
     """Metagenes whose highest mean is in a cluster of excitatory neurons of the cortex, (K,) bool."""
     return metagenes_highest_in(cells, *EXCITATORY)
 
 
-def self_attraction(cells) -> float:
+def self_attraction(cells: TypedCells) -> float:
     """Area under ROC of minus S: layer metagenes with themselves against all pairs of different metagenes.
 
-    NaN where there is no such metagene or no spatial affinity.
+    NaN if there is no such metagene or no spatial affinity.
     """
     own = np.diag(cells.affinity)[layer_metagenes(cells)]
     if not len(own) or not cells.affinity.any():
@@ -216,15 +189,15 @@ def self_attraction(cells) -> float:
     return separation(values, first, ~first)
 
 
-def el6_pairs(cells) -> pd.DataFrame:
-    """Every two clusters of eL6 with the metagenes that best set one apart from the other.
+def el6_pairs(cells: TypedCells) -> pd.DataFrame:
+    """All pairs of clusters of eL6 with the metagenes that best separate one from the other.
 
     Returns
     -------
     DataFrame
         ``first``, ``second``: names; ``metagene_first``, ``metagene_second``; ``area``, the lower of the two areas
-        under ROC; ``affinity`` of the two metagenes and ``rank``, its place among all pairs as a share (0: the
-        strongest attraction); NaN if the two are the same metagene or there is no spatial affinity.
+        under ROC; ``affinity`` of the two metagenes and ``rank``, the share of all pairs with a stronger attraction.
+        The last two are NaN if the two metagenes are the same or there is no spatial affinity.
     """
     rows, pairs = [], _pairs(cells.affinity)
     for names in itertools.combinations(np.unique(cells.names[cells.are("eL6")]), 2):
@@ -238,18 +211,18 @@ def el6_pairs(cells) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def el6_conditions(cells) -> dict:
-    """The three conditions of the claim on two types of eL6."""
+def el6_conditions(cells: TypedCells) -> dict:
+    """The three conditions of the claim about two types of eL6."""
     pairs = el6_pairs(cells)
     contrary = pairs["affinity"].notna() & (pairs["area"] >= CLEAR_AREA)
     return {"two eL6": len(pairs) > 0, "contrary metagenes": bool(contrary.any()),
             "strong affinity": bool((contrary & (pairs["rank"] < STRONG)).any())}
 
 
-def moderate_attractions(cells, *types) -> float:
+def moderate_attractions(cells: TypedCells, *types: str) -> float:
     """Share of the other metagenes that the metagene of some types attracts, but not strongly.
 
-    NaN where there is no such metagene or no spatial affinity.
+    NaN if there is no such metagene or no spatial affinity.
     """
     k = type_metagene(cells, *types)
     if k is None or not cells.affinity.any():

@@ -1,4 +1,4 @@
-r"""Borders between layers from the classes of the cells: where along the depth the mixture of classes changes.
+r"""Borders between layers: the depths at which the mixture of the classes of cells changes.
 
 The cells, sorted by depth, are cut into S segments; within a segment every cell's class is drawn from the segment's own
 shares. The cut of highest likelihood,
@@ -6,13 +6,15 @@ shares. The cut of highest likelihood,
 .. math:: \max \sum_{s=1}^{S} \sum_c n_{sc} \log \frac{n_{sc}}{n_s},
 
 with :math:`n_{sc}` the cells of class c in segment s, is found exactly by dynamic programming over the N (N + 1) / 2
-possible segments (Bellman 1961). A few cells of a wrong class do not move a border, which is a plane across the depth.
+possible segments (Bellman 1961). A border is a plane across the depth, so a few cells of a wrong class do not move it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.special import xlogy
 
 
@@ -27,24 +29,25 @@ class LayerBorders:
     slope : float
         Depth is ``x - slope y``: how far a border moves along x per step of y.
     log_likelihood : float
-        Of the classes given the segments.
+        Log-likelihood of the classes given the segments.
     """
 
     borders: np.ndarray
     slope: float
     log_likelihood: float
 
-    def depth(self, coordinates) -> np.ndarray:
+    def depth(self, coordinates: ArrayLike) -> np.ndarray:
         """Depth of each point of (N, 2) coordinates."""
         return np.asarray(coordinates) @ (1.0, -self.slope)
 
-    def bands(self, coordinates, names) -> np.ndarray:
+    def bands(self, coordinates: ArrayLike, names: Sequence[str]) -> np.ndarray:
         """Name of the segment of each point; one more name than borders, in the order of ascending depth."""
         return np.asarray(names)[np.searchsorted(self.borders, self.depth(coordinates), side="right")]
 
 
-def layer_borders(coordinates, classes, n_segments, *, slopes=(0.0,)) -> LayerBorders:
-    """The parallel straight borders across the x axis at which the mixture of classes changes most.
+def layer_borders(coordinates: ArrayLike, classes: ArrayLike, n_segments: int, *,
+                  slopes: Sequence[float] = (0.0,)) -> LayerBorders:
+    """Find the parallel straight borders across the x axis at which the mixture of classes changes most.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def layer_borders(coordinates, classes, n_segments, *, slopes=(0.0,)) -> LayerBo
     classes : (N,) array_like
     n_segments : int
     slopes : sequence of float
-        Considered one after the other; the likeliest is kept. 0 is a border at right angles to the x axis.
+        Slopes to try; the one of highest likelihood is kept. A border of slope 0 is perpendicular to the x axis.
 
     Raises
     ------
@@ -61,10 +64,10 @@ def layer_borders(coordinates, classes, n_segments, *, slopes=(0.0,)) -> LayerBo
     """
     coordinates, classes = np.asarray(coordinates, dtype=float), pd.Series(np.asarray(classes))
     if coordinates.shape != (len(classes), 2) or not np.isfinite(coordinates).all() or classes.isna().any():
-        raise ValueError(f"coordinates have shape {coordinates.shape} for {len(classes)} classes, "
-                         f"{classes.notna().sum()} of them given: pass two finite coordinates and a class per cell.")
+        raise ValueError(f"The coordinates have shape {coordinates.shape} for {len(classes)} classes, of which "
+                         f"{classes.notna().sum()} are given: pass two finite coordinates and a class per cell.")
     if not 1 <= n_segments <= len(classes):
-        raise ValueError(f"n_segments is {n_segments} for {len(classes)} cells: choose from 1 to the number of cells.")
+        raise ValueError(f"The argument n_segments is {n_segments}: choose from 1 to {len(classes)}, one per cell.")
     codes = pd.factorize(classes)[0]
     found = [_best_cut(coordinates @ (1.0, -slope), codes, n_segments, slope) for slope in slopes]
     return max(found, key=lambda one: one.log_likelihood)

@@ -1,13 +1,16 @@
-"""Cells that two labellings call differently, and whether the change fits the layer that they lie in.
+"""Cells with different types in two labellings, and whether the change agrees with their layers.
 
-A labelling that is told where cells lie will move cells into the layers of their types more often than not, right or
-wrong. So the change is asked a second question that places have no part in: do the cells express the markers of the new
-type more than those of the old one?
+A labelling that uses the places of cells moves them into the layers of their types more often than out of them, whether
+this is right or wrong. A second measure therefore does not use places: whether the cells express the markers of the new
+type more than those of the old one.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import binomtest
 
 
@@ -20,11 +23,11 @@ class LayerFit:
     moved : int
         Cells whose two types are of different layers.
     into, out_of : int
-        Of these, cells that lie in the layer of the new and of the old type.
+        Of these, cells in the layer of the new and of the old type.
     share : float
         ``into / (into + out_of)``; NaN if both are 0.
     p_value : float
-        Two-sided exact test (sign test) of as many moves into as out of the layer.
+        Two-sided exact sign test of equally many moves into and out of the layer.
     """
 
     moved: int
@@ -34,14 +37,14 @@ class LayerFit:
     p_value: float
 
 
-def moved_between(new, old, types) -> np.ndarray:
+def moved_between(new: ArrayLike, old: ArrayLike, types: Iterable[str]) -> np.ndarray:
     """Cells whose new and old type are two different ones of ``types``."""
     new, old, types = np.asarray(new), np.asarray(old), list(types)
     return np.isin(new, types) & np.isin(old, types) & (new != old)
 
 
-def layer_fit(new, old, layers, layer_of) -> LayerFit:
-    """Whether the cells that changed type lie in the layer of the new or of the old one.
+def layer_fit(new: ArrayLike, old: ArrayLike, layers: ArrayLike, layer_of: Mapping[str, str]) -> LayerFit:
+    """Count the cells that changed type and are in the layer of the new or of the old type.
 
     Parameters
     ----------
@@ -49,7 +52,7 @@ def layer_fit(new, old, layers, layer_of) -> LayerFit:
         Types of the same cells.
     layers : (N,) array_like of str
     layer_of : dict of str to str
-        Layer of each type considered; other types take no part.
+        Layer of each type considered; other types are left out.
     """
     new, old, layers = np.asarray(new), np.asarray(old), np.asarray(layers)
     moved = moved_between(new, old, layer_of)
@@ -61,15 +64,15 @@ def layer_fit(new, old, layers, layer_of) -> LayerFit:
                     float(binomtest(into, known).pvalue) if known else 1.0)
 
 
-def marker_support(scores, new, old) -> tuple[int, int]:
-    """Of the cells that moved, how many score higher for the new type than for the old one, and how many moved.
+def marker_support(scores: pd.DataFrame, new: ArrayLike, old: ArrayLike) -> tuple[int, int]:
+    """Number of moved cells that score higher for the new type than for the old one, and number of moved cells.
 
     Parameters
     ----------
     scores : DataFrame, cells x types
         From :func:`paper.shared.annotation.cell_scores`.
     new, old : (N,) array_like of str
-        Cells whose types are not both columns of ``scores``, or are the same, take no part.
+        Cells whose types are not both columns of ``scores``, or are the same, are left out.
     """
     new, old = np.asarray(new), np.asarray(old)
     rows = np.flatnonzero(moved_between(new, old, scores.columns))
