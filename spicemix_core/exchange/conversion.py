@@ -12,9 +12,8 @@ from spicemix_core.exchange.authors_format import read_spicemix_result
 from spicemix_core.exchange.readers import read_data
 from spicemix_core.files.atomic import replacing_any
 from spicemix_core.files.model_file import check_model, check_target, save_model
-from spicemix_core.inputs.anndata import check_names, read_names, read_samples
+from spicemix_core.inputs.anndata import check_names, coordinates_of, read_names, read_samples
 from spicemix_core.inputs.graphs import check_coordinates, check_graph
-from spicemix_core.inputs.prepare import coordinates_of
 from spicemix_core.model import SpiceMix
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from spicemix_core.inputs.prepare import coordinates_of
+from spicemix_core.inputs.anndata import coordinates_of, graph_of
 
 
 def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociated",
@@ -44,8 +44,7 @@ def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociat
     ValueError
         If names of cells repeat, no gene is shared or there is a sample of this name.
     """
-    if graph_key not in adata.obsp:
-        raise KeyError(f"obsp has no neighbour graph {graph_key!r}; build one with spicemix_core.inputs.graphs")
+    graph = graph_of(adata, graph_key)
     genes = adata.var_names[adata.var_names.isin(dissociated.var_names)]
     if not len(genes):
         raise ValueError(f"The spatial cells have genes such as {adata.var_names[0]!r}, the dissociated ones such as "
@@ -65,7 +64,7 @@ def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociat
         parts = parts[0], parts[1] @ sp.diags_array(factors) if sp.issparse(parts[1]) else parts[1] * factors
     sparse = any(map(sp.issparse, parts))
     expression = sp.vstack(parts, format="csr") if sparse else np.concatenate(parts)
-    graph = sp.block_diag([adata.obsp[graph_key], sp.csr_array((dissociated.n_obs,) * 2)], format="csr")
+    graph = sp.block_diag([graph, sp.csr_array((dissociated.n_obs,) * 2)], format="csr")
     joined = AnnData(expression, obs=obs, var=pd.DataFrame(index=genes), obsp={graph_key: graph})
     if "spatial" in adata.obsm:
         places = coordinates_of(adata)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core.inputs import graphs
-from spicemix_core.inputs.anndata import check_names, expression_of, read_samples
+from spicemix_core.inputs.anndata import check_names, coordinates_of, expression_of, expression_place, read_samples
 from spicemix_core.inputs.normalize import log_normalize
 
 GRAPHS = ("delaunay", "knn", "radius", None)
@@ -58,7 +58,7 @@ def prepare(adata, *, sample_key=None, graph="delaunay", max_length=None, n_neig
     if graph not in GRAPHS:
         raise ValueError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}")
     check_names(adata)
-    expression, place = expression_of(adata, layer)
+    expression, place = expression_of(adata, layer), expression_place(layer)
     counts = _are_counts(expression)
     if counts and not normalize:
         raise ValueError(f"{place} holds whole numbers only, which look like raw counts; pass normalize=True, or put "
@@ -115,9 +115,7 @@ def _builder(graph, max_length, n_neighbors, radius):
 
 def _build(adata, sample_key, layer, build):
     """The graph of the cells that have a place; a sample without any place has no edges."""
-    if "spatial" not in adata.obsm:
-        raise KeyError("obsm has no coordinates 'spatial' to find neighbours in; put them there, or pass graph=None")
-    points = coordinates_of(adata)
+    points = coordinates_of(adata, remedy="put the positions of the cells there, or pass graph=None")
     _, _, rows = read_samples(adata, sample_key, None, layer)
     placed = np.ones(len(points), dtype=bool)
     samples = np.empty(len(points), dtype=int)
@@ -132,15 +130,6 @@ def _build(adata, sample_key, layer, build):
         raise ValueError("the graph of obsm['spatial'] joins no cells; check the samples, and max_length or radius, "
                          "which are in the unit of the coordinates, or pass graph=None")
     return sp.csr_matrix((edges.data, (cells[edges.row], cells[edges.col])), shape=(len(points), len(points)))
-
-
-def coordinates_of(adata):
-    """``obsm["spatial"]`` as an array of two or three columns of numbers."""
-    points = np.asarray(adata.obsm["spatial"])
-    if points.dtype.kind not in "fiu":
-        raise ValueError(f"obsm['spatial'] holds entries of type {points.dtype}, expected numbers")
-    graphs.check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
-    return points.astype(float)
 
 
 def _are_counts(expression):

@@ -101,7 +101,7 @@ def test_data_without_samples_and_graph_are_one_dissociated_sample(adata, tmp_pa
     (lambda a: a.obsp["spatial_connectivities"].data.__setitem__(0, 2.0), ValueError, "entries other than 0 and 1"),
     (lambda a: a.obsm["spatial"].__setitem__(3, np.nan), ValueError, "coordinates of cell 3 are"),
     (lambda a: a.obsm.__setitem__("spatial", np.ones((140, 1))), ValueError, "Coordinates must have shape"),
-    (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "expected numbers"),
+    (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "but coordinates are numbers"),
 ])
 def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, tmp_path, change, error, message):
     change(adata)
@@ -130,7 +130,7 @@ def test_targets_that_cannot_be_written_are_refused(source, tmp_path):
         convert(source, tmp_path / "none" / "data.zarr")
     with pytest.raises(FileNotFoundError, match="There is no file"):
         convert(tmp_path / "none.h5ad", tmp_path / "data.zarr")
-    with pytest.raises(KeyError, match="obs has no 'slide'"):
+    with pytest.raises(KeyError, match="There is no column 'slide' in obs"):
         convert(source, tmp_path / "data", sample_key="slide")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.h5ad", "there", "there.zarr"]
 

@@ -179,18 +179,21 @@ BAD = [  # change, options, the sentence's beginning or heart
     (counts, {}, "adata.X holds whole numbers only, which look like raw counts; pass normalize=True"),
     (lambda a: None, {"normalize": True}, "adata.X is to be normalised but does not hold whole numbers only"),
     (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "Cell 30 has the total 0"),
-    (lambda a: setattr(a, "X", None), {}, "adata.X is empty; put normalised expression there"),
-    (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "adata.X holds entries of type complex128"),
-    (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "adata.X holds entries of type object"),
-    (duplicate("var_names"), {}, "gene names must differ, but 'Gene0' occurs again (1 such genes); drop them or rename "
-                                 "them with adata.var_names_make_unique()"),
-    (duplicate("obs_names"), {}, "cell names must differ, but 'cell0' occurs again (1 such cells)"),
-    (lambda a: setattr(a, "var_names", ["", *a.var_names[1:]]), {}, "a gene has no name; name all in adata.var_names"),
+    (lambda a: setattr(a, "X", None), {}, "There is no expression in adata.X; put normalised expression there"),
+    (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of adata.X are of type complex128"),
+    (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of adata.X are of type object"),
+    (duplicate("var_names"), {}, "The gene names are not unique: 'Gene0' occurs again (1 such genes). Drop the "
+                                 "repeated genes, or rename them with adata.var_names_make_unique()."),
+    (duplicate("obs_names"), {}, "The cell names are not unique: 'cell0' occurs again (1 such cells)"),
+    (lambda a: setattr(a, "var_names", ["", *a.var_names[1:]]), {},
+     "A gene has no name; give each gene a name in adata.var_names"),
     (samples(pd.Categorical(["left"] * 130 + [None] * 10)), {"sample_key": "sample"},
-     "obs['sample'] is missing for 10 cells, the first is 'cell130'"),
-    (lambda a: None, {"sample_key": "library"}, "obs has no 'library'; it has 'slide', 'sample'"),
+     "The column 'sample' of obs is missing for 10 cells, the first is 'cell130'"),
+    (lambda a: None, {"sample_key": "library"},
+     "There is no column 'library' in obs; choose one of 'slide', 'sample'."),
     (samples(["a"] * 10 + ["b"] * 130), {"sample_key": "sample"}, "edges between cells of different samples"),
-    (without_graph(lambda a: a.obsm.__delitem__("spatial")), {}, "obsm has no coordinates 'spatial'"),
+    (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
+     "There are no coordinates 'spatial' in obsm; put the positions of the cells there, or pass graph=None."),
     (spatial(np.full((140, 2), np.nan)), {}, "obsm['spatial'] has no coordinates but NaN; pass graph=None"),
     (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries of type"),
     (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
@@ -227,11 +230,12 @@ def test_samples_of_any_type_are_told_apart_and_unused_categories_ignored(adata,
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    (lambda a: a[:0].copy(), "adata has no cells; check how it was filtered or read"),
-    (lambda a: a[:, :0].copy(), "adata has no genes; check how it was filtered or read"),
-    (lambda a: a[:, [0, 0, 1]].copy(), "gene names must differ, but 'Gene0' occurs again"),
-    (lambda a: a[[0, 0, 1]].copy(), "cell names must differ, but 'cell0' occurs again"),
-    (lambda a: anndata.AnnData(a.X.astype(complex)), "X holds entries of type complex128, expected real numbers"),
+    (lambda a: a[:0].copy(), "The data have no cells; check how they were filtered or read"),
+    (lambda a: a[:, :0].copy(), "The data have no genes; check how they were filtered or read"),
+    (lambda a: a[:, [0, 0, 1]].copy(), "The gene names are not unique: 'Gene0' occurs again"),
+    (lambda a: a[[0, 0, 1]].copy(), "The cell names are not unique: 'cell0' occurs again"),
+    (lambda a: anndata.AnnData(a.X.astype(complex)),
+     "The entries of X are of type complex128, but expression must be real numbers"),
 ])
 @pytest.mark.filterwarnings("ignore:.*names are not unique", "ignore:Variable names", "ignore:Observation names")
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
@@ -297,7 +301,7 @@ def test_nothing_there_is_said(tmp_path):
 @pytest.mark.parametrize(("name", "content", "sentence"), [
     ("genes_left.txt", b"G\xe4n\n" * 30, "is not text in UTF-8"),
     ("celltypes_left.txt", b"\xff\n" * 80, "is not text in UTF-8"),
-    ("cells_left.txt", b"cell0\n" * 80, "cell names must differ, but 'cell0' occurs again"),
+    ("cells_left.txt", b"cell0\n" * 80, "The cell names are not unique: 'cell0' occurs again"),
     ("genes_left.txt", b"Gene1\n" * 30, "genes_right.txt differs from genes_left.txt"),
     ("genes_*.txt", b"Gene1\n" * 30, "genes_left.txt: gene names must differ, but 'Gene1' occurs again."),
     ("expression_left.txt", b"", "holds no numbers"),
