@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.inputs.checks import check_graph
 from spicemix_core.numerics import products
 from spicemix_core.numerics.coloring import color_classes
 
@@ -132,7 +132,7 @@ def check_samples(expressions, graphs, n_metagenes):
                       "expression and not centred", stacklevel=3)
     cells = [y.shape[0] for y in expressions]
     blocks = [
-        sp.csr_array((n, n)) if g is None else check_graph(g, n, f"the graph of sample {i}")
+        sp.csr_array((n, n)) if g is None else check_graph(g, n, f"The graph of sample {i}")
         for i, (g, n) in enumerate(zip(graphs, cells, strict=True))
     ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))

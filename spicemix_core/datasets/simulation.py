@@ -14,7 +14,8 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 from scipy.stats import truncnorm
 
-from spicemix_core.inputs.graphs import check_coordinates, check_graph, delaunay_graph, graph_by_sample
+from spicemix_core.inputs.checks import check_coordinates, check_graph
+from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample
 
 METAGENES = ("excitatory", "inhibitory", "inh-1", "inh-2", "glia-everywhere", "glia-layer-1",
              "layer-1", "layer-2", "layer-3", "layer-4", "noise-1", "noise-2", "noise-3")
@@ -215,7 +216,7 @@ def sample_spicemix(coordinates, graph, metagenes, affinity, *, noise: float, st
     Raises
     ------
     ValueError
-        If shapes disagree, S is not symmetric or the graph is none (:func:`spicemix_core.inputs.graphs.check_graph`).
+        If shapes disagree, S is not symmetric or the graph is none (:func:`spicemix_core.inputs.checks.check_graph`).
     """
     points = check_coordinates(coordinates)
     metagenes, affinity = np.asarray(metagenes, dtype=float), np.asarray(affinity, dtype=float)

@@ -13,7 +13,7 @@ from spicemix_core.exchange.readers import read_data
 from spicemix_core.files.atomic import replacing_any
 from spicemix_core.files.model_file import check_model, check_target, save_model
 from spicemix_core.inputs.anndata import check_names, coordinates_of, read_names, read_samples
-from spicemix_core.inputs.graphs import check_coordinates, check_graph
+from spicemix_core.inputs.checks import check_coordinates, check_graph
 from spicemix_core.model import SpiceMix
 
 
@@ -168,7 +168,7 @@ def write_text(adata, folder, *, sample_key=None, graph_key="spatial_connectivit
             _write_table(place / f"expression_{sample}.txt", y.toarray() if sp.issparse(y) else np.asarray(y), "%.17g")
             pairs = np.empty((0, 2), dtype=int)
             if graphs is not None:
-                graph = check_graph(graphs[i], len(r), f"the graph of sample {sample}")
+                graph = check_graph(graphs[i], len(r), f"The graph of sample {sample}")
                 pairs = np.column_stack(sp.triu(graph).nonzero())
             _write_table(place / f"neighborhood_{sample}.txt", pairs, "%d")
             if places is not None and not np.isnan(places[r]).all():

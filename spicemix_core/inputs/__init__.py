@@ -1,12 +1,27 @@
-"""From an AnnData object to the arrays of a fit: graphs of neighbours, normalisation, look-ups."""
+"""From an AnnData object to the arrays of a fit: expression, neighbour graphs, dissociated cells."""
 
-from spicemix_core.inputs.dissociated import join_dissociated
-from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, graph_from_edges, knn_graph, radius_graph
-from spicemix_core.inputs.normalize import log_normalize
+import importlib
+from typing import TYPE_CHECKING
 
-__all__ = ["delaunay_graph", "graph_by_sample", "graph_from_edges", "join_dissociated", "knn_graph", "log_normalize",
-           "radius_graph"]
+if TYPE_CHECKING:
+    from spicemix_core.inputs.anndata import expression_frame
+    from spicemix_core.inputs.dissociated import join_dissociated
+    from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, graph_from_edges, knn_graph, radius_graph
+    from spicemix_core.inputs.normalize import log_normalize
+
+_MODULES = {"delaunay_graph": "graphs", "expression_frame": "anndata", "graph_by_sample": "graphs",
+            "graph_from_edges": "graphs", "join_dissociated": "dissociated", "knn_graph": "graphs",
+            "log_normalize": "normalize", "radius_graph": "graphs"}
+__all__ = ["delaunay_graph", "expression_frame", "graph_by_sample", "graph_from_edges", "join_dissociated", "knn_graph",
+           "log_normalize", "radius_graph"]
 
 
 def __dir__():
     return __all__
+
+
+def __getattr__(name):
+    """Import a function when it is first used, since pandas takes a while to import."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

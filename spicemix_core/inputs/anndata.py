@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from spicemix_core.inputs.graphs import check_coordinates
+from spicemix_core.inputs.checks import check_coordinates
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData
@@ -49,7 +49,26 @@ def expression_place(layer: str | None) -> str:
 
 
 def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
-    """Expression (cells x genes) of those of ``genes`` that were measured, in the order given."""
+    """Expression of some genes as a table, cells x genes.
+
+    Parameters
+    ----------
+    adata : AnnData
+    genes : iterable of str
+        Names of genes. Those that ``adata`` does not have, and repetitions, are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Values of ``adata.X``; index cell names, columns gene names in the order given.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, inputs
+    >>> adata = datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0)
+    >>> inputs.expression_frame(adata, ["gene3", "gene0", "unknown"]).shape
+    (50, 2)
+    """
     measured = [gene for gene in dict.fromkeys(genes) if gene in adata.var_names]
     values = adata[:, measured].X
     return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)

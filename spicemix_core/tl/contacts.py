@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
 from spicemix_core.inputs.anndata import graph_of, labels_of
-from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.inputs.checks import check_graph
 from spicemix_core.numerics.checks import check_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.numerics.resampling import two_sided_p_value

@@ -409,7 +409,7 @@ BAD = {
     "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "not centred"),
     "longest edge in another unit": (_write("b.h5ad", lambda a: a.obsp.clear()),
                                      ("fit", "b.h5ad", "-o", "m.h5", "--max-length", "1e-9", *FAST), 1,
-                                     "joins no cells"),
+                                     "has no edges"),
     "no radius": (_write("b.h5ad", lambda a: a.obsp.clear()),
                   ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "--radius"),
     "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1, "500"),

@@ -23,7 +23,8 @@ from spicemix_core.affinity import (
 )
 from spicemix_core.datasets import load_spicemix_directory, read_spicemix_result
 from spicemix_core.initialization import split_states
-from spicemix_core.inputs.graphs import check_graph, delaunay_graph, graph_by_sample, knn_graph, radius_graph
+from spicemix_core.inputs.checks import check_graph
+from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, knn_graph, radius_graph
 from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.latent_states import states_energy, update_latent_states
 from spicemix_core.metagenes import duality_gap, squared_residual, update_metagenes

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial import Delaunay
 
+from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.graphs import (
-    check_graph,
     delaunay_graph,
     graph_by_sample,
     graph_from_edges,

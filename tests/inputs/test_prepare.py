@@ -194,7 +194,7 @@ BAD = [  # change, options, the sentence's beginning or heart
     (samples(["a"] * 10 + ["b"] * 130), {"sample_key": "sample"}, "edges between cells of different samples"),
     (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
      "There are no coordinates 'spatial' in obsm; put the positions of the cells there, or pass graph=None."),
-    (spatial(np.full((140, 2), np.nan)), {}, "obsm['spatial'] has no coordinates but NaN; pass graph=None"),
+    (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN; pass graph=None"),
     (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries of type"),
     (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
     (spatial(np.ones((140, 2))), {}, "All 140 cells lie at the point [1.0, 1.0]"),
