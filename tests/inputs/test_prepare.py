@@ -267,7 +267,7 @@ def hdf5(**groups):
     (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n half a file"), "cannot be read: it is not an HDF5 file or is trunc"),
     (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is not an HDF5 file or is truncated; expression is read from"),
     (cut, "cannot be read: it is not an HDF5 file or is truncated (Unable to synchronously open file (truncated file"),
-    (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var)."),
+    (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var); write"),
     (hdf5(obs=1, var=1, mod=1), "is a file of MuData; write the data of one modality"),
     (hdf5(matrix=1, row_attrs=1, col_attrs=1), "is a loom file; read it with anndata.io.read_loom"),
     (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
@@ -288,7 +288,7 @@ def test_the_tables_of_a_spatialdata_store_are_named(adata, tmp_path):
     with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
         adata.write_zarr(tmp_path / "xenium.zarr" / "tables" / "table")
     (tmp_path / "xenium.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
-    with pytest.raises(ValueError, match=r"is a store of SpatialData; name its table: .*tables/table\.$"):
+    with pytest.raises(ValueError, match=r"is a store of SpatialData; give the path of its table: .*tables/table\.$"):
         read_data(tmp_path / "xenium.zarr")
     assert read_data(tmp_path / "xenium.zarr" / "tables" / "table").shape == adata.shape
 
@@ -303,13 +303,13 @@ def test_nothing_there_is_said(tmp_path):
     ("celltypes_left.txt", b"\xff\n" * 80, "is not text in UTF-8"),
     ("cells_left.txt", b"cell0\n" * 80, "The cell names are not unique: 'cell0' occurs again"),
     ("genes_left.txt", b"Gene1\n" * 30, "genes_right.txt differs from genes_left.txt"),
-    ("genes_*.txt", b"Gene1\n" * 30, "genes_left.txt: gene names must differ, but 'Gene1' occurs again."),
+    ("genes_*.txt", b"Gene1\n" * 30, "genes_left.txt names the gene 'Gene1' again; make the gene names unique."),
     ("expression_left.txt", b"", "holds no numbers"),
     ("expression_left.txt", b"\xff\xfe1 2\n", "is not a table of numbers"),
     ("expression_left.txt", b"1 2\n3\n", "is not a table of numbers"),
     ("expression_left.txt", b"1+2j 2\n", "is not a table of numbers"),
     ("neighborhood_left.txt", "".join(f"{i} {i + 1}\n" for i in range(1, 80)).encode(),
-     "seems to number the cells from 1 to 80: number them from 0."),
+     "seems to number the cells from 1 to 80; number them from 0."),
     ("neighborhood_left.txt", b"0 99999999999999999999999\n", "is not a table of numbers"),
     ("neighborhood_left.txt", b"0.5 1\n", "is not a table of numbers"),
     ("coordinates_left.txt", b"0 0\n" * 79, "has 79 x 2 entries, expected 80 x any"),
