@@ -9,9 +9,14 @@ if TYPE_CHECKING:
     from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, graph_from_edges, knn_graph, radius_graph
     from spicemix_core.inputs.normalize import log_normalize
 
-_MODULES = {"delaunay_graph": "graphs", "expression_frame": "anndata", "graph_by_sample": "graphs",
-            "graph_from_edges": "graphs", "join_dissociated": "dissociated", "knn_graph": "graphs",
-            "log_normalize": "normalize", "radius_graph": "graphs"}
+_MODULES = {"delaunay_graph": "spicemix_core.inputs.graphs",
+            "expression_frame": "spicemix_core.inputs.anndata",
+            "graph_by_sample": "spicemix_core.inputs.graphs",
+            "graph_from_edges": "spicemix_core.inputs.graphs",
+            "join_dissociated": "spicemix_core.inputs.dissociated",
+            "knn_graph": "spicemix_core.inputs.graphs",
+            "log_normalize": "spicemix_core.inputs.normalize",
+            "radius_graph": "spicemix_core.inputs.graphs"}
 __all__ = ["delaunay_graph", "expression_frame", "graph_by_sample", "graph_from_edges", "join_dissociated", "knn_graph",
            "log_normalize", "radius_graph"]
 
@@ -21,7 +26,7 @@ def __dir__():
 
 
 def __getattr__(name):
-    """Import a function when it is first used, since pandas takes a while to import."""
+    """Import a function when it is first used: pandas and SciPy take seconds to import."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -136,7 +136,7 @@ def test_swaps_draw_types_with_their_exact_probabilities():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(twin, "SWEEPS", 12)
         for _ in range(4000):
-            draws.append(twin.hand_round(np.array([0, 0, 1, 1]), np.zeros(4, int), energy, ring, rng))
+            draws.append(twin.arrange_kinds(np.array([0, 0, 1, 1]), np.zeros(4, int), energy, ring, rng))
     alternate = np.mean([draw[0] == draw[2] for draw in draws])
     weights = 2 * np.exp(-4 * 0.3), 4 * np.exp(0.6 - 0.5 - 2 * 0.3)  # of the two and of the four arrangements
     assert alternate == pytest.approx(weights[0] / sum(weights), abs=0.025)
