@@ -15,6 +15,7 @@ from scipy import sparse
 from spicemix_core.inputs.checks import check_coordinates
 
 FLAT = 1e-9  # a direction whose spread is below this share of the largest spread counts as flat
+TIE = 1e-9  # relative difference of distances that count as equal
 
 
 def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> sparse.csr_matrix:
@@ -40,9 +41,9 @@ def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> s
 
     Notes
     -----
-    Two degenerate cases are handled explicitly. Cells on one line (or only two cells) are joined in their order along
-    the line. A cell at the position of another cell is not a vertex of the triangulation: it is joined to the vertex at
-    its position, so that no cell is without neighbours.
+    The positions are triangulated, not the cells: cells at one position are neighbours of each other and have the same
+    other neighbours. Positions on one line (or only two of them) are joined in their order along the line. The graph
+    does not depend on the order of the cells.
 
     Examples
     --------
@@ -53,36 +54,36 @@ def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> s
            [1., 0., 0.]])
     """
     points = check_coordinates(coordinates)
-    n = len(points)
-    if n < 2:
-        return _from_pairs(np.empty((0, 2), int), n)
-    centred = points - points.mean(axis=0)
-    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
-    if spread[0] == 0:
-        raise ValueError(f"All {n} cells lie at the point {points[0].tolist()}, but a Delaunay graph needs at least "
-                         "two positions; check the coordinates.")
-    rank = int((spread > FLAT * spread[0]).sum())
-    if rank == 1:
-        order = np.argsort(centred @ axes[0], kind="stable")
-        pairs = np.column_stack([order[:-1], order[1:]])
-    else:
-        pairs = _triangle_sides(points if rank == points.shape[1] else centred @ axes[:rank].T)
+    if len(points) < 2:
+        return sparse.csr_matrix((len(points),) * 2)
     if max_length is not None:
         _check_positive("max_length", max_length)
-        lengths = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
-        pairs = pairs[lengths <= max_length]
-    return _from_pairs(pairs, n)
+    positions, position_of = np.unique(points, axis=0, return_inverse=True)  # sorted
+    if len(positions) == 1:
+        raise ValueError(f"All {len(points)} cells lie at the point {points[0].tolist()}, but a Delaunay graph needs "
+                         "at least two positions; check the coordinates.")
+    pairs = _triangle_sides(positions)
+    if max_length is not None:
+        pairs = pairs[np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1) <= max_length]
+    own = np.repeat(np.arange(len(positions))[:, None], 2, axis=1)
+    joined = _from_pairs(np.concatenate([pairs, own]), len(positions))[position_of.ravel()][:, position_of.ravel()]
+    joined.setdiag(0.0)
+    joined.eliminate_zeros()
+    return _clean(joined)
 
 
 def knn_graph(coordinates: ArrayLike, n_neighbors: int) -> sparse.csr_matrix:
     """Symmetric k-nearest-neighbour graph: two cells are joined if either is among the other's nearest.
+
+    Cells that are as far as the k-th nearest count as nearest, too, so that the graph does not depend on the order of
+    the cells, for instance on a lattice or where cells share a position.
 
     Parameters
     ----------
     coordinates : array of shape (n_cells, 2) or (n_cells, 3)
         Positions of the cells of one sample.
     n_neighbors : int
-        Number of nearest cells that each cell is joined to; a cell can have more neighbours than this.
+        k, the number of nearest cells that each cell is joined to; a cell can have more neighbours than this.
 
     Returns
     -------
@@ -101,13 +102,17 @@ def knn_graph(coordinates: ArrayLike, n_neighbors: int) -> sparse.csr_matrix:
            [1., 0., 1.],
            [0., 1., 0.]])
     """
-    from sklearn.neighbors import kneighbors_graph
+    from scipy.spatial import cKDTree
 
     points = check_coordinates(coordinates)
     if not 1 <= n_neighbors < len(points):
         raise ValueError(f"n_neighbors is {n_neighbors}, but {len(points)} cells allow 1 to {len(points) - 1}.")
-    directed = kneighbors_graph(points, n_neighbors, include_self=False)
-    return _clean(directed.maximum(directed.T))
+    tree = cKDTree(points)
+    farthest = tree.query(points, [n_neighbors + 1])[0][:, 0]  # the nearest is the cell itself, or one at its position
+    nearest = tree.query_ball_point(points, farthest * (1 + TIE))
+    cells = np.repeat(np.arange(len(points)), list(map(len, nearest)))
+    others = np.concatenate(nearest).astype(int)
+    return _from_pairs(np.column_stack([cells, others])[cells != others], len(points))
 
 
 def radius_graph(coordinates: ArrayLike, radius: float) -> sparse.csr_matrix:
@@ -231,18 +236,25 @@ def graph_from_edges(edges: ArrayLike, n_cells: int) -> sparse.csr_matrix:
     return _from_pairs(edges, n_cells)
 
 
-def _triangle_sides(points) -> np.ndarray:
+def _triangle_sides(positions) -> np.ndarray:
+    """Pairs of different positions that share a side; of positions on one line, pairs of consecutive positions."""
     from scipy.spatial import Delaunay, QhullError
 
+    centred = positions - positions.mean(axis=0)
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    rank = int((spread > FLAT * spread[0]).sum())
+    if rank == 1:
+        order = np.argsort(centred @ axes[0], kind="stable")
+        return np.column_stack([order[:-1], order[1:]])
     try:
-        triangulation = Delaunay(points)
+        triangulation = Delaunay(positions if rank == positions.shape[1] else centred @ axes[:rank].T)
     except QhullError as error:
-        raise ValueError(f"The {len(points)} cells cannot be triangulated ({str(error).splitlines()[0]}); check the "
-                         "coordinates, or use knn_graph.") from error
+        raise ValueError(f"The {len(positions)} positions cannot be triangulated ({str(error).splitlines()[0]}); check "
+                         "the coordinates, or use knn_graph.") from error
     corners = range(triangulation.simplices.shape[1])
     sides = [triangulation.simplices[:, pair] for pair in map(list, combinations(corners, 2))]
-    repeated = triangulation.coplanar[:, [0, 2]]  # (point that is no vertex, nearest vertex)
-    return np.concatenate([*sides, repeated])
+    nearly_equal = triangulation.coplanar[:, [0, 2]]  # (position that is no vertex, nearest vertex)
+    return np.concatenate([*sides, nearly_equal])
 
 
 def _check_positive(name: str, value: float) -> None:
