@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from spicemix_core.inputs.checks import check_coordinates
+from spicemix_core.inputs.checks import check_coordinates, without_duplicates
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData
@@ -37,10 +37,13 @@ def labels_of(adata: AnnData, key: str) -> pd.Series:
 
 
 def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
-    """Expression in ``X`` or in a layer; KeyError if there is no such layer, ValueError as :func:`check_values`."""
+    """Expression in ``X`` or in a layer, whose sparse entries are summed if they are stored in several parts.
+
+    KeyError if there is no such layer, ValueError as :func:`check_values`.
+    """
     expression = adata.X if layer is None else _look_up(adata.layers, layer, f"There is no layer {layer!r} in layers")
     check_values(expression, expression_place(layer))
-    return expression
+    return without_duplicates(expression)
 
 
 def expression_place(layer: str | None) -> str:

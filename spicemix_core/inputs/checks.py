@@ -1,4 +1,4 @@
-"""Checks of coordinates and of neighbour graphs, with the error of each defect."""
+"""Checks of coordinates, sparse matrices and neighbour graphs, with the error of each defect."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,15 @@ def check_coordinates(coordinates: ArrayLike) -> np.ndarray:
         raise ValueError(f"The coordinates of cell {bad[0]} are {points[bad[0]].tolist()} ({bad.size} such cells); "
                          "remove the cells without a position.")
     return points
+
+
+def without_duplicates(matrix: np.ndarray | sparse.spmatrix | sparse.sparray,
+                       ) -> np.ndarray | sparse.spmatrix | sparse.sparray:
+    """The matrix itself or, if a sparse matrix stores an entry in several parts, a copy that stores their sum."""
+    if sparse.issparse(matrix) and not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    return matrix
 
 
 def check_graph(graph: ArrayLike | sparse.spmatrix | sparse.sparray, n_cells: int, where: str = "The graph",

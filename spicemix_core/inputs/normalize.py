@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from spicemix_core.inputs.checks import without_duplicates
+
 
 def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_sum: float = 1e4,
                   totals: ArrayLike | None = None) -> np.ndarray | sparse.csr_matrix:
@@ -12,7 +14,8 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
     Parameters
     ----------
     counts : dense or sparse array of shape (n_cells, n_genes)
-        Raw counts, finite and not negative.
+        Raw counts, finite and not negative. Entries that a sparse matrix stores in several parts, for instance one per
+        transcript, are summed first.
     target_sum : float
         Total to which each cell is scaled.
     totals : array of shape (n_cells,), optional
@@ -60,8 +63,8 @@ def are_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray) -> boo
 
 
 def _check_counts(counts):
-    """Return counts as CSR or as a dense array; refuse negative and non-finite entries."""
-    counts = counts.tocsr() if sparse.issparse(counts) else np.asarray(counts)
+    """Return counts as CSR without duplicate entries or as a dense array; refuse negative and non-finite entries."""
+    counts = without_duplicates(counts.tocsr()) if sparse.issparse(counts) else np.asarray(counts)
     if counts.ndim != 2:
         raise ValueError(f"Counts must be a matrix of cells x genes, not an array of shape {counts.shape}.")
     values = counts.data if sparse.issparse(counts) else counts

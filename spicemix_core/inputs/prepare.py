@@ -81,7 +81,8 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     if graph not in GRAPHS:
         raise ValueError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}.")
     check_names(adata)
-    _check_kind(expression_of(adata, layer), expression_place(layer), normalize)
+    expression = expression_of(adata, layer)
+    _check_kind(expression, expression_place(layer), normalize)
     build = graph_key not in adata.obsp and graph is not None
     built = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius)) if build else None
     adata = adata.copy()
@@ -92,14 +93,11 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     _, parts, _ = read_samples(adata, sample_key, graph_key if graph_key in adata.obsp else None, layer)
     for part in parts or []:
         check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "pass symmetrize=True to prepare")
-    if layer is not None:
-        previous, adata.X = adata.X, adata.layers[layer].copy()
-        if previous is not None:
-            adata.layers["X"] = previous
-    if normalize:
-        if layer is None:
-            adata.layers["counts"] = adata.X
-        adata.X = log_normalize(adata.X)
+    if layer is not None and adata.X is not None:
+        adata.layers["X"] = adata.X
+    elif layer is None and normalize:
+        adata.layers["counts"] = expression.copy()
+    adata.X = log_normalize(expression) if normalize else expression.copy()
     return adata
 
 

@@ -15,6 +15,7 @@ from models import small_adata
 from spicemix_core import SpiceMix, prepare, read_data
 from spicemix_core.exchange.conversion import write_text
 from spicemix_core.inputs.graphs import delaunay_graph, knn_graph, radius_graph
+from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.tl.clustering import cluster_states
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -103,6 +104,28 @@ def test_counts_are_normalised_and_kept(adata):
     ready = prepare(adata, sample_key="sample", normalize=True)
     np.testing.assert_allclose(ready.X.toarray(), np.log1p(1e4 * counts / counts.sum(1, keepdims=True)))
     assert (ready.layers["counts"].toarray() == counts).all() and (adata.X.toarray() == counts).all()
+
+
+def transcripts(counts):
+    """The same counts as a CSR matrix with an entry of one for each transcript."""
+    rows, columns = (np.repeat(index, counts[counts > 0]) for index in counts.nonzero())
+    indptr = np.r_[0, np.cumsum(np.bincount(rows, minlength=len(counts)))]
+    return sp.csr_matrix((np.ones(len(rows)), columns, indptr), shape=counts.shape)
+
+
+def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
+    counts = np.random.default_rng(0).poisson(3.0, size=(140, 30)) + 1
+    adata.X = transcripts(counts)
+    assert adata.X.nnz == counts.sum()
+    right = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
+    ready = prepare(adata, sample_key="sample", normalize=True)
+    np.testing.assert_allclose(ready.X.toarray(), right)
+    np.testing.assert_array_equal(ready.layers["counts"].toarray(), counts)
+    assert ready.layers["counts"].nnz == counts.size and adata.X.nnz == counts.sum()  # the input is left as it is
+    np.testing.assert_allclose(log_normalize(transcripts(counts)).toarray(), right)
+    adata.X = 0.5 * transcripts(2 * counts)  # whole numbers, each stored in halves
+    with pytest.raises(ValueError, match="look like raw counts"):
+        prepare(adata)
 
 
 def test_a_layer_with_the_expression_becomes_x_and_nothing_is_lost(adata):
