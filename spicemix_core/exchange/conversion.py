@@ -156,7 +156,7 @@ def convert_result(result: str | Path, target: str | Path, *, data: anndata.AnnD
 def _restore(model, found, adata, path):
     """Restore the scaling and the names from the data that a result belongs to."""
     key = "sample" if "sample" in adata.obs else None
-    expressions, _, rows = read_samples(adata, key, None, None)
+    expressions, _, rows = read_samples(adata, key, None, None, counts=True)
     genes, samples, cells = read_names(adata, key, rows)
     missing = set(found.latent_states) - set(samples)
     if missing:
@@ -184,7 +184,8 @@ def write_text(adata: anndata.AnnData, folder: str | Path, *, sample_key: str | 
     _check_new(Path(folder))
     check_names(adata)
     key = "sample" if sample_key is None and "sample" in adata.obs else sample_key
-    expressions, graphs, rows = read_samples(adata, key, graph_key if graph_key in adata.obsp else None, None)
+    graph_key = graph_key if graph_key in adata.obsp else None
+    expressions, graphs, rows = read_samples(adata, key, graph_key, None, counts=True)
     genes, samples, cells = read_names(adata, key, rows)
     _check_lines(samples, "sample", forbidden="/\\\n\r\0")
     types = adata.obs["cell_type"].astype(str).to_numpy() if "cell_type" in adata.obs else None

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from spicemix_core.inputs.checks import check_coordinates, without_duplicates
+from spicemix_core.inputs.normalize import refuse_counts
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData
@@ -145,8 +146,8 @@ def check_values(expression: Matrix | None, place: str) -> None:
                          "convert it, for instance with astype(float).")
 
 
-def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, layer: str | None,
-                 ) -> tuple[list[Matrix], list[sparse.csr_array] | None, list[np.ndarray]]:
+def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, layer: str | None, *,
+                 counts: bool = False) -> tuple[list[Matrix], list[sparse.csr_array] | None, list[np.ndarray]]:
     """Split an AnnData object into samples.
 
     Parameters
@@ -158,6 +159,8 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
         Key of ``obsp``; ``None`` means that no cell has neighbours.
     layer : str or None
         Layer with the expression; ``None`` means ``X``.
+    counts : bool
+        Whether the expression may be raw counts, which the model is not for.
 
     Returns
     -------
@@ -171,11 +174,14 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
     KeyError
         If a column, graph or layer does not exist.
     ValueError
-        If there are no cells or genes, names are not unique, the expression does not consist of real numbers, a cell
-        has no sample, or an edge joins two samples.
+        If there are no cells or genes, names are not unique, the expression does not consist of real numbers or looks
+        like raw counts, a cell has no sample, or an edge joins two samples.
     """
     check_names(adata)
     expression = expression_of(adata, layer)
+    if not counts:
+        refuse_counts(expression, expression_place(layer), "normalise them with spicemix_core.prepare(adata, "
+                      "normalize=True), or name a layer with normalised expression")
     rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
     expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:

@@ -59,7 +59,15 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
 def are_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray) -> bool:
     """Whether expression consists of whole numbers only, and not of booleans."""
     values = expression.data if sparse.issparse(expression) else np.asarray(expression)
-    return bool(values.size) and values.dtype.kind != "b" and bool((np.mod(values, 1) == 0).all())
+    parts = values[:1000], values  # most expression is recognised by its first values
+    with np.errstate(invalid="ignore"):  # infinite values, which are not whole
+        return bool(values.size) and values.dtype.kind != "b" and all((np.mod(part, 1) == 0).all() for part in parts)
+
+
+def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray, place: str, remedy: str) -> None:
+    """Raise a ValueError if expression looks like raw counts."""
+    if are_counts(expression):
+        raise ValueError(f"{place} holds whole numbers only, which look like raw counts; {remedy}.")
 
 
 def _check_counts(counts):

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from spicemix_core.inputs import graphs
 from spicemix_core.inputs.anndata import check_names, coordinates_of, expression_of, expression_place, read_samples
 from spicemix_core.inputs.checks import check_graph
-from spicemix_core.inputs.normalize import are_counts, log_normalize
+from spicemix_core.inputs.normalize import are_counts, log_normalize, refuse_counts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,31 +83,31 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     check_names(adata)
     expression = expression_of(adata, layer)
     _check_kind(expression, expression_place(layer), normalize)
-    build = graph_key not in adata.obsp and graph is not None
-    built = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius)) if build else None
-    adata = adata.copy()
-    if built is not None:
-        adata.obsp[graph_key] = built
-    elif symmetrize and graph_key in adata.obsp:
-        adata.obsp[graph_key] = _symmetric(adata.obsp[graph_key])
-    _, parts, _ = read_samples(adata, sample_key, graph_key if graph_key in adata.obsp else None, layer)
+    prepared = adata.copy()
+    if graph_key in adata.obsp and symmetrize:
+        prepared.obsp[graph_key] = _symmetric(adata.obsp[graph_key])
+    elif graph_key not in adata.obsp and graph is not None:
+        prepared.obsp[graph_key] = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius))
+    key = graph_key if graph_key in prepared.obsp else None
+    _, parts, _ = read_samples(prepared, sample_key, key, layer, counts=True)
     for part in parts or []:
         check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "pass symmetrize=True to prepare")
     if layer is not None and adata.X is not None:
-        adata.layers["X"] = adata.X
+        prepared.layers["X"] = prepared.X
     elif layer is None and normalize:
-        adata.layers["counts"] = expression.copy()
-    adata.X = log_normalize(expression) if normalize else expression.copy()
-    return adata
+        prepared.layers["counts"] = expression.copy()
+    if normalize:
+        prepared.X = log_normalize(expression)
+    elif expression is not adata.X:
+        prepared.X = expression.copy()
+    return prepared
 
 
 def _check_kind(expression, place, normalize):
     """Refuse counts that are not to be normalised, and values to be normalised that are not counts."""
-    counts = are_counts(expression)
-    if counts and not normalize:
-        raise ValueError(f"{place} holds whole numbers only, which look like raw counts; pass normalize=True, or put "
-                         "log-normalised expression there.")
-    if normalize and not counts:
+    if not normalize:
+        refuse_counts(expression, place, "pass normalize=True, or put log-normalised expression there")
+    elif not are_counts(expression):
         raise ValueError(f"{place} is to be normalised but does not hold whole numbers only; put raw counts there, or "
                          "leave out normalize.")
 
@@ -133,7 +133,7 @@ def _builder(graph, max_length, n_neighbors, radius) -> Callable:
 def _build(adata, sample_key, layer, build):
     """The graph of the cells that have coordinates; a sample without any coordinates has no edges."""
     points = coordinates_of(adata, remedy="put the positions of the cells there, or pass graph=None")
-    _, _, rows = read_samples(adata, sample_key, None, layer)
+    _, _, rows = read_samples(adata, sample_key, None, layer, counts=True)
     placed = np.ones(len(points), dtype=bool)
     samples = np.empty(len(points), dtype=int)
     for i, r in enumerate(rows):

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 from models import small_adata
 
-from spicemix_core import SpiceMix, prepare, read_data
+from spicemix_core import SpiceMix, fit_consensus, prepare, read_data, select
 from spicemix_core.exchange.conversion import write_text
 from spicemix_core.inputs.graphs import delaunay_graph, knn_graph, radius_graph
 from spicemix_core.inputs.normalize import log_normalize
@@ -126,6 +126,19 @@ def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
     adata.X = 0.5 * transcripts(2 * counts)  # whole numbers, each stored in halves
     with pytest.raises(ValueError, match="look like raw counts"):
         prepare(adata)
+
+
+@pytest.mark.parametrize("use", [
+    lambda a: SpiceMix(4, max_iter=2).fit(a, "slide"),
+    lambda a: fit_consensus(a, 4, n_runs=2, sample_key="slide"),
+    lambda a: select(a, n_metagenes=(3, 4), sample_key="slide"),
+    lambda a: SpiceMix(4, max_iter=40, tol=1.0).fit(small_adata(), "slide").transform(a, "slide"),
+], ids=["fit", "fit_consensus", "select", "transform"])
+def test_raw_counts_are_refused_by_everything_that_fits(adata, use):
+    adata.layers["log"], adata.X = adata.X, np.round(100 * adata.X)
+    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts; normalise"):
+        use(adata)
+    assert "X_spicemix" not in adata.obsm
 
 
 def test_a_layer_with_the_expression_becomes_x_and_nothing_is_lost(adata):
