@@ -13,6 +13,7 @@ from spicemix_core.inputs import graphs
 from spicemix_core.inputs.anndata import check_names, coordinates_of, expression_of, expression_place, read_samples
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.normalize import are_counts, log_normalize, refuse_counts
+from spicemix_core.inputs.sections import warn_of_sections
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,6 +68,12 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
         or if the graph, the normalisation (:func:`spicemix_core.inputs.log_normalize`) or :meth:`SpiceMix.fit` refuses
         the data.
 
+    Warns
+    -----
+    UserWarning
+        Without a ``sample_key``, if the cells seem to be of several sections: many of them share a position, or many
+        edges join cells that differ in a column of ``obs`` such as ``"slide"``.
+
     Examples
     --------
     >>> import numpy as np
@@ -90,6 +97,8 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
         prepared.obsp[graph_key] = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius))
     key = graph_key if graph_key in prepared.obsp else None
     _, parts, _ = read_samples(prepared, sample_key, key, layer, counts=True)
+    if parts is not None and sample_key is None:
+        warn_of_sections(prepared, graph_key, stacklevel=3)
     for part in parts or []:
         check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "pass symmetrize=True to prepare")
     if layer is not None and adata.X is not None:
