@@ -1,4 +1,4 @@
-"""One form of the data into another and back, and the authors' results as models."""
+"""Data converted between formats and back, and the authors' results as models."""
 
 import h5py
 import numpy as np
@@ -32,7 +32,7 @@ def dense(adata):
 
 
 def assert_same(first, second):
-    """Equal in all that the text layout can hold."""
+    """Equal in everything that the text layout can represent."""
     np.testing.assert_array_equal(dense(first), dense(second))
     assert list(first.obs_names) == list(second.obs_names) and list(first.var_names) == list(second.var_names)
     for key in ("sample", "cell_type"):

@@ -1,4 +1,4 @@
-"""Neighbour graphs: symmetric, simple, complete also where the triangulation degenerates."""
+"""Neighbour graphs are symmetric and simple, also where the triangulation is degenerate."""
 
 from functools import partial
 
@@ -82,8 +82,8 @@ def test_nearest_neighbours_are_joined_from_either_side():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=25))
-def test_no_cell_loses_its_edges_to_a_twin_or_a_line(grid):
-    """Integer positions: duplicates, collinear and cocircular points are the rule."""
+def test_graphs_of_repeated_and_collinear_positions_are_connected(grid):
+    """Integer positions, most of which are repeated, collinear or cocircular."""
     xy = np.array(grid, dtype=float)
     if len(set(grid)) == 1:
         with pytest.raises(ValueError, match="at least two positions"):

@@ -1,4 +1,4 @@
-"""Reading data, preparing them for a fit, and every kind of bad input: one sentence, and nothing changed."""
+"""Reading and preparing data; bad input is refused in one sentence and changes nothing."""
 
 import gzip
 import json
@@ -211,7 +211,7 @@ def entry(i, j, value):
     return change
 
 
-BAD = [  # change, options, the sentence's beginning or heart
+BAD = [  # change, options, part of the message
     (counts, {}, "adata.X holds whole numbers only, which look like raw counts; pass normalize=True"),
     (lambda a: None, {"normalize": True}, "adata.X is to be normalised but does not hold whole numbers only"),
     (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "Cell 30 has the total 0"),
@@ -259,7 +259,7 @@ def test_data_that_cannot_be_fitted_are_refused_in_one_sentence(adata, change, o
     (pd.Categorical(["b"] * 80 + ["a"] * 60, ["unused", "a", "b"]), ["b", "a"]),
     (pd.Categorical([10] * 80 + [2] * 60), ["10", "2"]), ([1.0] * 80 + [0.0] * 60, ["1.0", "0.0"]),
     ([True] * 80 + [False] * 60, ["True", "False"])])
-def test_samples_of_any_type_are_told_apart_and_unused_categories_ignored(adata, values, names):
+def test_samples_of_any_type_are_distinguished_and_unused_categories_ignored(adata, values, names):
     adata.obs["sample"] = values
     model = SpiceMix(4, max_iter=40, tol=1.0, random_state=0).fit(prepare(adata, sample_key="sample"), "sample")
     assert model.sample_names_ == names and [len(x) for x in model.latent_states_] == [80, 60]
@@ -312,7 +312,7 @@ def hdf5(**groups):
     (lambda p: p.mkdir(), "is a folder with neither zarr metadata nor files expression_*.txt"),
     (lambda p: SpiceMix(4, max_iter=40, tol=1.0).fit(small_adata()).save(p), "is a fitted model, not expression"),
 ])
-def test_foreign_files_are_told_what_they_are(tmp_path, write, sentence):
+def test_the_error_says_which_program_wrote_a_file(tmp_path, write, sentence):
     path = tmp_path / "data.h5ad"
     write(path)
     with pytest.raises(ValueError) as caught:
@@ -329,7 +329,7 @@ def test_the_tables_of_a_spatialdata_store_are_named(adata, tmp_path):
     assert read_data(tmp_path / "xenium.zarr" / "tables" / "table").shape == adata.shape
 
 
-def test_nothing_there_is_said(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5ad\."):
         read_data(tmp_path / "none.h5ad")
 
