@@ -1,7 +1,10 @@
 """Converting data between formats, and results of the authors' program to models of this package."""
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anndata
 import numpy as np
@@ -14,7 +17,9 @@ from spicemix_core.files.atomic import replacing_any
 from spicemix_core.files.model_file import check_model, check_target, save_model
 from spicemix_core.inputs.anndata import check_names, coordinates_of, read_names, read_samples
 from spicemix_core.inputs.checks import check_coordinates, check_graph
-from spicemix_core.model import SpiceMix
+
+if TYPE_CHECKING:  # the model takes seconds to import
+    from spicemix_core.model import SpiceMix
 
 
 def convert(source: str | Path, target: str | Path, *, sample_key: str | None = None,
@@ -131,6 +136,8 @@ def convert_result(result: str | Path, target: str | Path, *, data: anndata.AnnD
     >>> model.n_metagenes, model.noise_
     (2, 0.2)
     """
+    from spicemix_core.model import SpiceMix
+
     found = read_spicemix_result(result)
     spatial = bool(found.affinity.any())
     penalty = {"affinity_penalty": found.affinity_penalty} if spatial else {}
