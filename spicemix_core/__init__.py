@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # for readers and type checkers
     from spicemix_core.model import SpiceMix as SpiceMix
 
-__version__ = "0.1.0"
-
 _MODULES = {"Consensus": "spicemix_core.runs.consensus",
             "Selection": "spicemix_core.runs.selection",
             "SpiceMix": "spicemix_core.model",
@@ -32,8 +30,20 @@ def __dir__():
 
 
 def __getattr__(name):
-    """Import what is asked for: numba, pandas and scikit-learn take seconds, and not every module needs them."""
+    """Import a public name on first use: numba, pandas and scikit-learn take seconds to import."""
+    if name == "__version__":
+        return _version()
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(_MODULES[name])
     return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+
+
+def _version():
+    """Version of the installed package; its only source is pyproject.toml."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("spicemix-core")
+    except metadata.PackageNotFoundError:  # a source folder on the path, without an installation
+        return "0+unknown"

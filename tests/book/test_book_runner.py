@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import missing
+from required import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from conftest import missing
+from required import missing
 from matplotlib.image import imread
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service

@@ -8,7 +8,7 @@ import shutil
 import anndata
 import numpy as np
 import pytest
-from conftest import missing
+from required import missing
 
 from spicemix_core import report
 from spicemix_core.datasets.simulation import simulate_cortex
