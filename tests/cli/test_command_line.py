@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anndata
@@ -528,15 +527,18 @@ def test_samples_named_by_numbers_are_samples(here):
 
 
 LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "150", "--tol", "0")
-# A checkpoint at every iteration, and time to be stopped in after each.
-EVERY_ITERATION = """
-import sys, time
+# A checkpoint at every iteration; after the third the program says so and waits to be stopped.
+WAITING = """
+import sys, threading
 import spicemix_core.files.checkpoint as kept
 from spicemix_core.command_line import main
 
-def save_and_wait(self, *arguments, save=kept.Checkpoint.save, **options):
+def save_and_wait(self, *arguments, save=kept.Checkpoint.save, saved=[], **options):
     save(self, *arguments, **options)
-    time.sleep(0.1)
+    saved.append(None)
+    if len(saved) == 3:
+        print("waiting", flush=True)
+        threading.Event().wait()
 
 kept.SECONDS, kept.Checkpoint.save = 0.0, save_and_wait
 sys.exit(main())"""
@@ -552,17 +554,17 @@ def undisturbed(tmp_path_factory):
         return folder, SpiceMix(6, max_iter=150, tol=0, random_state=0).fit(adata)
 
 
+@pytest.mark.subprocess
 @pytest.mark.filterwarnings("ignore:no convergence")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_fit_goes_on_to_the_same_numbers(undisturbed, tmp_path, monkeypatch, how):
     folder, expected = undisturbed
     shutil.copy(folder / "long.h5ad", tmp_path)
     monkeypatch.chdir(tmp_path)
-    run = subprocess.Popen([sys.executable, "-c", EVERY_ITERATION, *LONG], text=True, stderr=subprocess.PIPE,
-                           env=os.environ | {"PYTHONPATH": str(ROOT)})
+    run = subprocess.Popen([sys.executable, "-c", WAITING, *LONG], text=True, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
     kept, output = Path("long.h5.checkpoint"), Path("long.h5")
-    while not kept.exists() and run.poll() is None:
-        time.sleep(0.02)
+    assert run.stdout.readline() == "waiting\n"
     run.send_signal(how)
     said = run.communicate(timeout=60)[1]
     assert kept.exists() and not output.exists()

@@ -3,8 +3,8 @@
 import multiprocessing
 import os
 import signal
-import time
 import warnings
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -63,26 +63,43 @@ def test_a_fit_may_be_stopped_again_and_again(samples, tmp_path):
     same(fitted(samples, path), fitted(samples))
 
 
-def _child(samples, path):
-    checkpoint.SECONDS = 0.0
-    fitted(samples, path, max_iter=100)
+def _killed_at_save(samples, path, n, moment):
+    """Fit, and kill this process in its ``n``-th save: before the file is begun, half-way, or when it is complete."""
+    checkpoint.SECONDS, whole, saves = 0.0, checkpoint.replacing, []
+
+    @contextmanager
+    def replacing(target):
+        saves.append(target)
+        if len(saves) < n:
+            with whole(target) as temporary:
+                yield temporary
+            return
+        with whole(target) as temporary:
+            if moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield temporary
+            if moment == "within":
+                os.truncate(temporary, temporary.stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint.replacing = replacing
+    fitted(samples, path)
 
 
-def test_a_killed_fit_goes_on_to_the_same_numbers(samples, tmp_path):
-    """kill -9 at ever later moments, in the middle of whatever it does then, files included."""
-    expected, left = fitted(samples, max_iter=100), 0
-    for moment in np.linspace(0.01, 0.25, 9):
-        path = tmp_path / f"{moment}.h5"
-        process = multiprocessing.get_context("fork").Process(target=_child, args=(samples, path))
-        process.start()
-        while not path.exists() and process.is_alive():
-            time.sleep(0.001)
-        time.sleep(moment)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        left += path.exists()
-        same(fitted(samples, path, max_iter=100), expected)
-    assert left > 3
+@pytest.mark.subprocess
+@pytest.mark.parametrize("moment", ["before", "within", "after"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_killed_fit_goes_on_to_the_same_numbers(samples, tmp_path, n, moment):
+    """kill -9 in the first, second or fifth save of a checkpoint."""
+    path = tmp_path / "fit.h5"
+    process = multiprocessing.get_context("fork").Process(target=_killed_at_save, args=(samples, path, n, moment))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert path.exists() == (n > 1 or moment == "after")
+    assert bool(list(tmp_path.glob("*.partial"))) == (moment == "within")
+    same(fitted(samples, path), fitted(samples))
     assert not list(tmp_path.iterdir())
 
 
