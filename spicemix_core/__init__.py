@@ -34,7 +34,7 @@ def __getattr__(name):
     if name == "__version__":
         return _version()
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"Module {__name__!r} has no public name {name!r}.")
     module = importlib.import_module(_MODULES[name])
     return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
 

@@ -7,8 +7,8 @@ import pytest
 from required import missing
 
 TESTS = Path(__file__).parent
-MARKER_OF = {"browser": "browser", "backends/test_dask_cells.py": "subprocess", "book/test_book_runner.py": "subprocess",
-             "project/test_wheel.py": "subprocess"}
+MARKER_OF = {"browser": "browser", "backends/test_dask_cells.py": "subprocess",
+             "book/test_book_runner.py": "subprocess", "project/test_wheel.py": "subprocess"}
 
 
 def pytest_collection_modifyitems(items):
