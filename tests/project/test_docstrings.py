@@ -17,7 +17,7 @@ OPEN_EXAMPLES = {"baselines", "core", "datasets", "exchange", "inputs", "model",
 OPEN_SECTIONS = {"baselines", "core", "datasets", "exchange", "inputs", "model", "numerics", "pl", "runs", "tl"}
 OPEN_TYPES = {"baselines", "core", "datasets", "exchange", "inputs", "model", "numerics", "pl", "report", "runs",
               "tl"}
-OPEN_MESSAGES = {"backends", "baselines", "command_line", "core", "datasets", "exchange", "files", "inputs", "model",
+OPEN_MESSAGES = {"backends", "command_line", "core", "exchange", "files", "inputs", "model",
                  "numerics", "pl", "report", "runs", "tl"}
 
 
