@@ -3,12 +3,12 @@
     python benchmarks/cluster.py [--cells 1000 10000 50000 100000] [--genes 500] [--samples 8] [--n-metagenes 20]
                                  [--workers 2] [--pairs 8] [--output benchmarks/results/cluster.md]
 
-Simulated tissue in samples of one size. One process and the workers, with one thread each, hold the same data and go
-through the same iterations in turn; what is reported is the median of the paired ratios, of seconds that passed and of
-processor seconds. The latter do not depend on the load of the machine: they are those of one process against those of
-the busiest worker and of the process that asks the workers, which take turns. The overhead is that sum less the single
-process' processor seconds divided by the number of workers: messages, and what is worked out between them. The bytes
-are those of the arrays in the messages of an iteration, to and from all workers. All workers are on this machine, so no
+The data are simulated tissue in samples of equal size. One process and the workers, with one thread each, hold the same
+data and do the same iterations in turn. The table gives the median of the paired ratios, of elapsed seconds and of
+processor seconds. The latter do not depend on the load of the machine: those of the single process are compared with
+the sum of those of the busiest worker and of the process that coordinates the workers, because these two take turns.
+The overhead is that sum minus the single process' processor seconds divided by the number of workers. The bytes are
+those of the arrays in the messages of an iteration, to and from all workers. All workers are on this machine, so no
 network is measured.
 """
 
@@ -25,7 +25,7 @@ from tables import write_table
 
 
 class Bytes(logging.Handler):
-    """Adds up what :mod:`spicemix_core.backends.dask_cells` says of its messages."""
+    """Adds up the sizes of the messages that :mod:`spicemix_core.backends.dask_cells` logs."""
 
     total = 0
 
@@ -50,10 +50,9 @@ def measure(n_cells, options, client, count):
     from workload import simulate_tissue
 
     from spicemix_core import SpiceMix
-    from spicemix_core.algorithm import iterate
     from spicemix_core.backends.dask_cells import DistributedParts
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.samples import check_samples
+    from spicemix_core.steps import check_samples, iterate
 
     expressions, graphs = simulate_tissue(n_cells, options.genes, piece=-(-n_cells // options.samples))
     samples = check_samples(expressions, graphs, options.n_metagenes)

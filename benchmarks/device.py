@@ -5,7 +5,7 @@
 
 Simulated tissue in single precision. The bandwidth of the device is measured by copying the data (one read and one
 write); each of the two products reads the data, with the indices of CSR, once. The first two iterations estimate the
-affinity; one before them is not counted.
+affinity; one iteration before them is not counted.
 """
 
 import argparse
@@ -23,10 +23,9 @@ from tables import write_table
 from workload import simulate_tissue
 
 from spicemix_core import SpiceMix
-from spicemix_core.algorithm import iterate
 from spicemix_core.backends import torch_cells as torch_backend
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
+from spicemix_core.steps import check_samples, iterate
 
 
 def seconds(function, device):

@@ -2,8 +2,9 @@
 
     python benchmarks/solvers.py [--cells 500] [--genes 200] [--metagenes 10 20 40] [--repeats 3] [--output FILE]
 
-Compiled active set (the default), Gurobi one cell at a time (left out with a note without gurobipy), and PyTorch on the
-processor, one thread each, from the same start on simulated tissue, with an affinity drawn at random.
+The solvers are the compiled active set (the default), Gurobi one cell at a time (left out with a note if gurobipy is
+not installed) and PyTorch on the processor. Each uses one thread and starts from the same states of simulated tissue,
+with an affinity drawn at random.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import spicemix_core.latent_states as active_set
 from spicemix_core.backends import gurobi_states as gurobi_solver
 from spicemix_core.backends import torch_cells as torch_backend
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
+from spicemix_core.steps import check_samples
 
 
 def state_problem(n_cells, n_genes, n_metagenes):
