@@ -28,5 +28,5 @@ def __dir__():
 def __getattr__(name):
     """Import a function when it is first used: pandas and SciPy take seconds to import."""
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"Module {__name__!r} has no public name {name!r}.")
     return getattr(importlib.import_module(_MODULES[name]), name)
