@@ -3,10 +3,11 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from spicemix_core.version import __version__ as __version__
+
 if TYPE_CHECKING:  # for readers and type checkers
     from spicemix_core.model import SpiceMix as SpiceMix
 
-__version__ = "0.1.0"
 
 _MODULES = {"Consensus": "spicemix_core.runs.consensus",
             "Selection": "spicemix_core.runs.selection",

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from spicemix_core import __version__
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.damaged import open_hdf5
+from spicemix_core.version import __version__
 
 FORMAT, VERSION = "spicemix-checkpoint", 1
 
@@ -96,7 +96,7 @@ class Checkpoint:
         """Write the file if ``now`` or if the last time is ``SECONDS`` ago."""
         if self.path is None or not (now or time.monotonic() - self._last >= SECONDS):
             return
-        arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.get_states()
+        arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.states
         table = pd.DataFrame(rows)
         with replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
             texts = {"format": FORMAT, "fingerprint": self._digest, "columns": json.dumps(list(table.columns))}
