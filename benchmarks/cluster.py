@@ -52,8 +52,8 @@ def measure(n_cells, options, client, count):
     from spicemix_core import SpiceMix
     from spicemix_core.algorithm import iterate
     from spicemix_core.backends.dask_cells import DistributedParts
+    from spicemix_core.inputs.arrays import check_samples
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.samples import check_samples
 
     expressions, graphs = simulate_tissue(n_cells, options.genes, piece=-(-n_cells // options.samples))
     samples = check_samples(expressions, graphs, options.n_metagenes)

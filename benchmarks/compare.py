@@ -85,8 +85,8 @@ def measure(name, n_metagenes, pairs):
     import scipy.sparse as sp
 
     from spicemix_core import SpiceMix
+    from spicemix_core.inputs.arrays import check_samples
     from spicemix_core.numerics.threads import n_threads
-    from spicemix_core.samples import check_samples
 
     assert n_threads() == 1
     warnings.simplefilter("ignore")

@@ -25,8 +25,8 @@ from workload import simulate_tissue
 from spicemix_core import SpiceMix
 from spicemix_core.algorithm import iterate
 from spicemix_core.backends import torch_cells as torch_backend
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
 
 
 def seconds(function, device):

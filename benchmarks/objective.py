@@ -28,7 +28,7 @@ def start(expressions, graphs, n_metagenes, seed):
     """Metagenes and noise after the initialisation of a fit."""
     from spicemix_core.cells import Part
     from spicemix_core.initialization import initialize
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs.arrays import check_samples
 
     with one_blas_thread():
         return initialize(Part(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
@@ -37,7 +37,7 @@ def start(expressions, graphs, n_metagenes, seed):
 
 def measure(path, iterations):
     """The last row of a fit, in this process; the file holds data and start."""
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs.arrays import check_samples
 
     expressions, graphs, metagenes, noise = joblib.load(path)
     n_metagenes = metagenes.shape[1]

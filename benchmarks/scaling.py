@@ -37,7 +37,7 @@ def start_of_fit(samples, n_metagenes, device=None, start=None):
     from spicemix_core.backends.place import part_of
     from spicemix_core.cells import Part
     from spicemix_core.initialization import initialize
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs.arrays import check_samples
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
     metagenes, noise = start or initialize(Part(few), n_metagenes, np.random.default_rng(0))
@@ -51,9 +51,9 @@ def start_of_old_fit(samples, n_metagenes, start=None):
     import numpy as np
 
     from spicemix_core.initialization import initialize, split_states
+    from spicemix_core.inputs.arrays import check_samples
     from spicemix_core.model import State
     from spicemix_core.numerics.simplex import nonnegative_least_squares
-    from spicemix_core.samples import check_samples
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
     metagenes, noise = start or initialize(few, n_metagenes, np.random.default_rng(0))[::3]
@@ -112,7 +112,7 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
     from workload import simulate_tissue
 
     from spicemix_core import SpiceMix
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs.arrays import check_samples
 
     SpiceMix(4, max_iter=3, tol=10.0).fit_arrays(*simulate_tissue(100, 30))  # compiles
     expressions, graphs = simulate_tissue(n_cells, n_genes)

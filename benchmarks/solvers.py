@@ -22,8 +22,8 @@ from workload import simulate_tissue
 import spicemix_core.latent_states as active_set
 from spicemix_core.backends import gurobi_states as gurobi_solver
 from spicemix_core.backends import torch_cells as torch_backend
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
 
 
 def state_problem(n_cells, n_genes, n_metagenes):

@@ -30,24 +30,7 @@ LEAST, SUBSET = 2048, 8192  # bounds of the number of cells of the warm-up and o
 
 
 def center(affinity: np.ndarray) -> np.ndarray:
-    """Affinity without its mean, which the states hardly determine.
-
-    Parameters
-    ----------
-    affinity : array, shape (K, K)
-
-    Returns
-    -------
-    array, shape (K, K)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from spicemix_core import steps
-    >>> steps.center(np.array([[3.0, 1.0], [1.0, 3.0]]))
-    array([[ 1., -1.],
-           [-1.,  1.]])
-    """
+    """Affinity without its mean, which the states hardly determine."""
     return affinity - affinity.mean()
 
 
@@ -195,77 +178,3 @@ def _newton(problem, subset, affinity, *, tol):
             factor = None
         previous = decrement
     return affinity
-
-
-def affinity_objective(affinity: np.ndarray, proportions: np.ndarray, neighbor_sums: np.ndarray,
-                       n_directed_edges: int, affinity_penalty: float) -> float:
-    r"""Objective f(S) of the affinity step (paper eq. 12; book ``eq-affinity``).
-
-    Parameters
-    ----------
-    affinity, proportions, neighbor_sums, n_directed_edges, affinity_penalty
-        As for :func:`update_affinity`.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    Without neighbours only the volume of the simplex is left, :math:`\log I(0) = -\log (K - 1)!`:
-
-    >>> import numpy as np
-    >>> from spicemix_core import steps
-    >>> proportions = np.full((5, 3), 1 / 3)
-    >>> print(round(steps.affinity_objective(np.eye(3), proportions, 0 * proportions, 5, 1.0), 4))
-    0.8069
-    """
-    return _problem(proportions, neighbor_sums, n_directed_edges, affinity_penalty).value(affinity)
-
-
-def update_affinity(affinity: np.ndarray, proportions: np.ndarray, neighbor_sums: np.ndarray, n_directed_edges: int, *,
-                    affinity_penalty: float, tol: float = 1e-12) -> np.ndarray:
-    r"""Minimise the convex affinity objective over symmetric matrices (paper eq. 12; book ``eq-affinity``).
-
-    Parameters
-    ----------
-    affinity : array, shape (K, K)
-        Start, for instance the affinity of the previous iteration.
-    proportions : array, shape (N, K)
-        :math:`z_i` of all cells.
-    neighbor_sums : array, shape (N, K)
-        :math:`\nu_i = \sum_{j \in N(i)} z_j`.
-    n_directed_edges : int
-        Sum of the degrees of all cells.
-    affinity_penalty : float
-        :math:`\lambda_\Sigma > 0`.
-    tol : float
-        Newton's method stops when the expected decrease of f is below ``tol``.
-
-    Returns
-    -------
-    array, shape (K, K)
-
-    Examples
-    --------
-    Cells on a line, of which neighbours are alike, attract their own kind:
-
-    >>> import numpy as np
-    >>> import scipy.sparse as sp
-    >>> from spicemix_core import steps
-    >>> proportions = np.repeat([[0.9, 0.1], [0.1, 0.9]], 50, axis=0)
-    >>> graph = sp.diags_array([np.ones(99), np.ones(99)], offsets=[-1, 1]).tocsr()
-    >>> S = steps.update_affinity(np.zeros((2, 2)), proportions, graph @ proportions, graph.nnz, affinity_penalty=1e-3)
-    >>> bool(S[0, 0] < S[0, 1])
-    True
-    """
-    return _problem(proportions, neighbor_sums, n_directed_edges, affinity_penalty).minimize(affinity, tol)
-
-
-def _problem(proportions, neighbor_sums, n_directed_edges, affinity_penalty):
-    """The problem of cells that are given by arrays."""
-
-    def sums(affinity, order, spacing):
-        return pseudo_likelihood_sums(affinity, proportions[::spacing], neighbor_sums[::spacing], order)
-
-    return AffinityProblem(sums, len(proportions), n_directed_edges, affinity_penalty)

@@ -6,7 +6,7 @@ estimated here, from sums over the cells.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 
@@ -58,10 +58,12 @@ class Options:
         return self.max_iter if self.affinity_iterations is None else self.affinity_iterations
 
 
-class Start(NamedTuple):
-    """Parameters and history at which a fit starts; the cells hold the states that belong to them."""
+class Start(Protocol):
+    """Where an interrupted fit resumes: parameters, and the rows of its history. The cells hold the states."""
 
-    theta: Theta
+    metagenes: np.ndarray
+    affinity: np.ndarray
+    noise: float
     rows: list[dict]
 
 
@@ -88,7 +90,8 @@ def fit(options: Options, cells: Cells, start: Start | None, save: Callable[...,
         theta, history = initial_theta(options, cells), History(options, cells.samples)
         save(theta, cells, [], now=True)
     else:
-        theta, history = start.theta, History(options, cells.samples, start.rows)
+        theta = Theta(start.metagenes, start.affinity, start.noise)
+        history = History(options, cells.samples, start.rows)
     last = options.last_affinity_iteration
     for iteration in progress(range(len(history.rows), options.max_iter), "SpiceMix"):  # line 9
         theta = iterate(options, cells, theta, history, estimate_affinity=iteration < last)
@@ -126,9 +129,9 @@ def iterate(options: Options, cells: Cells, theta: Theta, history: History, *, e
     Examples
     --------
     >>> import numpy as np
-    >>> from spicemix_core import datasets, steps
+    >>> from spicemix_core import datasets, inputs, steps
     >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
-    >>> samples = steps.check_samples([adata.X], [adata.obsp["spatial_connectivities"]], 3)
+    >>> samples = inputs.check_samples([adata.X], [adata.obsp["spatial_connectivities"]], 3)
     >>> options, cells = steps.Options(n_metagenes=3), steps.LocalCells(samples)
     >>> metagenes, noise = steps.initialize(cells, 3, np.random.default_rng(0))
     >>> theta, history = steps.Theta(metagenes, np.zeros((3, 3)), noise), steps.History(options, samples)

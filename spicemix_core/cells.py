@@ -52,8 +52,7 @@ class Cells(Protocol):
         Proportions and sizes of all cells.
     """
 
-    @property
-    def samples(self) -> Samples: ...
+    samples: Samples
 
     @property
     def states(self) -> tuple[np.ndarray, np.ndarray]: ...

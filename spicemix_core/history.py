@@ -27,8 +27,8 @@ class History:
 
     Examples
     --------
-    >>> from spicemix_core import steps
-    >>> samples = steps.check_samples([[[1.0, 2.0], [2.0, 1.0]]], None, 2)
+    >>> from spicemix_core import inputs, steps
+    >>> samples = inputs.check_samples([[[1.0, 2.0], [2.0, 1.0]]], None, 2)
     >>> steps.History(steps.Options(n_metagenes=2), samples).rows
     []
     """

@@ -47,8 +47,8 @@ def initial_metagenes(cells: Cells, n_metagenes: int, rng: np.random.Generator) 
     Examples
     --------
     >>> import numpy as np
-    >>> from spicemix_core import steps
-    >>> cells = steps.LocalCells(steps.check_samples([np.repeat(np.eye(3), 20, axis=0)], None, 3))
+    >>> from spicemix_core import inputs, steps
+    >>> cells = steps.LocalCells(inputs.check_samples([np.repeat(np.eye(3), 20, axis=0)], None, 3))
     >>> np.sort(steps.initial_metagenes(cells, 3, np.random.default_rng(0)), axis=0)[-1]
     array([1., 1., 1.])
     """
@@ -101,9 +101,9 @@ def initialize(cells: Cells, n_metagenes: int, rng: np.random.Generator) -> tupl
     Examples
     --------
     >>> import numpy as np
-    >>> from spicemix_core import steps
+    >>> from spicemix_core import inputs, steps
     >>> rng = np.random.default_rng(0)
-    >>> cells = steps.LocalCells(steps.check_samples([rng.gamma(1.0, size=(60, 10))], None, 3))
+    >>> cells = steps.LocalCells(inputs.check_samples([rng.gamma(1.0, size=(60, 10))], None, 3))
     >>> metagenes, noise = steps.initialize(cells, 3, rng)
     >>> metagenes.shape, bool(noise > 0)
     ((10, 3), True)

@@ -94,34 +94,6 @@ def _visit(cells, A, B, affinity, indptr, indices, state_penalty, proportions, s
                     waiting[indices[e]] = True
 
 
-def states_energy(gram: np.ndarray, linear: np.ndarray, affinity: np.ndarray, graph: sp.csr_array,
-                  proportions: np.ndarray, sizes: np.ndarray, *, state_penalty: float) -> float:
-    """Energy of all states, up to the constant that does not depend on them (paper eq. 9; book ``eq-states``).
-
-    Parameters
-    ----------
-    gram, linear, affinity, graph, proportions, sizes, state_penalty
-        As for :func:`update_latent_states`.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import scipy.sparse as sp
-    >>> from spicemix_core import steps
-    >>> graph = sp.csr_array(np.array([[0.0, 1.0], [1.0, 0.0]]))
-    >>> steps.states_energy(np.eye(2), np.eye(2), np.eye(2), graph, np.eye(2), np.ones(2), state_penalty=1.0)
-    1.0
-    """
-    states = sizes[:, None] * proportions
-    reconstruction = 0.5 * ((states @ gram) * states).sum() - (linear * states).sum()
-    pairs = 0.5 * ((graph @ proportions) * (proportions @ affinity)).sum()
-    return float(reconstruction + state_penalty * sizes.sum() + pairs)
-
-
 def update_latent_states(gram: np.ndarray, linear: np.ndarray, affinity: np.ndarray, graph: sp.csr_array,
                          proportions: np.ndarray, sizes: np.ndarray, *, state_penalty: float,
                          colors: list[np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray, int]:

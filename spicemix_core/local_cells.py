@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spicemix_core.affinity import pseudo_likelihood_sums
-from spicemix_core.cells import StateSums
+from spicemix_core.cells import Cells, StateSums
 from spicemix_core.latent_states import split_states, update_latent_states
 from spicemix_core.numerics.active_set import nonnegative_least_squares
 from spicemix_core.samples import Samples
 
 
-class LocalCells:
-    """Cells in the memory of this process; implements :class:`spicemix_core.cells.Cells`.
+class LocalCells(Cells):
+    """Cells in the memory of this process.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class LocalCells:
 
     Examples
     --------
-    >>> from spicemix_core import datasets, steps
+    >>> from spicemix_core import datasets, inputs, steps
     >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
-    >>> samples = steps.check_samples([adata.X], [adata.obsp["spatial_connectivities"]], 3)
+    >>> samples = inputs.check_samples([adata.X], [adata.obsp["spatial_connectivities"]], 3)
     >>> cells = steps.LocalCells(samples)
     >>> gram, cross = cells.solve_states(adata.varm["true_metagenes"][:, :3])
     >>> proportions, sizes = cells.states
@@ -55,11 +55,10 @@ class LocalCells:
         return self.proportions, self.sizes
 
     def gram_times(self, columns: np.ndarray) -> np.ndarray:
-        """See :meth:`spicemix_core.cells.Cells.gram_times`."""
         return self.samples.times_states(self.samples.times_metagenes(columns))
 
     def profiles(self, directions: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See :meth:`spicemix_core.cells.Cells.profiles`; cells of other parts of the fit are left out."""
+        # cells of other parts of the fit are left out
         coordinates, sizes = self._profiles(directions)
         places = np.flatnonzero(np.isin(chosen, self.cell_ids))
         rows = np.searchsorted(self.cell_ids, chosen[places])
@@ -71,7 +70,6 @@ class LocalCells:
         return self.samples.times_metagenes(directions) / np.where(sizes > 0.0, sizes, 1.0), sizes
 
     def cluster_sums(self, directions: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-        """See :meth:`spicemix_core.cells.Cells.cluster_sums`."""
         from sklearn.metrics import pairwise_distances_argmin
 
         coordinates, sizes = self._profiles(directions)
@@ -79,7 +77,7 @@ class LocalCells:
         return self.samples.times_states(sizes * (labels[:, None] == np.arange(len(centroids))))
 
     def solve_states(self, metagenes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See :meth:`spicemix_core.cells.Cells.solve_states`; starts from the current states, if there are any."""
+        # starts from the current states, if there are any
         start = None if self.sizes is None else self.sizes[:, None] * self.proportions
         linear = self.samples.times_metagenes(metagenes)
         states = nonnegative_least_squares(metagenes.T @ metagenes, linear, start)
@@ -88,7 +86,6 @@ class LocalCells:
 
     def update_states(self, metagenes: np.ndarray, affinity: np.ndarray, noise: float,
                       state_penalty: float) -> StateSums:
-        """See :meth:`spicemix_core.cells.Cells.update_states`."""
         before, variance = self.proportions, noise**2
         self._neighbor_sums = None  # frees its memory during the step
         self.proportions, self.sizes, n_sweeps = self._update(
@@ -102,7 +99,6 @@ class LocalCells:
                          moved=float(abs(self.proportions - before).sum(1).sum()), n_sweeps=n_sweeps)
 
     def affinity_sums(self, affinity: np.ndarray, order: int, spacing: int = 1) -> tuple:
-        """See :meth:`spicemix_core.cells.Cells.affinity_sums`."""
         return pseudo_likelihood_sums(affinity, *self._every(spacing), order)
 
     def _every(self, spacing):

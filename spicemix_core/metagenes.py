@@ -40,7 +40,7 @@ def _sweep(metagenes, gram, cross):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gap_and_residual(metagenes, gram, cross, sum_of_squares):
-    """:func:`duality_gap` and :func:`squared_residual` of metagenes in rows, in one pass without a temporary array."""
+    """Frank-Wolfe gap and squared residual of metagenes in rows, in one pass without a temporary array."""
     K, G = metagenes.shape
     gradient = np.empty(G)
     descent, linear, lowest = 0.0, 0.0, 0.0
@@ -55,29 +55,6 @@ def _gap_and_residual(metagenes, gram, cross, sum_of_squares):
         descent += np.dot(gradient, metagenes[k])
         linear += np.dot(cross[k], metagenes[k])
     return descent - lowest, sum_of_squares + descent - linear
-
-
-def duality_gap(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray) -> float:
-    r"""Upper bound on how much :math:`\tfrac12\|Y - X M^\top\|^2` can still decrease (Frank-Wolfe gap).
-
-    Parameters
-    ----------
-    metagenes, gram, cross : arrays, shapes (G, K), (K, K) and (G, K)
-        As for :func:`update_metagenes`.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from spicemix_core import steps
-    >>> best = np.array([[0.5], [0.5]])
-    >>> steps.duality_gap(best, np.array([[2.0]]), 2.0 * best)
-    0.0
-    """
-    return _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), 0.0)[0]
 
 
 def _in_rows(metagenes):
@@ -123,30 +100,11 @@ def update_metagenes(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray,
     return _in_rows(rows)
 
 
-def squared_residual(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, sum_of_squares: float) -> float:
-    r""":math:`\|Y - X M^\top\|_F^2` from sums over cells, never below what rounding can resolve.
-
-    Parameters
-    ----------
-    metagenes, gram, cross : arrays, shapes (G, K), (K, K) and (G, K)
-        As for :func:`update_metagenes`.
-    sum_of_squares : float
-        :math:`\|Y\|_F^2`.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from spicemix_core import steps
-    >>> Y, X, M = np.array([[1.0, 3.0]]), np.array([[2.0]]), np.array([[0.5], [0.5]])
-    >>> float(steps.squared_residual(M, X.T @ X, Y.T @ X, (Y**2).sum()))
-    4.0
-    """
-    residual = _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), sum_of_squares)[1]
-    return _resolved(residual, sum_of_squares)
+def gap_and_residual(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray,
+                     sum_of_squares: float) -> tuple[float, float]:
+    r"""Duality gap of the metagenes, and :math:`\|Y - X M^\top\|_F^2`, never below what rounding can resolve."""
+    gap, residual = _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), sum_of_squares)
+    return gap, _resolved(residual, sum_of_squares)
 
 
 def _resolved(residual, sum_of_squares):
@@ -178,4 +136,4 @@ def update_noise(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, *, 
     >>> print(round(steps.update_noise(M, X.T @ X, Y.T @ X, sum_of_squares=(Y**2).sum(), n_entries=2), 4))
     1.4142
     """
-    return np.sqrt(squared_residual(metagenes, gram, cross, sum_of_squares) / n_entries)
+    return np.sqrt(gap_and_residual(metagenes, gram, cross, sum_of_squares)[1] / n_entries)

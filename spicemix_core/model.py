@@ -1,39 +1,34 @@
-r"""SpiceMix: non-negative matrix factorisation joined with a hidden Markov random field (NMF-HMRF).
+"""The estimator: its parameters, its input and its results. :mod:`spicemix_core.algorithm` is the fit itself."""
 
-The estimator: its parameters, its input and its results. The fit itself is in :mod:`spicemix_core.algorithm`.
-"""
-
-import warnings
 from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import algorithm
 from spicemix_core.backends.place import place_cells
 from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.model_file import load_model, save_model
 from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.numerics.checks import check_choice, check_integer, check_number
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
-from spicemix_core.transform import TransformArrays, match_genes
+from spicemix_core.transform import FittedModel, match_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from distributed import Client
 
 
-class SpiceMix(TransformArrays, BaseEstimator):
+class SpiceMix(FittedModel, BaseEstimator):
     r"""Metagenes, their proportions in every cell, and the spatial affinity between them.
 
-    The model (paper eq. 1-6; book ``eq-factorisation`` to ``eq-affinity-prior``): expression
-    :math:`Y = X M^\top + E` with Gaussian noise, metagenes M on the simplex, states :math:`x_i = s_i z_i \ge 0` with
-    prior :math:`e^{-\lambda_x s_i}`, and for every edge of the neighbour graph the energy :math:`z_i^\top S z_j`.
+    Non-negative matrix factorisation joined with a hidden Markov random field (paper eq. 1-6; book ``eq-factorisation``
+    to ``eq-affinity-prior``): expression :math:`Y = X M^\top + E` with Gaussian noise, metagenes M on the simplex,
+    states :math:`x_i = s_i z_i \ge 0` with prior :math:`e^{-\lambda_x s_i}`, and the energy :math:`z_i^\top S z_j` for
+    every edge of the neighbour graph.
 
     Parameters
     ----------
@@ -79,28 +74,21 @@ class SpiceMix(TransformArrays, BaseEstimator):
     history_ : DataFrame
         One row per iteration: Q and its parts after the iteration, the noise, the energy of all states, the sweeps of
         the state step, the seconds of each step, and the change of each block.
-    n_iter_ : int
-        Number of iterations.
-    converged_ : bool
-        Whether the last iteration met the tolerance.
-    feature_names_in_ : array of G names
-        Genes; only of a model that was fitted to AnnData, as the next two.
-    sample_names_ : list of str
-        In the order of ``latent_states_``; ``["0"]`` for a fit without ``sample_key``.
-    cell_names_ : list of arrays of N_i names
+    n_iter_, converged_ : int, bool
+        Number of iterations, and whether the last one met the tolerance.
+    feature_names_in_, sample_names_, cell_names_ : array of G names, list of names, list of arrays of N_i names
+        Only of a model that was fitted to AnnData; samples are in the order of ``latent_states_``. A fit without
+        ``sample_key`` has one sample, "0".
 
     Notes
     -----
     Deviation from Algorithm 1: S is fixed after ``affinity_iterations`` iterations. States sharpened by S make S grow,
-    which sharpens the states further; this makes cell types worse while Q still rises (book, simulation chapter). The
-    authors' program stops its optimiser of S early, and so leaves S nearly fixed after a few iterations too. Under a
-    fixed S, every later iteration lowers one energy, ``history_["energy"]``, so the fit converges.
+    which sharpens the states further; cell types get worse while Q still rises (book, simulation chapter). The authors'
+    program stops its optimiser of S early, and so leaves S nearly fixed too. Under a fixed S, every later iteration
+    lowers one energy, ``history_["energy"]``, so the fit converges. The method chapter of the book lists all deviations
+    from the authors' code, the docstring of each module its own.
 
-    The book's method chapter lists all deviations from the authors' code, the docstring of each module its own.
-
-    References
-    ----------
-    B. Chidester, T. Zhou, S. Alam and J. Ma, Nature Genetics 55, 78-88 (2023).
+    Source: B. Chidester, T. Zhou, S. Alam and J. Ma, Nature Genetics 55, 78-88 (2023).
 
     Examples
     --------
@@ -116,15 +104,10 @@ class SpiceMix(TransformArrays, BaseEstimator):
                  random_state: int | np.random.Generator | None = None, device: str | None = None,
                  solver: str = "active-set") -> None:
         self.n_metagenes = n_metagenes
-        self.affinity_penalty = affinity_penalty
-        self.affinity_iterations = affinity_iterations
-        self.state_penalty = state_penalty
-        self.spatial = spatial
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-        self.device = device
-        self.solver = solver
+        self.affinity_penalty, self.affinity_iterations = affinity_penalty, affinity_iterations
+        self.state_penalty, self.spatial = state_penalty, spatial
+        self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
+        self.device, self.solver = device, solver
 
     def fit(self, adata: "AnnData", sample_key: str | None = None, graph_key: str = "spatial_connectivities",
             layer: str | None = None, *, checkpoint: str | PathLike | None = None,
@@ -137,10 +120,8 @@ class SpiceMix(TransformArrays, BaseEstimator):
             Normalised expression in ``X`` or ``layers[layer]``, neighbour graph in ``obsp[graph_key]``.
         sample_key : str, optional
             Column of ``obs`` that names the sample of each cell; there must be no edge between samples.
-        graph_key : str
-            Key of ``obsp``.
-        layer : str, optional
-            Key of ``layers``.
+        graph_key, layer : str, str or None
+            Keys of ``obsp`` and ``layers``.
         checkpoint, client
             As for :meth:`fit_arrays`.
 
@@ -152,7 +133,7 @@ class SpiceMix(TransformArrays, BaseEstimator):
         Raises
         ------
         ValueError, KeyError
-            If a parameter or the input is invalid; the message says where, and what to do.
+            If a parameter or the input is invalid.
 
         Examples
         --------
@@ -178,20 +159,15 @@ class SpiceMix(TransformArrays, BaseEstimator):
         graphs : list of sparse matrices (N_i, N_i) or None, or None
             Symmetric neighbour graphs; ``None`` for a non-spatial sample. A non-spatial model ignores them.
         checkpoint : path, optional
-            File that keeps the state of the fit. If it exists, left by an interrupted fit of the same data and
-            parameters, the fit resumes from it and ends at the same numbers, bit for bit.
+            File that keeps the state of the fit. An interrupted fit of the same data and parameters resumes from it,
+            and ends at the same numbers, bit for bit.
         client : distributed.Client, optional
             Distributes the samples over the workers of this Dask client.
 
         Returns
         -------
         SpiceMix
-            The model itself.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the input is invalid.
+            The model itself. Errors are those of :meth:`fit`.
 
         Examples
         --------
@@ -206,10 +182,9 @@ class SpiceMix(TransformArrays, BaseEstimator):
     def transform(self, adata: "AnnData", sample_key: str | None = None,
                   graph_key: str | None = "spatial_connectivities", layer: str | None = None, *,
                   min_genes: float = 0.5) -> np.ndarray:
-        """Latent states of cells, new or those of the fit, under the metagenes and affinity of this model.
+        """Latent states of cells, new or those of the fit, under the parameters of this model.
 
-        Genes are matched by name: their order does not matter, and genes unknown to the model are ignored. See
-        :meth:`transform_arrays` for the states of a sample and its scaling.
+        Genes are matched by name, others are ignored. :meth:`transform_arrays` explains the scaling of a sample.
 
         Parameters
         ----------
@@ -228,7 +203,7 @@ class SpiceMix(TransformArrays, BaseEstimator):
         Raises
         ------
         ValueError, KeyError
-            If the input is invalid or does not match the model; the message says where, and what to do.
+            If the input is invalid or does not match the model.
 
         Examples
         --------
@@ -287,42 +262,29 @@ class SpiceMix(TransformArrays, BaseEstimator):
 
         Examples
         --------
-        >>> import os, tempfile
         >>> from spicemix_core import SpiceMix
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     SpiceMix.load(os.path.join(folder, "none.h5"))
+        >>> SpiceMix.load("no_such_file.h5")
         Traceback (most recent call last):
         FileNotFoundError: ...
         """
         return load_model(path, cls)
 
+    def _check(self, expressions, graphs, n_metagenes, names):
+        return check_samples(expressions, graphs if self.spatial else None, n_metagenes, names, stacklevel=5)
+
     def _fit(self, expressions, graphs, checkpoint, client, names=None):
-        """Check, fit and set all attributes; ``names`` are those of genes, samples and cells, if they have any."""
+        """Check, fit and set all attributes; ``names`` are those of the genes, samples and cells."""
         check_parameters(self)
         with one_blas_thread():
-            samples = check_samples(expressions, graphs if self.spatial else None, self.n_metagenes, names)
+            samples = self._check(expressions, graphs, self.n_metagenes, names)
             file = Checkpoint(checkpoint, self.get_params(), samples)
             left = file.read()
-            states, start = (None, None) if left is None else ((left.proportions, left.sizes), algorithm.Start(
-                algorithm.Theta(left.metagenes, left.affinity, left.noise), left.rows))
+            states = left and (left.proportions, left.sizes)
             cells = place_cells(samples, states=states, client=client, device=self.device, solver=self.solver)
-            theta, history = algorithm.fit(algorithm.Options.of(self), cells, start, file.save)
+            theta, history = algorithm.fit(algorithm.Options.of(self), cells, left, file.save)
             self._store(samples, theta, cells.states, history, names)
         file.remove()
         return self
-
-    def _store(self, samples, theta, states, history, names):
-        self.metagenes_, self.affinity_, self.noise_ = theta.metagenes, theta.affinity, float(theta.noise)
-        self.scaling_, self.latent_states_ = samples.scaling, samples.unscaled(*states)
-        self.n_iter_, self.converged_ = len(history.rows), history.has_converged(self.tol)
-        self.history_ = pd.DataFrame(history.rows, index=pd.RangeIndex(1, self.n_iter_ + 1, name="iteration"))
-        for i, attribute in enumerate(("feature_names_in_", "sample_names_", "cell_names_")):
-            vars(self).pop(attribute, None)  # of an earlier fit
-            if names is not None:
-                setattr(self, attribute, names[i])
-        if not self.converged_:
-            warnings.warn(f"The fit did not converge to tol={self.tol} in max_iter={self.max_iter} iterations: see "
-                          "history_.", ConvergenceWarning, stacklevel=4)
 
 
 def check_parameters(model: SpiceMix) -> None:

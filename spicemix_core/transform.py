@@ -13,28 +13,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from spicemix_core.latent_states import update_latent_states
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import Samples, check_samples
+from spicemix_core.samples import Samples
+
+_NAMES = ("feature_names_in_", "sample_names_", "cell_names_")
 
 
 def solve_states(model, samples: Samples, genes: np.ndarray) -> np.ndarray:
-    """Latent states of samples, from a start that depends only on the parameters of the model.
+    """Latent states (N, K) of samples, in scaled units, from a start that depends only on the parameters of the model.
 
-    Parameters
-    ----------
-    model : fitted SpiceMix
-    samples : Samples
-        Expression of the chosen genes, with the scaling to use.
-    genes : array of int
-        Index in the model of the gene of each column.
-
-    Returns
-    -------
-    array, shape (N, K)
-        In scaled units.
+    ``genes`` are the indices in the fitted model of the columns of the samples.
     """
     K = model.n_metagenes
     metagenes, variance = model.metagenes_[genes], model.noise_**2
@@ -46,8 +38,19 @@ def solve_states(model, samples: Samples, genes: np.ndarray) -> np.ndarray:
     return sizes[:, None] * proportions
 
 
-class TransformArrays:
-    """The part of :class:`spicemix_core.SpiceMix` that transforms arrays."""
+class FittedModel:
+    """The part of :class:`spicemix_core.SpiceMix` that holds the results of a fit and transforms arrays with them."""
+
+    def _store(self, samples, theta, states, history, names):
+        self.metagenes_, self.affinity_, self.noise_ = theta.metagenes, theta.affinity, float(theta.noise)
+        self.scaling_, self.latent_states_ = samples.scaling, samples.unscaled(*states)
+        self.n_iter_, self.converged_ = len(history.rows), history.has_converged(self.tol)
+        self.history_ = pd.DataFrame(history.rows, index=pd.RangeIndex(1, self.n_iter_ + 1, name="iteration"))
+        for attribute in _NAMES:  # of an earlier fit
+            vars(self).pop(attribute, None)
+        vars(self).update(zip(_NAMES, names or (), strict=False))
+        if not self.converged_:
+            warnings.warn(f"No convergence to tol={self.tol} in max_iter={self.max_iter} iterations: see history_.", ConvergenceWarning, stacklevel=4)
 
     def transform_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
                          genes: Sequence[int] | None = None) -> list[np.ndarray]:
@@ -96,9 +99,16 @@ class TransformArrays:
         check_is_fitted(self, "metagenes_", msg="This SpiceMix model is not fitted: call fit, or load a fitted model.")
 
     def _transform(self, expressions, graphs, genes, names=None):
-        samples = check_samples(expressions, graphs if self.spatial else None, 1, names)
-        genes = check_genes(self, samples, np.asarray(genes))
+        samples, genes = self._check(expressions, graphs, 1, names), np.asarray(genes)
         n_genes, K = self.metagenes_.shape
+        if len(genes) != samples.n_genes:
+            raise ValueError(f"The expression has {samples.n_genes} genes, but {len(genes)} genes of the model were "
+                             "expected: name the gene of each column with genes.")
+        if genes.dtype.kind != "i" or genes.min() < 0 or genes.max() >= n_genes or len(set(genes)) < len(genes):
+            raise ValueError(f"genes must be different integers from 0 to {n_genes - 1}, the indices of genes of the "
+                             "model.")
+        if len(genes) < K:
+            raise ValueError(f"{len(genes)} genes do not determine {K} metagenes: pass at least {K} of the model.")
         with one_blas_thread():
             scaling = K * samples.scaling  # K / mean total
             if len(genes) < n_genes:
@@ -109,48 +119,15 @@ class TransformArrays:
         return [x / c for x, c in zip(samples.split(states), scaling, strict=True)]
 
 
-def check_genes(model, samples: Samples, genes: np.ndarray) -> np.ndarray:
-    """``genes`` if they are the indices in the model of the columns of the samples; raises ValueError otherwise."""
-    n_genes, K = model.metagenes_.shape
-    if len(genes) != samples.n_genes:
-        raise ValueError(f"The expression has {samples.n_genes} genes, but {len(genes)} genes of the model were "
-                         "expected: name the gene of each column with genes.")
-    if genes.dtype.kind != "i" or genes.min() < 0 or genes.max() >= n_genes or len(np.unique(genes)) < len(genes):
-        raise ValueError(f"genes must be different integers from 0 to {n_genes - 1}, the indices of genes of the model.")
-    if len(genes) < K:
-        raise ValueError(f"{len(genes)} genes do not determine {K} metagenes: pass at least {K} genes of the model.")
-    return genes
-
-
 def _share(states, mass):
     total = states.sum()
     return (states.sum(axis=0) @ mass) / total if total > 0 else mass.mean()
 
 
 def match_genes(model, names: pd.Index, min_genes: float) -> tuple[np.ndarray, np.ndarray]:
-    """Columns of the genes of a model, and the indices of these genes in the model.
+    """Columns, among the gene names of some data, of the genes of a model, and the indices of these genes in the model.
 
-    Parameters
-    ----------
-    model : fitted SpiceMix
-    names : pandas Index
-        Names of the genes of the data.
-    min_genes : float
-        Smallest share of the genes that must be present.
-
-    Returns
-    -------
-    columns, genes : arrays of int
-
-    Raises
-    ------
-    ValueError
-        If fewer genes are present, the model has no gene names, or ``min_genes`` is not a share.
-
-    Warns
-    -----
-    UserWarning
-        If any gene is missing.
+    Warns of missing genes. Raises ValueError if less than the share ``min_genes`` of the genes is present.
     """
     if not isinstance(min_genes, numbers.Real) or not 0 < min_genes <= 1:
         raise ValueError(f"min_genes must be a number above 0 and at most 1, not {min_genes!r}.")
@@ -169,48 +146,3 @@ def match_genes(model, names: pd.Index, min_genes: float) -> tuple[np.ndarray, n
         warnings.warn(f"{problem}. The states are estimated from the other genes, which hold {100 * mass:.0f} % of a "
                       "metagene on average.", stacklevel=3)
     return columns[genes], genes
-
-
-def states_without(model, expressions: Sequence, graphs: Sequence | None, held_out: Sequence[int]) -> list[np.ndarray]:
-    """Latent states given the parameters of a fitted model and all genes but some.
-
-    The start does not depend on the states of the model. The held-out genes thus influence the result only through the
-    parameters and the normalisation.
-
-    Parameters
-    ----------
-    model : fitted SpiceMix
-    expressions, graphs : lists
-        As passed to :meth:`spicemix_core.SpiceMix.fit_arrays`; a non-spatial model ignores ``graphs``.
-    held_out : array of int
-        Columns of the expression that must not be used; may be empty.
-
-    Returns
-    -------
-    list of arrays, each (N_i, K)
-        In the units of ``model.latent_states_``.
-
-    Raises
-    ------
-    ValueError
-        If a held-out gene does not exist, too few genes are left, or the expression does not match the model.
-    """
-    n_genes, K = model.metagenes_.shape
-    held_out = np.asarray(held_out, dtype=int)
-    if held_out.size and not 0 <= held_out.min() <= held_out.max() < n_genes:
-        raise ValueError(f"Gene {held_out.max()} cannot be held out: the model has genes 0 to {n_genes - 1}.")
-    kept = np.setdiff1d(np.arange(n_genes), held_out)
-    if len(kept) < K:
-        raise ValueError(f"{len(kept)} genes are left for {K} metagenes: hold out fewer genes.")
-    samples = check_samples(expressions, graphs if model.spatial else None, K)
-    if samples.n_genes != n_genes or len(samples.expressions) != len(model.scaling_):
-        raise ValueError(f"The model has {len(model.scaling_)} samples of {n_genes} genes, the expression "
-                         f"{len(samples.expressions)} of {samples.n_genes}: pass the data of the fit.")
-    samples = replace(samples, expressions=[_columns(y, kept) for y in samples.expressions], scaling=model.scaling_)
-    with one_blas_thread():
-        parts = samples.split(solve_states(model, samples, kept))
-    return [x / c for x, c in zip(parts, model.scaling_, strict=True)]
-
-
-def _columns(expression, kept):
-    return sp.csr_array(expression)[:, kept] if sp.issparse(expression) else np.ascontiguousarray(expression[:, kept])

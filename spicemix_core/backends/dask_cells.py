@@ -41,8 +41,8 @@ class WorkerLostError(RuntimeError):
     """The workers of a part were lost repeatedly, or the cluster has no workers."""
 
 
-class DaskCells:
-    """Cells on the workers of a Dask client; implements :class:`spicemix_core.cells.Cells`.
+class DaskCells(Cells):
+    """Cells on the workers of a Dask client.
 
     Parameters
     ----------
@@ -71,29 +71,23 @@ class DaskCells:
         return tuple(np.concatenate(pieces)[order] for pieces in zip(*self._ask("states"), strict=True))
 
     def gram_times(self, columns: np.ndarray) -> np.ndarray:
-        """See :meth:`spicemix_core.cells.Cells.gram_times`."""
         return _added(self._ask("gram_times", columns))
 
     def profiles(self, directions: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See :meth:`spicemix_core.cells.Cells.profiles`."""
         return tuple(np.concatenate(pieces) for pieces in zip(*self._ask("profiles", directions, chosen), strict=True))
 
     def cluster_sums(self, directions: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-        """See :meth:`spicemix_core.cells.Cells.cluster_sums`."""
         return _added(self._ask("cluster_sums", directions, centroids))
 
     def solve_states(self, metagenes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """See :meth:`spicemix_core.cells.Cells.solve_states`."""
         return _added_each(self._ask("solve_states", metagenes))
 
     def update_states(self, metagenes: np.ndarray, affinity: np.ndarray, noise: float,
                       state_penalty: float) -> StateSums:
-        """See :meth:`spicemix_core.cells.Cells.update_states`."""
         answers = self._ask("update_states", metagenes, affinity, noise, state_penalty)
         return StateSums(*_added_each(answers))._replace(n_sweeps=max(answer.n_sweeps for answer in answers))
 
     def affinity_sums(self, affinity: np.ndarray, order: int, spacing: int = 1) -> tuple:
-        """See :meth:`spicemix_core.cells.Cells.affinity_sums`."""
         return _added_each(self._ask("affinity_sums", affinity, order, spacing))
 
     def _ask(self, name, *arguments):

@@ -22,7 +22,7 @@ def read_samples(adata, sample_key, graph_key, layer):
     Returns
     -------
     expressions, graphs : lists
-        As :func:`spicemix_core.samples.check_samples` takes them.
+        As :func:`spicemix_core.inputs.check_samples` takes them.
     rows : list of integer arrays
         The rows of ``adata`` of each sample.
 

@@ -4,7 +4,7 @@ Every graph is a ``scipy.sparse.csr_array``-compatible CSR matrix of float64 one
 self-loops, with sorted indices. Edges never join cells of different samples.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,8 +12,6 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import Delaunay, QhullError
 from sklearn.neighbors import kneighbors_graph, radius_neighbors_graph
-
-from spicemix_core.samples import check_graph as check_graph
 
 FLAT = 1e-9  # a direction whose spread is below this share of the largest counts as flat
 
@@ -169,6 +167,49 @@ def check_coordinates(coordinates) -> np.ndarray:
         raise ValueError(f"The coordinates of cell {bad[0]} are {points[bad[0]].tolist()} ({bad.size} such cells): "
                          "remove the cells without a position.")
     return points
+
+
+def check_graph(graph, n_cells: int, where: str = "the graph",
+                cell_names: Sequence[str] | None = None) -> sparse.csr_array:
+    """A neighbour graph as a CSR array of 0 and 1 with sorted indices, or an error that says what is wrong with it.
+
+    Parameters
+    ----------
+    graph : (N, N) sparse or dense
+        Symmetric adjacency, every edge 1 in both directions. Several samples are one block-diagonal graph
+        (``scipy.sparse.block_diag``).
+    n_cells : int
+        N, the number of cells that the graph must have.
+    where : str
+        How messages name the graph.
+    cell_names : sequence of str, optional
+        Names of the cells in messages; by default their indices.
+
+    Raises
+    ------
+    ValueError
+        Wrong size, NaN or weights other than 0 and 1, a cell that is its own neighbour, an edge in one
+        direction only.
+    """
+    cells = range(n_cells) if cell_names is None else cell_names
+    graph = sparse.csr_array(graph, dtype=float, copy=True)
+    if graph.shape != (n_cells, n_cells):
+        raise ValueError(f"{where} has shape {graph.shape} for {n_cells} cells; build it from the same cells")
+    graph.sum_duplicates()
+    graph.eliminate_zeros()
+    if (graph.data != 1).any():
+        raise ValueError(f"{where} has entries other than 0 and 1; pass adjacency without weights")
+    if graph.diagonal().any():
+        cell = cells[int(np.flatnonzero(graph.diagonal())[0])]
+        raise ValueError(f"{where} has self-loops, the first at cell {cell!r}; set its diagonal to zero")
+    one_way = (graph - graph.T).tocoo()
+    one_way.eliminate_zeros()
+    if one_way.nnz:
+        i, j = cells[int(one_way.row[0])], cells[int(one_way.col[0])]
+        raise ValueError(f"{where} is not symmetric, cells {i!r} and {j!r} are joined in one direction only; use "
+                         "graph.maximum(graph.T)")
+    graph.sort_indices()
+    return graph
 
 
 def _triangle_sides(points) -> np.ndarray:

@@ -17,9 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 from spicemix_core import SpiceMix, affinity, algorithm, initialization
 from spicemix_core.backends import dask_cells as distributed
 from spicemix_core.cells import Part
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.runs.consensus import fit_consensus
 from spicemix_core.runs.stored_tasks import run_stored
-from spicemix_core.samples import check_samples
 
 OPTIONS = dict(n_metagenes=4, random_state=0, max_iter=12, tol=0.0, affinity_iterations=3)
 

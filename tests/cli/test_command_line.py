@@ -117,7 +117,7 @@ def test_warnings_of_runs_in_other_processes_are_told_once_in_a_line(here):
     assert run.returncode == 0
     lines = run.stderr.splitlines()
     assert all(line.startswith("Warning: ") for line in lines) and len(set(lines)) == len(lines)
-    assert "Warning: no convergence to tol=0.001 in max_iter=4 iterations; see history_" in lines
+    assert "Warning: No convergence to tol=0.001 in max_iter=4 iterations: see history_." in lines
 
 
 def test_transform_gives_the_states_of_new_cells(here):
@@ -280,7 +280,7 @@ def test_warnings_of_a_fit_that_succeeds_are_told_in_a_line_each(here, capsys):
     assert main(("fit", "tissue.h5ad", "-o", "m.h5", *FAST)) == 0
     lines = told(capsys)
     assert lines and all(line.startswith("Warning: ") for line in lines)
-    assert any("no convergence" in line for line in lines)
+    assert any("No convergence" in line for line in lines)
 
 
 # ---- what they refuse
@@ -548,7 +548,7 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
     adata = simulate_cortex(2, n_cells=150, n_genes=40, random_state=0)
     adata.write_h5ad(folder / "long.h5ad")
-    with pytest.warns(match="no convergence"):
+    with pytest.warns(match="No convergence"):
         return folder, SpiceMix(6, max_iter=150, tol=0, random_state=0).fit(adata)
 
 

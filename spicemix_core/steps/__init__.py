@@ -26,23 +26,28 @@ Line  Paper eq.   Book                   Code
 ====  ==========  =====================  ==========================================
 """
 
-from spicemix_core.affinity import affinity_objective, center, update_affinity
 from spicemix_core.algorithm import Options, iterate
 from spicemix_core.history import History
 from spicemix_core.initialization import initial_metagenes, initialize
-from spicemix_core.latent_states import split_states, states_energy, update_latent_states
+from spicemix_core.latent_states import split_states, update_latent_states
 from spicemix_core.local_cells import LocalCells
-from spicemix_core.metagenes import duality_gap, squared_residual, update_metagenes, update_noise
+from spicemix_core.metagenes import update_metagenes, update_noise
 from spicemix_core.numerics.active_set import nonnegative_least_squares
 from spicemix_core.numerics.simplex import project_to_simplex
 from spicemix_core.objective import Theta
 from spicemix_core.partition_function import log_simplex_integral, simplex_moments
-from spicemix_core.samples import check_samples
+from spicemix_core.steps.on_arrays import (
+    affinity_objective,
+    duality_gap,
+    squared_residual,
+    states_energy,
+    update_affinity,
+)
 
-__all__ = ["History", "LocalCells", "Options", "Theta", "affinity_objective", "center", "check_samples", "duality_gap",
-           "initial_metagenes", "initialize", "iterate", "log_simplex_integral", "nonnegative_least_squares",
-           "project_to_simplex", "simplex_moments", "split_states", "squared_residual", "states_energy",
-           "update_affinity", "update_latent_states", "update_metagenes", "update_noise"]
+__all__ = ["History", "LocalCells", "Options", "Theta", "affinity_objective", "duality_gap", "initial_metagenes",
+           "initialize", "iterate", "log_simplex_integral", "nonnegative_least_squares", "project_to_simplex",
+           "simplex_moments", "split_states", "squared_residual", "states_energy", "update_affinity",
+           "update_latent_states", "update_metagenes", "update_noise"]
 
 
 def __dir__() -> list[str]:
