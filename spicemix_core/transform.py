@@ -50,7 +50,8 @@ class FittedModel:
             vars(self).pop(attribute, None)
         vars(self).update(zip(_NAMES, names or (), strict=False))
         if not self.converged_:
-            warnings.warn(f"No convergence to tol={self.tol} in max_iter={self.max_iter} iterations: see history_.", ConvergenceWarning, stacklevel=4)
+            warnings.warn(f"No convergence to tol={self.tol} in max_iter={self.max_iter} iterations: see history_.",
+                          ConvergenceWarning, stacklevel=4)
 
     def transform_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
                          genes: Sequence[int] | None = None) -> list[np.ndarray]:
