@@ -21,16 +21,12 @@ from spicemix_core.objective import Theta
 
 @dataclass(frozen=True)
 class Options:
-    """What Algorithm 1 needs of the estimator; see :class:`spicemix_core.SpiceMix` for the parameters.
+    """What Algorithm 1 needs of the estimator.
 
     Parameters
     ----------
-    n_metagenes : int
-    affinity_penalty, state_penalty : float
-    affinity_iterations : int or None
-    max_iter : int
-    tol : float
-    random_state : int, numpy Generator or None
+    n_metagenes, affinity_penalty, affinity_iterations, state_penalty, max_iter, tol, random_state
+        As for :class:`spicemix_core.SpiceMix`.
 
     Examples
     --------
@@ -83,8 +79,7 @@ def fit(options: Options, cells: Cells, start: Start | None, save: Callable[...,
 
     Returns
     -------
-    theta : Theta
-    history : History
+    Theta and History
     """
     if start is None:
         theta, history = initial_theta(options, cells), History(options, cells.samples)

@@ -10,7 +10,7 @@ from spicemix_core.samples import Samples
 
 
 class History:
-    """Objective, energy, changes and times of each iteration.
+    """Objective, energy, changes and times of each iteration; see ``history_`` of :class:`spicemix_core.SpiceMix`.
 
     Parameters
     ----------
@@ -18,12 +18,7 @@ class History:
         Its ``state_penalty`` is part of the objective.
     samples : Samples
     rows : list of dict, optional
-        Rows of the iterations before.
-
-    Attributes
-    ----------
-    rows : list of dict
-        See ``history_`` of :class:`spicemix_core.SpiceMix`.
+        Rows of earlier iterations. The attribute ``rows`` grows by one row per iteration.
 
     Examples
     --------
@@ -55,7 +50,7 @@ class History:
             Parameters at the start and at the end of the iteration.
         sums : StateSums
         pseudo_likelihood : float
-            Objective of the affinity step after the iteration.
+            :meth:`spicemix_core.affinity.AffinityProblem.value` of the new affinity.
         """
         samples = self._samples
         row = objective(after, sums.sizes, pseudo_likelihood, samples, self._state_penalty) | {

@@ -128,7 +128,7 @@ def update_latent_states(gram: np.ndarray, linear: np.ndarray, affinity: np.ndar
 
     Examples
     --------
-    Two neighbours with the same data; the affinity makes one of them give up the metagene that repels itself:
+    Two neighbours with the same data, and metagenes that repel themselves:
 
     >>> import numpy as np
     >>> import scipy.sparse as sp

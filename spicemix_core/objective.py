@@ -47,17 +47,10 @@ def objective(theta: Theta, sizes: float, pseudo_likelihood: float, samples: Sam
     Parameters
     ----------
     theta : Theta
-    sizes : float
-        Sum of the sizes of all cells.
-    pseudo_likelihood : float
-        Objective of the affinity step, :meth:`spicemix_core.affinity.AffinityProblem.value`.
+    sizes, pseudo_likelihood : float
+        Sum of the sizes of all cells, and :meth:`spicemix_core.affinity.AffinityProblem.value`.
     samples : Samples
     state_penalty : float
-
-    Returns
-    -------
-    dict
-        ``Q``, ``Q_emission``, ``Q_prior`` and ``Q_spatial``.
     """
     emission, prior = emission_energy(theta, samples), state_penalty * sizes
     spatial = max(samples.n_directed_edges, 1) * pseudo_likelihood
