@@ -26,12 +26,11 @@ from tables import write_table
 
 def start(expressions, graphs, n_metagenes, seed):
     """Metagenes and noise after the initialisation of a fit."""
-    from spicemix_core.cells import Part
-    from spicemix_core.initialization import initialize
-    from spicemix_core.inputs.arrays import check_samples
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.steps import LocalCells, initialize
 
     with one_blas_thread():
-        return initialize(Part(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
+        return initialize(LocalCells(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
                           np.random.default_rng(seed))
 
 

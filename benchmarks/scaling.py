@@ -29,65 +29,33 @@ ROOT = Path(__file__).resolve().parent.parent
 def start_of_fit(samples, n_metagenes, device=None, start=None):
     """Cells and parameters near those after initialisation, without k-means on all cells, which is not measured here.
 
-    Returns the cells, as a :class:`spicemix_core.cells.Part`, and the parameters. ``start`` gives metagenes and noise.
+    Returns the cells, as :class:`spicemix_core.cells.Cells`, and the parameters. ``start`` gives metagenes and noise.
     """
     import numpy as np
 
-    from spicemix_core.algorithm import Theta
-    from spicemix_core.backends.place import part_of
-    from spicemix_core.cells import Part
-    from spicemix_core.initialization import initialize
-    from spicemix_core.inputs.arrays import check_samples
+    from spicemix_core.backends.place import place_cells
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.steps import LocalCells, Theta, initialize
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, noise = start or initialize(Part(few), n_metagenes, np.random.default_rng(0))
-    cells = part_of(samples, device=device)
+    metagenes, noise = start or initialize(LocalCells(few), n_metagenes, np.random.default_rng(0))
+    cells = place_cells(samples, device=device)
     cells.solve_states(metagenes)
     return cells, Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
-
-
-def start_of_old_fit(samples, n_metagenes, start=None):
-    """The same for a checkout from before parts, in which one state held the cells' states and the parameters."""
-    import numpy as np
-
-    from spicemix_core.initialization import initialize, split_states
-    from spicemix_core.inputs.arrays import check_samples
-    from spicemix_core.model import State
-    from spicemix_core.numerics.simplex import nonnegative_least_squares
-
-    few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, noise = start or initialize(few, n_metagenes, np.random.default_rng(0))[::3]
-    states = nonnegative_least_squares(metagenes.T @ metagenes, samples.times_metagenes(metagenes))
-    return State(metagenes, np.zeros((n_metagenes, n_metagenes)), noise, *split_states(states))
 
 
 def walk(samples, n_metagenes, start=None):
     """What iterates, ``function(estimate_affinity)`` that returns an iteration's row, and what is to be multiplied:
     ``function()`` that returns metagenes and states. ``start`` as in :func:`start_of_fit`."""
-    from spicemix_core import SpiceMix
+    from spicemix_core.steps import History, Options, iterate
 
-    model = SpiceMix(n_metagenes)
-    try:
-        from spicemix_core.algorithm import iterate
-
-        cells, theta = start_of_fit(samples, n_metagenes, start=start)
-    except ImportError:
-        from spicemix_core.model import _changes
-
-        state = start_of_old_fit(samples, n_metagenes, start)
-
-        def step(estimate_affinity):
-            nonlocal state
-            before = state
-            state, row = model._iterate(samples, state, estimate_affinity=estimate_affinity)
-            return row | _changes(before, state)
-
-        return step, lambda: (state.metagenes, state.states)
+    options, history = Options(n_metagenes), History(Options(n_metagenes), samples)
+    cells, theta = start_of_fit(samples, n_metagenes, start=start)
 
     def step(estimate_affinity):
         nonlocal theta
-        theta, row = iterate(model, cells, theta, estimate_affinity=estimate_affinity)
-        return row
+        theta = iterate(options, cells, theta, history, estimate_affinity=estimate_affinity)
+        return history.rows[-1]
 
     return step, lambda: (theta.metagenes, cells.sizes[:, None] * cells.proportions)
 

@@ -19,10 +19,8 @@ class StateSums(NamedTuple):
 
     Attributes
     ----------
-    gram : array, shape (K, K)
-        :math:`X^\top X`.
-    cross : array, shape (G, K)
-        :math:`Y^\top X`.
+    gram, cross : arrays, shapes (K, K) and (G, K)
+        :math:`X^\top X` and :math:`Y^\top X`.
     sizes : float
         :math:`\sum_i s_i`.
     pairs : array, shape (K, K)
@@ -62,21 +60,14 @@ class Cells(Protocol):
         ...
 
     def profiles(self, directions: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Profiles of chosen cells along the directions (G, n); see :mod:`spicemix_core.initialization`.
-
-        Parameters
-        ----------
-        directions : array, shape (G, n)
-        chosen : array of int, shape (C,)
-            Indices among all cells of the fit.
+        """Profiles along the directions (G, n) of the cells with the C indices ``chosen``, in any order.
 
         Returns
         -------
         places : array of int, shape (C,)
             Position in ``chosen`` of each row of the other two.
-        coordinates : array, shape (C, n)
-        sizes : array, shape (C,)
-            Total expression of each cell.
+        coordinates, sizes : arrays, shapes (C, n) and (C,)
+            Profiles (:mod:`spicemix_core.initialization`) and total expression.
         """
         ...
 
@@ -85,13 +76,7 @@ class Cells(Protocol):
         ...
 
     def solve_states(self, metagenes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        r"""Set the states by non-negative least squares, without neighbours (Algorithm 1, line 3).
-
-        Returns
-        -------
-        gram, cross : arrays, shapes (K, K) and (G, K)
-            :math:`X^\top X` and :math:`Y^\top X`.
-        """
+        r"""Set the states by non-spatial least squares (Algorithm 1, line 3); returns :math:`X^\top X, Y^\top X`."""
         ...
 
     def update_states(self, metagenes: np.ndarray, affinity: np.ndarray, noise: float,

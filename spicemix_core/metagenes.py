@@ -117,10 +117,8 @@ def update_noise(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, *, 
 
     Parameters
     ----------
-    metagenes, gram, cross : arrays, shapes (G, K), (K, K) and (G, K)
+    metagenes, gram, cross, sum_of_squares
         As for :func:`update_metagenes`.
-    sum_of_squares : float
-        :math:`\|Y\|_F^2`.
     n_entries : int
         n, the number of entries of Y.
 

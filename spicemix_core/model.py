@@ -13,9 +13,10 @@ from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.model_file import load_model, save_model
 from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.genes import match_genes
 from spicemix_core.numerics.checks import check_choice, check_integer, check_number
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.transform import FittedModel, match_genes
+from spicemix_core.transform import FittedModel
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -182,9 +183,7 @@ class SpiceMix(FittedModel, BaseEstimator):
     def transform(self, adata: "AnnData", sample_key: str | None = None,
                   graph_key: str | None = "spatial_connectivities", layer: str | None = None, *,
                   min_genes: float = 0.5) -> np.ndarray:
-        """Latent states of cells, new or those of the fit, under the parameters of this model.
-
-        Genes are matched by name, others are ignored. :meth:`transform_arrays` explains the scaling of a sample.
+        """Latent states of cells, new or those of the fit, under the parameters of this model; genes match by name.
 
         Parameters
         ----------
@@ -193,7 +192,7 @@ class SpiceMix(FittedModel, BaseEstimator):
         sample_key, graph_key, layer
             As for :meth:`fit`; ``graph_key=None`` treats the cells as dissociated.
         min_genes : float
-            Smallest share of the genes of the model that ``adata`` must have. A warning names missing genes.
+            Smallest share of the genes of the model that ``adata`` must have; a warning names missing genes.
 
         Returns
         -------
@@ -232,7 +231,7 @@ class SpiceMix(FittedModel, BaseEstimator):
         Parameters
         ----------
         path : path
-            By convention ends in ``.h5``. An existing file is replaced when the new one is complete.
+            Ends in ``.h5`` by convention. An existing file is replaced when the new one is complete.
 
         Examples
         --------

@@ -19,12 +19,8 @@ class Theta:
 
     Parameters
     ----------
-    metagenes : array, shape (G, K)
-        M; columns sum to one.
-    affinity : array, shape (K, K)
-        S, symmetric.
-    noise : float
-        Standard deviation :math:`\\sigma_y`.
+    metagenes, affinity, noise
+        M, shape (G, K), with columns that sum to one; S, shape (K, K); and the standard deviation of the noise.
 
     Examples
     --------

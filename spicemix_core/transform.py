@@ -5,7 +5,6 @@ With metagenes M, affinity S and noise :math:`\sigma_y` fixed, the states minimi
 such as dissociated cells, this is non-negative least squares.
 """
 
-import numbers
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -123,27 +122,3 @@ class FittedModel:
 def _share(states, mass):
     total = states.sum()
     return (states.sum(axis=0) @ mass) / total if total > 0 else mass.mean()
-
-
-def match_genes(model, names: pd.Index, min_genes: float) -> tuple[np.ndarray, np.ndarray]:
-    """Columns, among the gene names of some data, of the genes of a model, and the indices of these genes in the model.
-
-    Warns of missing genes. Raises ValueError if less than the share ``min_genes`` of the genes is present.
-    """
-    if not isinstance(min_genes, numbers.Real) or not 0 < min_genes <= 1:
-        raise ValueError(f"min_genes must be a number above 0 and at most 1, not {min_genes!r}.")
-    if not hasattr(model, "feature_names_in_"):
-        raise ValueError("This model has no gene names because it was fitted to arrays: use transform_arrays.")
-    columns = names.get_indexer(model.feature_names_in_)
-    genes = np.flatnonzero(columns >= 0)
-    n, missing = len(columns), model.feature_names_in_[columns < 0]
-    if len(missing):
-        listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        problem = f"{len(missing)} of the {n} genes of the model are missing ({listed})"
-        if len(genes) < min_genes * n:
-            raise ValueError(f"{problem}, more than min_genes={min_genes} allows: check that the data and the model "
-                             "use the same kind of gene names.")
-        mass = model.metagenes_[genes].sum(axis=0).mean()
-        warnings.warn(f"{problem}. The states are estimated from the other genes, which hold {100 * mass:.0f} % of a "
-                      "metagene on average.", stacklevel=3)
-    return columns[genes], genes

@@ -10,8 +10,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.spatial import Delaunay, QhullError
-from sklearn.neighbors import kneighbors_graph, radius_neighbors_graph
 
 FLAT = 1e-9  # a direction whose spread is below this share of the largest counts as flat
 
@@ -82,6 +80,8 @@ def knn_graph(coordinates, n_neighbors: int) -> sparse.csr_matrix:
     points = check_coordinates(coordinates)
     if not 1 <= n_neighbors < len(points):
         raise ValueError(f"n_neighbors is {n_neighbors}, but {len(points)} cells allow 1 to {len(points) - 1}.")
+    from sklearn.neighbors import kneighbors_graph
+
     directed = kneighbors_graph(points, n_neighbors, include_self=False)
     return _clean(directed.maximum(directed.T))
 
@@ -96,6 +96,8 @@ def radius_graph(coordinates, radius: float) -> sparse.csr_matrix:
     """
     points = check_coordinates(coordinates)
     _check_positive("radius", radius)
+    from sklearn.neighbors import radius_neighbors_graph
+
     return _clean(radius_neighbors_graph(points, radius, include_self=False))
 
 
@@ -213,6 +215,8 @@ def check_graph(graph, n_cells: int, where: str = "the graph",
 
 
 def _triangle_sides(points) -> np.ndarray:
+    from scipy.spatial import Delaunay, QhullError
+
     try:
         triangulation = Delaunay(points)
     except QhullError as error:

@@ -23,15 +23,8 @@ def _greedy(indptr, indices):
 def color_classes(graph: sp.csr_array) -> list[np.ndarray]:
     """Cells of each colour of a greedy colouring, which is deterministic and needs at most max degree + 1 colours.
 
-    Parameters
-    ----------
-    graph : sparse CSR array, shape (N, N)
-        Symmetric adjacency without self-loops.
-
-    Returns
-    -------
-    list of int arrays
-        A partition of ``range(N)``, each array in ascending order; no two cells of one array are neighbours.
+    ``graph`` is a symmetric adjacency (N, N) without self-loops. The arrays, each in ascending order, are a partition
+    of ``range(N)``; no two cells of one array are neighbours.
     """
     colors = _greedy(graph.indptr, graph.indices)
     order = np.argsort(colors, kind="stable")

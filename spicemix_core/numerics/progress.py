@@ -2,14 +2,11 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TypeVar
 
 from tqdm import tqdm
 
-T = TypeVar("T")
 
-
-def progress(iterable: Iterable[T], description: str, total: int | None = None) -> Iterable[T]:
+def progress(iterable: Iterable, description: str, total: int | None = None) -> Iterable:
     """``iterable`` with a progress bar after two seconds, in terminals and notebooks only.
 
     The environment variable ``TQDM_DISABLE`` switches it off. ``description`` is the label of the bar.

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import TypeVar
+from typing import Any
 
 import numba
 from threadpoolctl import ThreadpoolController
 
-T = TypeVar("T")
 BLOCK = 1024  # cells; a block takes at least a millisecond, a hundred times the cost of passing it to a thread
 
 
@@ -24,7 +23,7 @@ def n_threads() -> int:
     return numba.config.NUMBA_NUM_THREADS
 
 
-def over_blocks(function: Callable[[int, int], T], n: int, block: int = BLOCK) -> list[T]:
+def over_blocks(function: Callable[[int, int], Any], n: int, block: int = BLOCK) -> list:
     """``function(start, stop)`` for consecutive blocks of ``range(n)``, on all threads; results in order of the blocks.
 
     ``function`` must not call :func:`over_blocks`.
