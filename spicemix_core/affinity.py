@@ -29,9 +29,9 @@ MAX_NEWTON_STEPS = 100
 LEAST, SUBSET = 2048, 8192  # bounds of the number of cells of the warm-up and of the Hessian, an eighth of all cells
 
 
-def center(affinity: np.ndarray) -> np.ndarray:
-    """Affinity without its mean, which the states hardly determine."""
-    return affinity - affinity.mean()
+def center(affinity):
+    """Affinity (array or DataFrame) without its mean, which has no effect on proportions that sum to one."""
+    return affinity - np.asarray(affinity).mean()
 
 
 def pseudo_likelihood_sums(affinity: np.ndarray, proportions: np.ndarray, neighbor_sums: np.ndarray,
