@@ -23,7 +23,7 @@ Line  Paper  Book                   Code
 -     7      eq-pseudo-likelihood   affinity.py:pseudo_likelihood_sums
 -     12     eq-simplex-integral    partition_function.py:simplex_moments
 -     10     eq-objective           objective.py:objective
--     A.8    eq-cell-type-affinity  tl/cell_type_affinity.py:cell_type_affinity
+-     A.8    eq-cell-type-affinity  tl/contacts.py:cell_type_affinity
 ====  =====  =====================  ================================================
 """
 

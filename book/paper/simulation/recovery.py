@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from spicemix_core.steps import update_affinity
 from spicemix_core.datasets.simulation import CELL_TYPES, FIRST_NOISE, METAGENES
+from spicemix_core.steps import update_affinity
 from spicemix_core.tl import adjusted_rand_index, match_labels, match_metagenes, normalize_states
 
 SIGNAL = METAGENES[:FIRST_NOISE]
