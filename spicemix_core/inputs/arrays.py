@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.inputs.checks import check_graph, without_duplicates
 from spicemix_core.numerics import products
 from spicemix_core.samples import Samples, aligned
 
@@ -66,7 +66,8 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
         warnings.warn("Expression has negative values, which are kept: make sure that it is normalised expression and "
                       "not centred.", stacklevel=stacklevel)
     blocks = [
-        sp.csr_array((y.shape[0],) * 2) if g is None else check_graph(g, y.shape[0], f"the graph of {name}", cells)
+        sp.csr_array((y.shape[0],) * 2) if g is None
+        else check_graph(g, y.shape[0], f"The graph of {name}", cell_names=cells)
         for g, y, name, cells in zip(graphs, expressions, names, cell_names, strict=True)
     ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
@@ -84,10 +85,7 @@ def _as_rows(y, name):
     y = y if sp.issparse(y) else np.asarray(y)
     precision = np.float32 if y.dtype == np.float32 else float
     if sp.issparse(y):
-        y = sp.csr_array(y, dtype=precision)
-        if not y.has_canonical_format:
-            y = y.copy()
-            y.sum_duplicates()
+        y = without_duplicates(sp.csr_array(y, dtype=precision))
     else:
         y = np.ascontiguousarray(y, dtype=precision)
     if y.ndim != 2 or 0 in y.shape:

@@ -5,10 +5,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from spicemix_core.inputs.anndata import result_of
 from spicemix_core.pl.panels import WIDTH, short_name, styled
 from spicemix_core.pl.primitives import draw_curve
 from spicemix_core.pl.style import palette
-from spicemix_core.pl.values import result_of, table_of
+from spicemix_core.pl.values import table_of
 
 
 @styled
@@ -56,7 +57,7 @@ def history(adata):
 
     A result of the authors' program has the objective alone.
     """
-    rows = pd.DataFrame(result_of(adata, "history", "fit SpiceMix to the data first"))
+    rows = pd.DataFrame(result_of(adata, "history"))
     tol = adata.uns["spicemix"].get("parameters", {}).get("tol")
     x = rows["iteration"] if "iteration" in rows else rows.index + 1
     curves = {name: title for name, title in (("Q", "objective Q"), ("energy", "energy of the states")) if name in rows}

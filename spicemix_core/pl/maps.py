@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from spicemix_core.inputs.anndata import embedding_of
 from spicemix_core.pl.panels import (
     HEIGHT,
     WIDTH,
@@ -90,10 +91,8 @@ def metagenes(adata, sample_key=None):
 @styled
 def umap(adata, color="spicemix_cluster", *, layer=None):
     """The embedding of :func:`spicemix_core.tl.umap`; ``color`` and ``layer`` as for :func:`spatial`."""
-    if "X_spicemix_umap" not in adata.obsm:
-        raise KeyError("obsm has no 'X_spicemix_umap': call tl.umap first")
+    places = embedding_of(adata)
     values, label = values_of(adata, color, layer)
-    places = np.asarray(adata.obsm["X_spicemix_umap"])
     figure, ax = plt.subplots(figsize=(6.0, 6.0))
     size = mark_size(18.0, len(places))
     if isinstance(values, pd.Categorical):

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from spicemix_core.inputs.anndata import expression_frame
+from spicemix_core.inputs.anndata import column_of, expression_frame, expression_of, result_of
 from spicemix_core.pl.panels import short_name, styled
 from spicemix_core.pl.primitives import (
     draw_affinity,
@@ -12,7 +12,7 @@ from spicemix_core.pl.primitives import (
     mark_cells,
     order_rows_by_columns,
 )
-from spicemix_core.pl.values import column_of, in_order, result_of, table_of
+from spicemix_core.pl.values import in_order, table_of
 
 LEVEL = 0.05  # false discovery rate of what is marked
 
@@ -20,7 +20,7 @@ LEVEL = 0.05  # false discovery rate of what is marked
 @styled
 def affinity(adata):
     """Spatial affinity of the metagenes, S minus its mean: red pairs attract each other."""
-    values = np.asarray(result_of(adata, "affinity", "fit SpiceMix to the data first"))
+    values = np.asarray(result_of(adata, "affinity"))
     side = 2.2 + 0.24 * len(values)
     figure, ax = plt.subplots(figsize=(side + 1.2, side))
     draw_affinity(ax, values)
@@ -74,7 +74,7 @@ def markers(adata, n_genes=3, *, layer=None):
     first = table[table["difference"] > 0].groupby("group", sort=False).head(n_genes)
     values = adata if layer is None else adata.copy()
     if layer is not None:
-        values.X = values.layers[layer]
+        values.X = expression_of(values, layer)
     labels = column_of(adata, result["groupby"]).astype(str)
     means = expression_by_cluster(expression_frame(values, first["gene"]), labels)
     groups = in_order(means.index)

@@ -4,26 +4,17 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from spicemix_core.inputs.prepare import coordinates_of
+from spicemix_core.inputs.anndata import column_of, coordinates_of, expression_of, result_of, states_of
 from spicemix_core.tl.clustering import normalize_states
 
 
 def places_of(adata):
     """Two coordinates of each cell, and which cells have them: dissociated cells have none."""
-    if "spatial" not in adata.obsm:
-        raise KeyError("obsm has no 'spatial': there are no coordinates to draw the cells at")
     places = coordinates_of(adata)[:, :2]
     placed = np.isfinite(places).all(axis=1)
     if not placed.any():
         raise ValueError("obsm['spatial'] has no coordinates but NaN: there is no place to draw a cell at")
     return places, placed
-
-
-def column_of(adata, key):
-    """A column of ``obs``."""
-    if key not in adata.obs:
-        raise KeyError(f"obs has no column {key!r}; it has {', '.join(map(repr, adata.obs)) or 'none'}")
-    return adata.obs[key]
 
 
 def samples_of(adata, sample_key):
@@ -37,16 +28,7 @@ def samples_of(adata, sample_key):
 
 def proportions_of(adata):
     """Proportions of the metagenes in each cell, (N, K)."""
-    if "X_spicemix" not in adata.obsm:
-        raise KeyError("obsm has no 'X_spicemix': fit SpiceMix to the data, or transform them, first")
-    return normalize_states(adata.obsm["X_spicemix"], "proportions")
-
-
-def result_of(adata, name, remedy):
-    """A result in ``uns["spicemix"]``; an error without it says the ``remedy``."""
-    if name not in adata.uns.get("spicemix", {}):
-        raise KeyError(f"uns['spicemix'] has no {name!r}: {remedy}")
-    return adata.uns["spicemix"][name]
+    return normalize_states(states_of(adata), "proportions")
 
 
 def table_of(adata, name):
@@ -65,7 +47,7 @@ def values_of(adata, color, layer):
         names = [*map(str, given), *(["missing"] if column.isna().any() else [])]
         return pd.Categorical(texts, names).remove_unused_categories(), color
     if color in adata.var_names:
-        values = adata[:, color].X if layer is None else adata[:, color].layers[layer]
+        values = expression_of(adata[:, color], layer)
         return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=float).ravel(), color
     word, _, number = str(color).partition(" ")
     if word == "metagene" and number.isdecimal():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from spicemix_core.exchange.readers import read_data
 from spicemix_core.files.atomic import replacing
-from spicemix_core.inputs.anndata import expression_of
+from spicemix_core.inputs.anndata import column_of, expression_of, states_of
 from spicemix_core.inputs.prepare import prepare
 from spicemix_core.model import SpiceMix
 
@@ -97,12 +97,12 @@ def complete(adata, model, sample_key, normalize=False, *, layer=None, graph_key
                         graph="delaunay" if "spatial" in adata.obsm else None)
         model.transform(adata, sample_key=sample_key, graph_key=graph_key if graph_key in adata.obsp else None)
     elif layer is not None:
-        adata.X, _ = expression_of(adata, layer)
-    if adata.obsm[STATES].shape[1] != K:
-        raise ValueError(f"obsm[{STATES!r}] has states of {adata.obsm[STATES].shape[1]} metagenes, but the model has "
+        adata.X = expression_of(adata, layer)
+    if states_of(adata).shape[1] != K:
+        raise ValueError(f"obsm[{STATES!r}] has states of {states_of(adata).shape[1]} metagenes, but the model has "
                          f"{K}; give the data that this model was fitted to, or some without states")
-    if sample_key is not None and sample_key not in adata.obs:
-        raise KeyError(f"obs has no column {sample_key!r}; it has {', '.join(map(repr, adata.obs)) or 'none'}")
+    if sample_key is not None:
+        column_of(adata, sample_key)
     genes = {name: row for row, name in enumerate(getattr(model, "feature_names_in_", adata.var_names))}
     known = adata.var_names.isin(list(genes))
     if not known.any() or (len(genes) != adata.n_vars and not hasattr(model, "feature_names_in_")):

@@ -317,11 +317,11 @@ def test_wrong_lists_are_refused(samples):
 
 def test_anndata_without_what_is_asked_for_is_refused(samples):
     adata = as_anndata(samples)
-    with pytest.raises(KeyError, match="obs has no 'section'"):
+    with pytest.raises(KeyError, match="There is no column 'section' in obs"):
         SpiceMix(4).fit(adata, sample_key="section")
-    with pytest.raises(KeyError, match="layers has no 'log'"):
+    with pytest.raises(KeyError, match="There is no layer 'log' in layers"):
         SpiceMix(4).fit(adata, layer="log")
-    with pytest.raises(KeyError, match="obsp has no neighbour graph 'neighbours'"):
+    with pytest.raises(KeyError, match="There is no neighbour graph 'neighbours' in obsp"):
         SpiceMix(4).fit(adata, graph_key="neighbours")
     adata.obs["slide"] = adata.obs["slide"].where(np.arange(adata.n_obs) != 4)
     with pytest.raises(ValueError, match="missing for 1 cells"):

@@ -16,7 +16,8 @@ from scipy import sparse
 from spicemix_core import SpiceMix
 from spicemix_core.affinity import AffinityProblem, pseudo_likelihood_sums
 from spicemix_core.datasets import load_spicemix_directory, read_spicemix_result
-from spicemix_core.inputs.graphs import check_graph, delaunay_graph, graph_by_sample, knn_graph, radius_graph
+from spicemix_core.inputs.checks import check_graph
+from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, knn_graph, radius_graph
 from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.numerics.active_set import nonnegative_least_squares
 from spicemix_core.numerics.coloring import color_classes

@@ -176,7 +176,7 @@ def test_rows_of_an_agreement_are_shares_of_their_cells(adata):
 @pytest.mark.parametrize(("call", "message"), [
     (lambda a: pl.spatial(a, "nope"), "is no column of obs, no gene and no metagene"),
     (lambda a: pl.spatial(a, "metagene 6"), "is no column of obs"), (lambda a: pl.umap(a, "nope"), "is no column of"),
-    (lambda a: pl.spatial(a, sample_key="nope"), "obs has no column 'nope'")])
+    (lambda a: pl.spatial(a, sample_key="nope"), "There is no column 'nope' in obs")])
 def test_what_is_not_there_is_not_drawn(adata, call, message):
     with pytest.raises(KeyError, match=message):
         call(adata)
@@ -184,8 +184,9 @@ def test_what_is_not_there_is_not_drawn(adata, call, message):
 
 
 @pytest.mark.parametrize(("draw", "message"), [
-    (pl.metagenes, "no 'X_spicemix'"), (pl.affinity, "no 'affinity': fit SpiceMix"), (pl.umap, "call tl.umap first"),
-    (pl.type_affinity, "no 'type_affinity': call tl.type_affinity first"), (pl.history, "no 'history'"),
+    (pl.metagenes, "no latent states 'X_spicemix'"), (pl.affinity, "no result 'affinity' in .*; fit SpiceMix"),
+    (pl.umap, "call tl.umap first"), (pl.history, "no result 'history'"),
+    (pl.type_affinity, "no result 'type_affinity' in .*; call tl.type_affinity first"),
     (pl.enrichment, "call tl.enrichment"), (pl.cluster, "call tl.cluster"),
     (pl.agreement, "call tl.agreement"), (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
 def test_figures_say_which_call_is_missing(draw, message):

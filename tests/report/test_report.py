@@ -149,7 +149,7 @@ def test_genes_in_another_order_keep_their_weights(fitted):
 
 def test_data_that_do_not_belong_to_the_model_are_refused(fitted):
     model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
-    with pytest.raises(KeyError, match="obs has no column 'slice'"):
+    with pytest.raises(KeyError, match="There is no column 'slice' in obs"):
         complete(adata.copy(), model, "slice")
     adata.var_names = [f"other{i}" for i in range(adata.n_vars)]
     with pytest.raises(ValueError, match="no gene in common"):
@@ -178,7 +178,7 @@ def test_residuals_of_sparse_expression_in_blocks_are_the_same(fitted, monkeypat
     blocks, again = residuals(adata, layer="sparse")
     np.testing.assert_allclose(blocks, whole)
     np.testing.assert_allclose(again, cells)
-    with pytest.raises(KeyError, match="layers has no 'raw'"):
+    with pytest.raises(KeyError, match="There is no layer 'raw' in layers"):
         residuals(adata, layer="raw")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from spicemix_core.datasets.simulation import FIRST_NOISE, draw_positions, sample_spicemix, simulate_cortex
+from spicemix_core.datasets import draw_positions, sample_spicemix, simulate_cortex
+from spicemix_core.datasets.simulation import FIRST_NOISE
 from spicemix_core.inputs.graphs import delaunay_graph
 from spicemix_core.runs.cross_validation import N_FOLDS, Data, fit_without_fold
 from spicemix_core.runs.selection import SETTING, compare_errors
