@@ -1,6 +1,7 @@
 """The command line: what each command writes, what it refuses and how it says so, and that nothing is half-written."""
 
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -17,8 +18,11 @@ import pytest
 import typer
 
 from spicemix_core.command_line import app, main
+from spicemix_core.command_line.messages import one_line
+from spicemix_core.command_line.options import RENAMED
 from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.model import SpiceMix
+from spicemix_core.numerics.errors import ArgumentError
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS, GENES, K = 120, 20, 3
@@ -226,6 +230,43 @@ def test_every_option_is_explained(name):
     options = commands()[name].params
     assert all(getattr(option, "help", None) for option in options if option.name != "help")
     assert "debug" in {option.name for option in options}
+
+
+def test_options_have_the_names_of_the_librarys_parameters():
+    from inspect import signature
+
+    from spicemix_core import convert, convert_result, prepare, select, tl, write_report
+    from spicemix_core.runs.consensus import fit_consensus
+
+    library = {"fit": (prepare, SpiceMix, SpiceMix.fit, fit_consensus), "transform": (prepare, SpiceMix.transform),
+               "cluster": (tl.cluster,), "select": (prepare, select, SpiceMix), "simulate": (simulate_cortex,),
+               "convert": (convert, convert_result), "report": (write_report,)}
+    of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot", "model"}
+    for name, functions in library.items():
+        parameters = {parameter for function in functions for parameter in signature(function).parameters}
+        assert {option.name for option in commands()[name].params} - of_commands <= parameters | {"data"}
+        assert all(f"--{option.name.replace('_', '-')}" in option.opts for option in commands()[name].params
+                   if option.opts[0].startswith("-"))
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_option_of_an_earlier_name_is_answered_with_its_present_one(old, new, capsys):
+    assert not any(old in option.opts for command in commands().values() for option in command.params)
+    assert any(new in option.opts for command in commands().values() for option in command.params)
+    assert main(["fit", "tissue.h5ad", old, "3"]) == 2
+    assert told(capsys) == [f"Error: The option {old} is now called {new}."]
+
+
+@pytest.mark.parametrize(("remedy", "line"), [
+    ("Set {normalize=True}.", "Set --normalize."), ("Set {graph=None}.", "Set --non-spatial."),
+    ("Set {spatial=False}.", "Set --non-spatial."), ("Check {max_length} or {radius}.", "Check --max-length or --radius."),
+    ("Set {graph=knn} with {n_neighbors}.", "Set --graph knn with --n-neighbors.")])
+def test_a_remedy_names_the_options_and_nothing_else_in_a_message_changes(remedy, line):
+    error = ArgumentError("The column 'normalize=True' of obs\nis empty.", remedy)
+    assert one_line(error) == f"The column 'normalize=True' of obs is empty. {line}"
+    assert one_line(pickle.loads(pickle.dumps(error))) == one_line(error)
+    assert one_line(ArgumentError("must be positive.", parameter="affinity_penalty")) == \
+        "--affinity-penalty must be positive."
 
 
 def test_examples_in_help_are_understood(here, monkeypatch):
@@ -444,7 +485,7 @@ BAD = {
     "converting nothing": ((), ("convert", "no.h5ad", "t.zarr"), 1, "no.h5ad"),
     "no result": ((), ("convert", "tissue.h5ad", "t.h5"), 1, "tissue.h5ad"),
     "unknown data set": ((), ("data", "path", "moon"), 1, "There is no data set 'moon'"),
-    "report of another model": ((), ("report", "other.h5", "fitted.h5ad", "-o", "r.html"), 1, "states of 3 metagenes"),
+    "report of another model": ((), ("report", "other.h5", "fitted.h5ad", "-o", "r.html"), 1, "hold states of 3 metagenes, but the model has 2"),
 }
 
 
@@ -503,8 +544,8 @@ def test_every_command_refuses_every_unreadable_file_by_its_name(here, capsys, c
 def test_missing_papermill_is_named_with_its_extra(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "papermill", None)
     assert main(("report", "model.h5", "fitted.h5ad", "-o", "r.html")) == 1
-    assert told(capsys) == ["Error: the report needs the package papermill, which is not installed: "
-                            "pip install 'spicemix-core[book]'"]
+    assert told(capsys) == ["Error: The report needs the package papermill, which is not installed. Install it "
+                            "with pip install 'spicemix-core[book]'."]
 
 
 def test_categories_without_cells_are_no_samples(here):
