@@ -14,6 +14,8 @@ import typer
 
 from spicemix_core.command_line import analysing, converting, datasets, fitting, reporting, selecting
 from spicemix_core.command_line.messages import Interrupted, one_line, usage_message
+from spicemix_core.command_line.process import end_process, process_state
+from spicemix_core.files.atomic import DiskFullError
 
 PACKAGE = Path(__file__).parents[1]
 app = typer.Typer(
@@ -57,8 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 success, 1 failure, 2 invalid command line, 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    debug = "--debug" in arguments
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    debug = "--debug" in given
+    with process_state(debug):
+        try:
+            return _run(given, debug)
+        except DiskFullError as error:
+            status = _fail(one_line(error), 1)
+            if arguments is None:
+                end_process(status)
+            return status
+
+
+def _run(arguments, debug):
     try:
         with warnings.catch_warnings(record=not debug) as caught:
             warnings.simplefilter("default")
@@ -68,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, DiskFullError):
+            raise
         if hasattr(error, "format_message"):  # an exception of typer
             return _fail(usage_message(error), 2)
         return _fail(one_line(error), 1)

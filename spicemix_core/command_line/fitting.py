@@ -30,6 +30,7 @@ from spicemix_core.command_line.options import (
 from spicemix_core.command_line.outputs import DATA_SUFFIXES, MODEL_SUFFIXES, check_outputs, check_suffix, write_data
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
+from spicemix_core.files.lock import locked
 
 
 def fit(
@@ -88,7 +89,7 @@ def fit(
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "spatial": not non_spatial,
                "max_iter": max_iter, "tol": tol, "device": device, "random_state": random_state}
     keys = {"sample_key": sample_key, "graph_key": graph_key}
-    with resumable(f"The fit was interrupted. The same command resumes from {checkpoint}."):
+    with locked(checkpoint), resumable(f"The fit was interrupted. The same command resumes from {checkpoint}."):
         if n_runs == 1:
             model = _fit_one(adata, checkpoint, keys, options)
         else:

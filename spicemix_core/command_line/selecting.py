@@ -36,6 +36,7 @@ from spicemix_core.command_line.outputs import (
 )
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
+from spicemix_core.files.lock import locked
 
 SHOWN = ["n_metagenes", "affinity_penalty", "error", "error_se", "as_good", "ari", "seconds"]
 
@@ -90,7 +91,8 @@ def select(
     from spicemix_core import pl
     from spicemix_core.runs.selection import select as select_settings
 
-    with resumable(f"The comparison was interrupted. The same command resumes from the fits in {fits}."):
+    how = f"The comparison was interrupted. The same command resumes from the fits in {fits}."
+    with locked(fits), resumable(how):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=n_seeds,
                                     sample_key=sample_key, graph_key=graph_key, random_state=random_state,
                                     n_jobs=n_jobs, folder=fits, max_iter=max_iter)
@@ -98,8 +100,8 @@ def select(
             write_table(selection.table, temporary[0])
             if plot:
                 write_figure(pl.selection(selection.table), temporary[1])
-    if folder is None:
-        shutil.rmtree(fits)
+        if folder is None:
+            shutil.rmtree(fits)
     print(selection.table[SHOWN].to_string(index=False, float_format="{:.4g}".format))
     suggested = selection.suggestion
     print(f"suggestion: --n-metagenes {suggested['n_metagenes']} "

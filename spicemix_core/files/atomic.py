@@ -1,10 +1,17 @@
 """Files and folders that are written whole or not at all."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFullError(OSError):
+    """A file does not fit on its disk, or is larger than the system allows."""
 
 
 @contextmanager
@@ -21,6 +28,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Path
         A path in the same folder and with the same suffix, which does not exist. The block writes a file or a folder
         there.
+
+    Raises
+    ------
+    DiskFullError
+        The disk has no space for the content.
 
     Notes
     -----
@@ -61,6 +73,11 @@ def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
             _flush(temporary)
         for temporary, target in zip(temporaries, targets, strict=True):
             _replace(temporary, target)
+    except Exception as error:
+        if _is_disk_full(error):
+            raise DiskFullError(f"The disk is full: {' and '.join(map(str, paths))} cannot be written. Free some space "
+                                "and try again.") from error
+        raise
     finally:
         for temporary in temporaries:
             _remove(temporary)
@@ -72,6 +89,17 @@ def partials_of(path: str | os.PathLike) -> list[Path]:
     prefix, suffix = f".{path.stem}.", f".partial{path.suffix}"
     return [found for found in path.parent.iterdir() if found.name.startswith(prefix) and found.name.endswith(suffix)
             and found.name[len(prefix):-len(suffix)].isdigit()]
+
+
+def _is_disk_full(error):
+    """Whether an error, or one that it was raised from, says so; the HDF5 library writes the number in its message."""
+    while error is not None:
+        if isinstance(error, DiskFullError) or getattr(error, "errno", None) in _FULL:
+            return True
+        if any(f"errno = {number}" in str(error) for number in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _beside(path, word):

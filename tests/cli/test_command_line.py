@@ -21,6 +21,7 @@ from spicemix_core.command_line import app, main
 from spicemix_core.command_line.messages import one_line
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.files.lock import locked
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.errors import ArgumentError
 
@@ -241,7 +242,8 @@ def test_options_have_the_names_of_the_librarys_parameters():
     library = {"fit": (prepare, SpiceMix, SpiceMix.fit, fit_consensus), "transform": (prepare, SpiceMix.transform),
                "cluster": (tl.cluster,), "select": (prepare, select, SpiceMix), "simulate": (simulate_cortex,),
                "convert": (convert, convert_result), "report": (write_report,)}
-    of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot", "model"}
+    of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot",
+                   "model"}
     for name, functions in library.items():
         parameters = {parameter for function in functions for parameter in signature(function).parameters}
         assert {option.name for option in commands()[name].params} - of_commands <= parameters | {"data"}
@@ -259,7 +261,8 @@ def test_an_option_of_an_earlier_name_is_answered_with_its_present_one(old, new,
 
 @pytest.mark.parametrize(("remedy", "line"), [
     ("Set {normalize=True}.", "Set --normalize."), ("Set {graph=None}.", "Set --non-spatial."),
-    ("Set {spatial=False}.", "Set --non-spatial."), ("Check {max_length} or {radius}.", "Check --max-length or --radius."),
+    ("Set {spatial=False}.", "Set --non-spatial."),
+    ("Check {max_length} or {radius}.", "Check --max-length or --radius."),
     ("Set {graph=knn} with {n_neighbors}.", "Set --graph knn with --n-neighbors.")])
 def test_a_remedy_names_the_options_and_nothing_else_in_a_message_changes(remedy, line):
     error = ArgumentError("The column 'normalize=True' of obs\nis empty.", remedy)
@@ -485,7 +488,8 @@ BAD = {
     "converting nothing": ((), ("convert", "no.h5ad", "t.zarr"), 1, "no.h5ad"),
     "no result": ((), ("convert", "tissue.h5ad", "t.h5"), 1, "tissue.h5ad"),
     "unknown data set": ((), ("data", "path", "moon"), 1, "There is no data set 'moon'"),
-    "report of another model": ((), ("report", "other.h5", "fitted.h5ad", "-o", "r.html"), 1, "hold states of 3 metagenes, but the model has 2"),
+    "report of another model": ((), ("report", "other.h5", "fitted.h5ad", "-o", "r.html"), 1,
+                                "hold states of 3 metagenes, but the model has 2"),
 }
 
 
@@ -564,6 +568,69 @@ def test_samples_named_by_numbers_are_samples(here):
     adata.write_h5ad("b.h5ad")
     assert main(("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "slice", *FAST)) == 0
     assert SpiceMix.load("m.h5").sample_names_ == ["0", "7"]
+
+
+# ---- what surrounds them
+
+
+def run_program(code, *arguments, **options):
+    """Run ``code``, which ends the process with the status of ``main``, in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], text=True, capture_output=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
+
+
+SMALL_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+from spicemix_core.command_line import main
+sys.exit(main())"""
+
+
+@pytest.mark.parametrize(("n_bytes", "arguments", "names"), [
+    (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
+    (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
+    (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv")])
+def test_a_full_disk_is_one_sentence_and_leaves_no_output(here, n_bytes, arguments, names):
+    before = sorted(here.iterdir())
+    run = run_program(SMALL_FILES, n_bytes, *arguments)
+    assert run.returncode == 1
+    assert run.stderr == f"Error: The disk is full: {names} cannot be written. Free some space and try again.\n"
+    assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
+
+
+INTERRUPTED = """
+import os, signal, sys
+import spicemix_core.files.checkpoint as kept
+from spicemix_core.command_line import main
+
+def save_and_stop(self, *arguments, save=kept.Checkpoint.save, **options):
+    save(self, *arguments, **options)
+    os.kill(os.getpid(), signal.SIGINT)
+
+kept.Checkpoint.save = save_and_stop
+sys.exit(main())"""
+
+
+def test_a_fit_that_a_script_started_in_the_background_can_be_interrupted(here):
+    run = run_program(INTERRUPTED, *FIT, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert run.returncode == 130
+    assert run.stderr == "Error: The fit was interrupted. The same command resumes from m.h5.checkpoint.\n"
+    assert main(FIT) == 0
+
+
+def test_closed_streams_are_no_error(here):
+    code = "import sys; sys.stdout = sys.stderr = None; from spicemix_core.command_line import main; sys.exit(main())"
+    assert run_program(code, *FIT).returncode == 0 and Path("m.h5").exists()
+    assert run_program(code, *FIT).returncode == 1
+
+
+def test_two_fits_do_not_share_a_checkpoint(here, capsys):
+    with locked("m.h5.checkpoint"):
+        assert main(FIT) == 1
+        assert told(capsys) == ["Error: Another process uses m.h5.checkpoint. Wait until it has finished, or choose "
+                                "another name."]
+        assert main(("select", "tissue.h5ad", "-o", "m.h5.csv", "--folder", "m.h5.checkpoint")) == 1
+    assert not Path("m.h5").exists() and main(FIT) == 0
 
 
 # ---- interrupted
