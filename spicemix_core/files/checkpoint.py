@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "spicemix-checkpoint", 1
 SECONDS = 30.0  # least time between two checkpoints
 _ARRAYS = ("metagenes", "affinity", "noise", "proportions", "sizes")
-_OTHER_FILE = "Remove it, or choose another file for the checkpoint."
 
 
 @dataclass(frozen=True)
@@ -91,18 +90,19 @@ class Checkpoint:
         try:
             with open_hdf5(self.path) as file:
                 if file.attrs.get("format") != np.bytes_(FORMAT) or file.attrs["version"] != VERSION:
-                    raise ValueError(f"its format is not {FORMAT} {VERSION}")
+                    raise ValueError(f"The format is not {FORMAT} {VERSION}.")
                 written_by = file.attrs["fingerprint"].decode()
                 arrays = {name: file[name][...] for name in _ARRAYS}
                 history = {name: file["history"][name][...] for name in json.loads(file.attrs["columns"])}
             if not all(np.isfinite(array).all() for array in arrays.values()):
-                raise ValueError("it holds values that are not finite")
+                raise ValueError("It holds values that are not finite.")
             left = Left(**arrays | {"noise": arrays["noise"][0]}, rows=pd.DataFrame(history).to_dict("records"))
         except (AttributeError, IndexError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path} is not an intact checkpoint ({first_line(error)}). {_OTHER_FILE}") from error
+            raise ValueError(f"{self.path} is not an intact checkpoint ({first_line(error)}). Remove it, or choose "
+                             "another file.") from error
         if written_by != self._fingerprint:
             raise ValueError(f"{self.path} is the checkpoint of a fit with other data, other parameters or another "
-                             f"version of the package. {_OTHER_FILE}")
+                             "version of the package. Remove it, or choose another file.")
         return left
 
     def save(self, theta, cells, rows: list[dict[str, Any]], *, now: bool = False) -> None:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 FORMAT = "spicemix-model"
 VERSION = 1
 _REQUIRED = ("metagenes", "affinity", "noise", "scaling", "latent_states", "history")
-_SAVE_AGAIN = "Save the model again."
 
 
 def save_model(model: SpiceMix, path: str | os.PathLike) -> None:
@@ -117,9 +116,9 @@ def load_model(path: str | os.PathLike, kind: type[SpiceMix]) -> SpiceMix:
         model.n_iter_, model.converged_ = attributes["n_iter"], attributes["converged"]
         check_model(model)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is an incomplete model ({first_line(error)}). {_SAVE_AGAIN}") from error
+        raise ValueError(f"{path} is an incomplete model ({first_line(error)}). Save the model again.") from error
     except ValueError as error:
-        raise ValueError(f"{path} is not a valid model. {error}") from error
+        raise ValueError(f"{path} is not a valid model: {first_line(error)}.") from error
     return model
 
 
@@ -162,29 +161,29 @@ def _read(path):
     except (FileNotFoundError, PermissionError):
         raise
     except (OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError, OverflowError) as error:
-        raise ValueError(f"{path} is corrupt ({first_line(error)}). {_SAVE_AGAIN}") from error
+        raise ValueError(f"{path} is corrupt ({first_line(error)}). Save the model again.") from error
     if attributes.pop("digest", None) != _digest(arrays, attributes):
-        raise ValueError(f"{path} is corrupt: its content does not match its checksum. {_SAVE_AGAIN}")
+        raise ValueError(f"{path} is corrupt: its content does not match its checksum. Save the model again.")
     return arrays, attributes
 
 
 def _check_format(file, path):
     if _plain(file.attrs.get("format")) != FORMAT:
-        other = ""
+        kind = "an HDF5 file of another kind"
         if {"obs", "var"} <= set(file):
-            other = " It is an AnnData file; the model has a file of its own."
+            kind = "an AnnData file, and the model has a file of its own"
         elif {"parameters", "hyperparameters"} <= set(file):
-            other = " It is a result of the authors' program. Convert it to a model first."
-        raise ValueError(f"{path} is an HDF5 file but not a SpiceMix model.{other}")
+            kind = "a result of the authors' program, which must be converted to a model first"
+        raise ValueError(f"{path} is not a SpiceMix model: it is {kind}.")
     version = _plain(file.attrs.get("version"))
     if not isinstance(version, int) or version < 1:
-        raise ValueError(f"{path} is corrupt: its version of the format is {version!r}. {_SAVE_AGAIN}")
+        raise ValueError(f"{path} is corrupt: its version of the format is {version!r}. Save the model again.")
     if version > VERSION:
         raise ValueError(f"{path} has version {version} of the format, but this program reads versions up to {VERSION}."
                          " Update spicemix-core.")
     missing = [name for name in _REQUIRED if name not in file]
     if missing:
-        raise ValueError(f"{path} is an incomplete model: it lacks {' and '.join(missing)}. {_SAVE_AGAIN}")
+        raise ValueError(f"{path} is an incomplete model: it lacks {' and '.join(missing)}. Save the model again.")
 
 
 def _read_all(file):
@@ -193,7 +192,7 @@ def _read_all(file):
     def read(name, item):
         if isinstance(item, h5py.Dataset):
             if item.dtype.kind not in "fiubS":
-                raise TypeError(f"the dataset {name} has type {item.dtype}")
+                raise TypeError(f"The dataset {name} has type {item.dtype}.")
             arrays[name] = np.atleast_1d(item[()])
 
     file.visititems(read)
@@ -203,7 +202,7 @@ def _read_all(file):
 def _check_parameters(attributes, kind):
     parameters = json.loads(attributes["parameters"])  # json's error is a ValueError
     if not isinstance(parameters, dict):
-        raise ValueError(f"Its parameters are not a table. {_SAVE_AGAIN}")
+        raise ValueError("Its parameters are not a table. Save the model again.")
     unknown = set(parameters) - set(kind().get_params())
     if unknown:
         raise ValueError(f"Its parameters {', '.join(sorted(unknown))} are unknown. Update spicemix-core.")

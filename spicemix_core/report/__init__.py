@@ -102,7 +102,7 @@ def _execute(folder, parameters):
             notebook, None, parameters, kernel_name="python3", cwd=folder, progress_bar=sys.stderr.isatty(),
             extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as error:
-        raise RuntimeError(f"The execution of the report failed with {error.ename}: {error.evalue}") from error
+        raise RuntimeError(f"The execution of the report failed ({error.ename}: {error.evalue}).") from error
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True,
                             exclude_output_prompt=True)
     return exporter.from_notebook_node(executed)[0]

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from spicemix_core.model import SpiceMix
 
 STATES = "X_spicemix"
-_OTHER_DATA = "Use the data that the model was fitted to, or data without states."
 
 
 def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize: bool = False, *,
@@ -49,13 +48,14 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
         adata.X, _ = expression_of(adata, layer)
     K, K_data = model.metagenes_.shape[1], adata.obsm[STATES].shape[1]
     if K_data != K:
-        raise ValueError(f"The data hold states of {K_data} metagenes, but the model has {K}. {_OTHER_DATA}")
+        raise ValueError(f"The data hold states of {K_data} metagenes, but the model has {K}. Use the data "
+                         "that the model was fitted to, or data without states.")
     if sample_key is not None and sample_key not in adata.obs:
         raise KeyError(f"obs has no column {sample_key!r}; it has {', '.join(map(repr, adata.obs)) or 'none'}")
     genes = {name: row for row, name in enumerate(getattr(model, "feature_names_in_", adata.var_names))}
     known = adata.var_names.isin(list(genes))
     if not known.any() or (len(genes) != adata.n_vars and not hasattr(model, "feature_names_in_")):
-        raise ValueError(f"The data and the model have no gene in common. {_OTHER_DATA}")
+        raise ValueError("The data and the model have no gene in common. Use the data that the model was fitted to.")
     adata = adata[:, known].copy()
     adata.varm["metagenes"] = model.metagenes_[[genes[name] for name in adata.var_names]]
     adata.uns.setdefault("spicemix", {}).update(affinity=model.affinity_, history=model.history_.reset_index(),

@@ -154,7 +154,7 @@ def test_a_checkpoint_with_a_number_that_is_not_finite_is_refused(samples, tmp_p
     stopped(samples, path, 2)
     with h5py.File(path, "r+") as file:
         file[name][..., 0] = np.nan
-    with pytest.raises(ValueError, match=r"not an intact checkpoint \(it holds values that are not finite\)"):
+    with pytest.raises(ValueError, match=r"not an intact checkpoint \(It holds values that are not finite\)"):
         fitted(samples, path)
 
 

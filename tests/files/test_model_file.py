@@ -91,7 +91,7 @@ def resealed(path):
 
 
 @pytest.mark.parametrize(("damage", "message"), [
-    (lambda f: f.attrs.__setitem__("format", "other"), "is an HDF5 file but not a SpiceMix model"),
+    (lambda f: f.attrs.__setitem__("format", "other"), "is not a SpiceMix model: it is an HDF5 file of another kind"),
     (lambda f: f.attrs.__setitem__("version", 2), r"version 2 of the format, but .* up to 1\. Update"),
     (lambda f: f.attrs.__setitem__("version", "one"), "its version of the format is 'one'"),
     (lambda f: f.attrs.__setitem__("parameters", "{"), "Expecting property name"),
@@ -116,7 +116,7 @@ def resealed(path):
     (lambda f: change(f, "scaling", [1.0, np.inf]), "dataset scaling holds values that are not finite"),
     (lambda f: change(f, "genes", np.array([b"a"])), "names 1 genes, but its metagenes have 30 rows"),
     (lambda f: change(f, "genes", np.array([b"\xff"] * 30)), "can't decode byte"),
-    (lambda f: change(f, "metagenes", ["text"]), "the dataset metagenes has type object"),
+    (lambda f: change(f, "metagenes", ["text"]), "The dataset metagenes has type object"),
     (lambda f: f.create_dataset("huge", (10**12,), "f8"), "huge claims more numbers than the file can hold"),
 ])
 def test_a_file_whose_parts_do_not_fit_is_refused(model, tmp_path, damage, message):
