@@ -31,6 +31,7 @@ from spicemix_core.command_line.outputs import DATA_SUFFIXES, MODEL_SUFFIXES, ch
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
 from spicemix_core.files.lock import locked
+from spicemix_core.files.removal import until_saved
 
 
 def fit(
@@ -89,7 +90,8 @@ def fit(
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "spatial": not non_spatial,
                "max_iter": max_iter, "tol": tol, "device": device, "random_state": random_state}
     keys = {"sample_key": sample_key, "graph_key": graph_key}
-    with locked(checkpoint), resumable(f"The fit was interrupted. The same command resumes from {checkpoint}."):
+    interrupted = f"The fit was interrupted. The same command resumes from {checkpoint}."
+    with locked(checkpoint), resumable(interrupted), until_saved():
         if n_runs == 1:
             model = _fit_one(adata, checkpoint, keys, options)
         else:

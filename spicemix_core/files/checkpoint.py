@@ -25,6 +25,7 @@ import scipy.sparse as sp
 
 from spicemix_core.files.atomic import partials_of, replacing
 from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.removal import once_saved
 
 if TYPE_CHECKING:
     from spicemix_core.samples import Samples
@@ -133,11 +134,17 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file, and temporary files that a killed process has left next to it."""
+        """Remove the file, and temporary files that a killed process has left next to it.
+
+        Within :func:`spicemix_core.files.removal.until_saved`, they are removed at the end of its block.
+        """
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
-            for partial in partials_of(self.path):
-                partial.unlink()
+            once_saved(self._remove)
+
+    def _remove(self):
+        self.path.unlink(missing_ok=True)
+        for partial in partials_of(self.path):
+            partial.unlink()
 
 
 def fingerprint(parameters: Mapping[str, Any], samples: Samples) -> str:

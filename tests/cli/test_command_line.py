@@ -598,6 +598,23 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_output(here, n_bytes, argumen
     assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
 
 
+@pytest.mark.parametrize("runs", [(), ("--n-runs", "2")])
+def test_a_finished_fit_is_kept_until_its_outputs_are_written(here, monkeypatch, runs):
+    command = (*FIT, "-a", "a.h5ad", *runs)
+
+    def fail(*arguments):
+        raise OSError("The disk was removed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spicemix_core.command_line.fitting.write_data", fail)
+        assert main(command) == 1
+    assert Path("m.h5.checkpoint").exists() and not Path("m.h5").exists() and not Path("a.h5ad").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("spicemix_core.algorithm.initialize", fail)  # it must not begin again
+        assert main(command) == 0
+    assert Path("m.h5").exists() and Path("a.h5ad").exists() and not Path("m.h5.checkpoint").exists()
+
+
 INTERRUPTED = """
 import os, signal, sys
 import spicemix_core.files.checkpoint as kept
