@@ -16,6 +16,7 @@ from spicemix_core.backends.place import part_of
 from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.model_file import load_model, save_model
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.numerics.errors import ArgumentError
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import check_samples
 from spicemix_core.transform import transform, transform_arrays
@@ -228,7 +229,7 @@ def check_parameters(model):
     for name, lowest in (("n_metagenes", 2), ("max_iter", 1)):
         value = getattr(model, name)
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
-            raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}")
+            raise ArgumentError(f"{name} must be an integer of at least {lowest}, not {value!r}.", parameter=name)
     if model.affinity_iterations is not None and (
         not isinstance(model.affinity_iterations, (int, np.integer)) or model.affinity_iterations < 0
     ):
@@ -237,7 +238,8 @@ def check_parameters(model):
     for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
         value = getattr(model, name)
         if not isinstance(value, numbers.Real) or not np.isfinite(value) or value < 0 or (positive and value == 0):
-            raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
+            raise ArgumentError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}.",
+                                parameter=name)
 
     if model.solver not in ("active-set", "gurobi"):
         raise ValueError(f"solver must be 'active-set' or 'gurobi', not {model.solver!r}")

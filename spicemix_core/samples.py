@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.numerics import products
 from spicemix_core.numerics.coloring import color_classes
+from spicemix_core.numerics.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,6 @@ def _check_sizes(expressions, n_metagenes):
     cells = sum(y.shape[0] for y in expressions)
     for count, name in ((cells, "cells"), (genes[0], "genes")):
         if count < n_metagenes:
-            raise ValueError(f"there are {count} {name} but n_metagenes={n_metagenes}; lower n_metagenes to at most "
-                             f"{count}")
+            raise ArgumentError(f"There are {n_metagenes} metagenes but only {count} {name}.",
+                                f"Lower {{n_metagenes}} to at most {count}.")
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.numerics.errors import Explained
 
-NON_SPATIAL = {("graph", "None"), ("spatial", "False")}
+NON_SPATIAL = {("graph", "None"), ("graph_key", "None"), ("spatial", "False")}
 
 
 class Interrupted(Exception):

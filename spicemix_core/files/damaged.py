@@ -24,11 +24,11 @@ def check_file(path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"The file {path} does not exist.")
+        raise FileNotFoundError(f"There is no file {path}.")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, not a file.")
     if not path.stat().st_size:
-        raise ValueError(f"{path} is empty.")
+        raise ValueError(f"{path} is empty; nothing was written to it.")
     return path
 
 
@@ -74,7 +74,8 @@ def open_hdf5(path: str | os.PathLike) -> h5py.File:
     except PermissionError:
         raise
     except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file or is truncated ({first_line(error)}).") from error
+        raise ValueError(f"{path} cannot be read: it is not an HDF5 file or is truncated ({first_line(error)})."
+                         ) from error
     try:
         check = partial(_unreadable, n_bytes=path.stat().st_size)
         wrong = check("the root", file) or file.visititems(check)  # visititems omits the root

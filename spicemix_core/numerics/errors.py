@@ -16,7 +16,7 @@ class Explained:
     Parameters
     ----------
     problem : str
-        What is wrong and where, as a full sentence, or as the rest of a sentence that begins with ``parameter``.
+        What is wrong and where, as a full sentence. If ``parameter`` is given, the sentence begins with its name.
     remedy : str
         What to do, as a full sentence. ``{name}`` stands for a parameter and ``{name=value}`` for a parameter with a
         value.
@@ -31,24 +31,30 @@ class Explained:
     'X holds whole numbers only. Set normalize=True, or store log-normalised values.'
     >>> error.message(lambda name, value: f"--{name}")
     'X holds whole numbers only. Set --normalize, or store log-normalised values.'
-    >>> str(ArgumentError("must be positive, not 0.", parameter="radius"))
-    'radius must be positive, not 0.'
+    >>> error = ArgumentError("radius must be positive, not 0.", parameter="radius")
+    >>> error.message(lambda name, value: f"--{name}")
+    '--radius must be positive, not 0.'
     """
 
     def __init__(self, problem: str, remedy: str = "", parameter: str | None = None):
-        super().__init__(problem, remedy, parameter)  # all of them, so that the error can be pickled
         self.problem = problem
         self.remedy = remedy
         self.parameter = parameter
+        super().__init__(self.message(lambda name, value: name if value is None else f"{name}={value}"))
 
     def __str__(self) -> str:
-        return self.message(lambda name, value: name if value is None else f"{name}={value}")
+        return self.args[0]  # KeyError would add quotes
+
+    def __reduce__(self):
+        return type(self), (self.problem, self.remedy, self.parameter)
 
     def message(self, notation: Callable[[str, str | None], str]) -> str:
         """Join the parts; ``notation(name, value)`` writes a parameter, with ``None`` for no value."""
-        subject = () if self.parameter is None else (notation(self.parameter, None),)
+        problem = self.problem
+        if self.parameter is not None:
+            problem = notation(self.parameter, None) + problem.removeprefix(self.parameter)
         remedy = _PARAMETER.sub(lambda match: notation(match[1], match[2]), self.remedy)
-        return " ".join(filter(None, (*subject, self.problem, remedy)))
+        return f"{problem} {remedy}".strip()
 
 
 class ArgumentError(Explained, ValueError):

@@ -268,7 +268,7 @@ def test_a_remedy_names_the_options_and_nothing_else_in_a_message_changes(remedy
     error = ArgumentError("The column 'normalize=True' of obs\nis empty.", remedy)
     assert one_line(error) == f"The column 'normalize=True' of obs is empty. {line}"
     assert one_line(pickle.loads(pickle.dumps(error))) == one_line(error)
-    assert one_line(ArgumentError("must be positive.", parameter="affinity_penalty")) == \
+    assert one_line(ArgumentError("affinity_penalty must be positive.", parameter="affinity_penalty")) == \
         "--affinity-penalty must be positive."
 
 
@@ -442,9 +442,9 @@ BAD = {
     "cell twice": (_write("b.h5ad", _names("obs_names")), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "0-0"),
     "text for expression": (_words, FIT, 1, "X"),
     "not a number": (_write("b.h5ad", _nan), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "NaN"),
-    "raw counts": (_write("b.h5ad", _counts), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "--normalize"),
-    "counts that are none": ((), (*FIT, "--normalize"), 1, "leave out --normalize"),
-    "no coordinates": (_write("b.h5ad", _drop), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "--non-spatial"),
+    "raw counts": (_write("b.h5ad", _counts), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "Pass --normalize"),
+    "counts that are none": ((), (*FIT, "--normalize"), 1, "Put raw counts there, or leave out --normalize."),
+    "no coordinates": (_write("b.h5ad", _drop), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "or pass --non-spatial."),
     "no such column": ((), (*FIT, "--sample-key", "slice"), 1, "There is no column 'slice' in obs"),
     "no such layer": ((), (*FIT, "--layer", "log"), 1, "There is no layer 'log' in layers"),
     "cell without a sample": (_write("b.h5ad", _set("obs", "sample", lambda a: [None, *["a"] * (CELLS - 1)])),
@@ -454,11 +454,12 @@ BAD = {
     "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "not centred"),
     "longest edge in another unit": (_write("b.h5ad", lambda a: a.obsp.clear()),
                                      ("fit", "b.h5ad", "-o", "m.h5", "--max-length", "1e-9", *FAST), 1,
-                                     "has no edges"),
+                                     "Check the samples, and --max-length or --radius, which are in the unit"),
     "no radius": (_write("b.h5ad", lambda a: a.obsp.clear()),
-                  ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "--radius"),
-    "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1, "500"),
-    "penalty of zero": ((), (*FIT, "--affinity-penalty", "0"), 1, "affinity_penalty must be a positive number"),
+                  ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "Set --radius"),
+    "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1,
+                                  "Lower --n-metagenes to at most"),
+    "penalty of zero": ((), (*FIT, "--affinity-penalty", "0"), 1, "--affinity-penalty must be a positive number"),
     # of outputs
     "model is there": ((), ("fit", "tissue.h5ad", "-o", "model.h5"), 1, "model.h5 exists. Give --force"),
     "second output is there": ((), (*FIT, "-a", "fitted.h5ad"), 1, "fitted.h5ad exists"),
