@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spicemix_core.inputs.anndata import expression_of
+from spicemix_core.inputs.anndata import STATES, column_of, expression_of, states_of
 from spicemix_core.inputs.prepare import prepare
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from spicemix_core.model import SpiceMix
 
-STATES = "X_spicemix"
 
 
 def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize: bool = False, *,
@@ -45,13 +44,13 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
                         graph="delaunay" if "spatial" in adata.obsm else None)
         model.transform(adata, sample_key=sample_key, graph_key=graph_key if graph_key in adata.obsp else None)
     elif layer is not None:
-        adata.X, _ = expression_of(adata, layer)
-    K, K_data = model.metagenes_.shape[1], adata.obsm[STATES].shape[1]
+        adata.X = expression_of(adata, layer)
+    K, K_data = model.metagenes_.shape[1], states_of(adata).shape[1]
     if K_data != K:
         raise ValueError(f"The data hold states of {K_data} metagenes, but the model has {K}. Use the data "
                          "that the model was fitted to, or data without states.")
-    if sample_key is not None and sample_key not in adata.obs:
-        raise KeyError(f"obs has no column {sample_key!r}; it has {', '.join(map(repr, adata.obs)) or 'none'}")
+    if sample_key is not None:
+        column_of(adata, sample_key)
     genes = {name: row for row, name in enumerate(getattr(model, "feature_names_in_", adata.var_names))}
     known = adata.var_names.isin(list(genes))
     if not known.any() or (len(genes) != adata.n_vars and not hasattr(model, "feature_names_in_")):

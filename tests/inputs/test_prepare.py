@@ -136,7 +136,7 @@ def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
 ], ids=["fit", "fit_consensus", "select", "transform"])
 def test_raw_counts_are_refused_by_everything_that_fits(adata, use):
     adata.layers["log"], adata.X = adata.X, np.round(100 * adata.X)
-    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts; normalise"):
+    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts. Normalise"):
         use(adata)
     assert "X_spicemix" not in adata.obsm
 
