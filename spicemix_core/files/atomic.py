@@ -86,7 +86,7 @@ def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
 def partials_of(path: str | os.PathLike) -> list[Path]:
     """Temporary paths of ``path``, of this or another process."""
     path = Path(os.path.realpath(path))
-    prefix, suffix = f".{path.stem}.", f".partial{path.suffix}"
+    prefix, suffix = f".{path.stem}-", f"-partial{path.suffix}"
     return [found for found in path.parent.iterdir() if found.name.startswith(prefix) and found.name.endswith(suffix)
             and found.name[len(prefix):-len(suffix)].isdigit()]
 
@@ -103,7 +103,7 @@ def _is_disk_full(error):
 
 
 def _beside(path, word):
-    return path.with_name(f".{path.stem}.{os.getpid()}.{word}{path.suffix}")
+    return path.with_name(f".{path.stem}-{os.getpid()}-{word}{path.suffix}")
 
 
 def _flush(path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spicemix_core.files.atomic import replacing, replacing_together
+from spicemix_core.files.atomic import partials_of, replacing, replacing_together
 
 
 def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path):
@@ -58,3 +58,11 @@ def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path):
     with replacing(link) as temporary:
         temporary.write_text("new")
     assert link.is_symlink() and target.read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["model.h5", "folder", "m.h5.checkpoint"])
+def test_temporary_paths_keep_the_suffix_and_are_found(tmp_path, name):
+    with replacing(tmp_path / name) as temporary:
+        temporary.mkdir()
+        assert temporary.suffix == (tmp_path / name).suffix and partials_of(tmp_path / name) == [temporary]
+        assert partials_of(tmp_path / f"other{name}") == []
