@@ -30,11 +30,8 @@ Line  Paper  Book                   Code
 import importlib
 from typing import TYPE_CHECKING
 
-from spicemix_core.version import __version__ as __version__
-
 if TYPE_CHECKING:  # for readers and type checkers
     from spicemix_core.model import SpiceMix as SpiceMix
-
 
 _MODULES = {"Consensus": "spicemix_core.runs.consensus",
             "Selection": "spicemix_core.runs.selection",
@@ -60,8 +57,20 @@ def __dir__():
 
 
 def __getattr__(name):
-    """Import what is asked for: numba, pandas and scikit-learn take seconds, and not every module needs them."""
+    """Import a public name on first use: numba, pandas and scikit-learn take seconds to import."""
+    if name == "__version__":
+        return _version()
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"Module {__name__!r} has no public name {name!r}.")
     module = importlib.import_module(_MODULES[name])
     return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+
+
+def _version():
+    """Version of the installed package; its only source is pyproject.toml."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("spicemix-core")
+    except metadata.PackageNotFoundError:  # a source folder on the path, without an installation
+        return "0+unknown"

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from spicemix_core.inputs.checks import check_graph, without_duplicates
 from spicemix_core.numerics import products
+from spicemix_core.numerics.errors import ArgumentError
 from spicemix_core.samples import Samples, aligned
 
 
@@ -119,5 +120,5 @@ def _check_sizes(expressions, names, n_metagenes):
     n_cells = sum(y.shape[0] for y in expressions)
     for count, what in ((n_cells, "cells"), (genes[0], "genes")):
         if count < n_metagenes:
-            raise ValueError(f"There are {count} {what} but n_metagenes={n_metagenes}: lower n_metagenes to at most "
-                             f"{count}.")
+            raise ArgumentError(f"There are {n_metagenes} metagenes but only {count} {what}.",
+                                f"Lower {{n_metagenes}} to at most {count}.")

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from spicemix_core.numerics.errors import ArgumentError
+
 
 def check_coordinates(coordinates: ArrayLike) -> np.ndarray:
     """Return coordinates as float64 of shape (n_cells, 2 or 3); refuse other shapes and non-finite values."""
@@ -63,16 +65,17 @@ def check_graph(graph: ArrayLike | sparse.spmatrix | sparse.sparray, n_cells: in
     graph.sum_duplicates()
     graph.eliminate_zeros()
     if (graph.data != 1).any():
-        raise ValueError(f"{where} has entries other than 0 and 1; "
-                         f"{remedy or 'pass an adjacency matrix without weights'}.")
+        raise ArgumentError(f"{where} has entries other than 0 and 1.",
+                            remedy or "Pass an adjacency matrix without weights.")
     if graph.diagonal().any():
         cell = cells[int(np.flatnonzero(graph.diagonal())[0])]
-        raise ValueError(f"{where} has self-loops, the first at cell {cell!r}; {remedy or 'set its diagonal to zero'}.")
+        raise ArgumentError(f"{where} has self-loops, the first at cell {cell!r}.",
+                            remedy or "Set its diagonal to zero.")
     one_way = (graph - graph.T).tocoo()
     one_way.eliminate_zeros()
     if one_way.nnz:
         i, j = cells[int(one_way.row[0])], cells[int(one_way.col[0])]
-        raise ValueError(f"{where} is not symmetric, cells {i!r} and {j!r} are joined in one direction only; "
-                         f"{remedy or 'use graph.maximum(graph.T)'}.")
+        raise ArgumentError(f"{where} is not symmetric, cells {i!r} and {j!r} are joined in one direction only.",
+                            remedy or "Use graph.maximum(graph.T).")
     graph.sort_indices()
     return graph

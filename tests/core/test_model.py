@@ -289,8 +289,8 @@ def test_sparse_expression_is_checked_too(samples):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (dict(n_metagenes=200), "140 cells but n_metagenes=200"),
-    (dict(n_metagenes=31), "30 genes but n_metagenes=31"),
+    (dict(n_metagenes=200), "200 metagenes but only 140 cells. Lower n_metagenes"),
+    (dict(n_metagenes=31), "31 metagenes but only 30 genes"),
     (dict(n_metagenes=1), "n_metagenes"),
     (dict(n_metagenes=2.5), "n_metagenes"),
     (dict(affinity_penalty=0.0), "affinity_penalty"),
