@@ -56,8 +56,8 @@ def our_seconds(adata, n_metagenes, iterations, estimate_affinity):
     """Processor seconds of each iteration of this package, after one that compiles."""
     from scaling import walk
 
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.steps import check_samples
 
     samples, seconds = check_samples([adata.X], [adata.obsp["spatial_connectivities"]], n_metagenes), []
     with one_blas_thread():

@@ -49,20 +49,19 @@ def measure(n_cells, options, client, count):
     from scaling import start_of_fit
     from workload import simulate_tissue
 
-    from spicemix_core import SpiceMix
-    from spicemix_core.backends.dask_cells import DistributedParts
+    from spicemix_core.backends.place import place_cells
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.steps import check_samples, iterate
+    from spicemix_core.steps import History, Options, iterate
 
     expressions, graphs = simulate_tissue(n_cells, options.genes, piece=-(-n_cells // options.samples))
     samples = check_samples(expressions, graphs, options.n_metagenes)
-    model, times, processor = SpiceMix(options.n_metagenes), {"one": [], "workers": []}, {"one": [], "workers": []}
+    fit, times, processor = Options(options.n_metagenes), {"one": [], "workers": []}, {"one": [], "workers": []}
     with one_blas_thread():
         here, theta = start_of_fit(samples, options.n_metagenes)
         start = time.perf_counter()
-        there = DistributedParts(client, samples)
-        there.set_states(*here.get_states())
-        there.state_products()  # the first call sends the data
+        there = place_cells(samples, states=here.states, client=client)
+        _ = there.states  # the first call sends the data
         sent = time.perf_counter() - start
         count.taken()
         sizes = []
@@ -70,7 +69,7 @@ def measure(n_cells, options, client, count):
         for iteration in range(2 + options.pairs):
             for name, cells in list({"one": here, "workers": there}.items())[:: -1 if iteration % 2 else 1]:
                 before, start = processor_seconds(client), time.perf_counter()
-                thetas[name], _ = iterate(model, cells, thetas[name], estimate_affinity=iteration < 2)
+                thetas[name] = iterate(fit, cells, thetas[name], History(fit, samples), estimate_affinity=iteration < 2)
                 times[name].append(time.perf_counter() - start)
                 own, *others = np.subtract(processor_seconds(client), before)
                 processor[name].append(own if name == "one" else own + max(others))

@@ -86,8 +86,8 @@ def measure(name, n_metagenes, pairs):
     import scipy.sparse as sp
 
     from spicemix_core import SpiceMix
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import n_threads
-    from spicemix_core.steps import check_samples
 
     assert n_threads() == 1
     warnings.simplefilter("ignore")

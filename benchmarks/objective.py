@@ -29,17 +29,17 @@ from spicemix_core.numerics.threads import one_blas_thread
 
 def start(expressions, graphs, n_metagenes, seed):
     """Metagenes and noise after the initialisation of a fit."""
-    from spicemix_core.cells import Part
-    from spicemix_core.steps import check_samples, initialize
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.steps import LocalCells, initialize
 
     with one_blas_thread():
-        return initialize(Part(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
+        return initialize(LocalCells(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
                           np.random.default_rng(seed))
 
 
 def measure(path, iterations):
     """The last row of a fit, in this process; the file holds data and start."""
-    from spicemix_core.steps import check_samples
+    from spicemix_core.inputs import check_samples
 
     expressions, graphs, metagenes, noise = joblib.load(path)
     n_metagenes = metagenes.shape[1]

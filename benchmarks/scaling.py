@@ -28,18 +28,17 @@ ROOT = Path(__file__).resolve().parent.parent
 def start_of_fit(samples, n_metagenes, device=None, start=None):
     """Cells and parameters close to those after initialisation, without k-means on all cells, which is not measured.
 
-    Returns the cells, as a :class:`spicemix_core.cells.Part`, and the parameters. ``start`` gives metagenes and noise.
+    Returns the cells, as :class:`spicemix_core.cells.Cells`, and the parameters. ``start`` gives metagenes and noise.
     """
     import numpy as np
 
-    from spicemix_core.algorithm import Theta
-    from spicemix_core.backends.place import part_of
-    from spicemix_core.cells import Part
-    from spicemix_core.steps import check_samples, initialize
+    from spicemix_core.backends.place import place_cells
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.steps import LocalCells, Theta, initialize
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, noise = start or initialize(Part(few), n_metagenes, np.random.default_rng(0))
-    cells = part_of(samples, device=device)
+    metagenes, noise = start or initialize(LocalCells(few), n_metagenes, np.random.default_rng(0))
+    cells = place_cells(samples, device=device)
     cells.solve_states(metagenes)
     return cells, Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
 
@@ -47,15 +46,15 @@ def start_of_fit(samples, n_metagenes, device=None, start=None):
 def walk(samples, n_metagenes, start=None):
     """Two functions of a fit: ``step(estimate_affinity)`` does an iteration and returns its row of the history;
     ``factors()`` returns the present metagenes and states. ``start`` as in :func:`start_of_fit`."""
-    from spicemix_core import SpiceMix, steps
+    from spicemix_core.steps import History, Options, iterate
 
-    model = SpiceMix(n_metagenes)
+    options, history = Options(n_metagenes), History(Options(n_metagenes), samples)
     cells, theta = start_of_fit(samples, n_metagenes, start=start)
 
     def step(estimate_affinity):
         nonlocal theta
-        theta, row = steps.iterate(model, cells, theta, estimate_affinity=estimate_affinity)
-        return row
+        theta = iterate(options, cells, theta, history, estimate_affinity=estimate_affinity)
+        return history.rows[-1]
 
     return step, lambda: (theta.metagenes, cells.sizes[:, None] * cells.proportions)
 
@@ -80,8 +79,8 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
     from workload import simulate_tissue
 
     from spicemix_core import SpiceMix
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.steps import check_samples
 
     SpiceMix(4, max_iter=3, tol=10.0).fit_arrays(*simulate_tissue(100, 30))  # compiles
     expressions, graphs = simulate_tissue(n_cells, n_genes)

@@ -13,8 +13,9 @@ import scipy.sparse as sp
 
 from spicemix_core.exchange.authors_format import read_spicemix_result
 from spicemix_core.exchange.readers import read_data
-from spicemix_core.files.atomic import replacing_any
-from spicemix_core.files.model_file import check_model, check_target, save_model
+from spicemix_core.files.atomic import replacing
+from spicemix_core.files.model_checks import check_model
+from spicemix_core.files.model_file import check_target, save_model
 from spicemix_core.inputs.anndata import check_names, coordinates_of, read_names, read_samples
 from spicemix_core.inputs.checks import check_coordinates, check_graph
 
@@ -199,7 +200,7 @@ def write_text(adata: anndata.AnnData, folder: str | Path, *, sample_key: str | 
     for names, kind in ((genes, "gene"), (adata.obs_names, "cell"), ([] if types is None else types, "cell type")):
         _check_lines(names, kind, forbidden="\n\r")
     places = coordinates_of(adata) if "spatial" in adata.obsm else None
-    with replacing_any(folder) as place:
+    with replacing(folder) as place:
         place.mkdir()
         for i, (sample, r) in enumerate(zip(samples, rows, strict=True)):
             y = expressions[i]
@@ -220,7 +221,7 @@ def write_text(adata: anndata.AnnData, folder: str | Path, *, sample_key: str | 
 def write_data(adata: anndata.AnnData, target: str | Path) -> None:
     """Write an AnnData object as ``.h5ad`` or ``.zarr``, by the ending of ``target``; an error leaves no file."""
     settings = anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False)
-    with replacing_any(target) as place, settings, warnings.catch_warnings():
+    with replacing(target) as place, settings, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         if Path(target).suffix.lower() == ".zarr":
             adata.write_zarr(place)

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from spicemix_core.inputs.anndata import expression_frame
+    from spicemix_core.inputs.arrays import check_samples
     from spicemix_core.inputs.dissociated import join_dissociated
     from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, graph_from_edges, knn_graph, radius_graph
     from spicemix_core.inputs.normalize import log_normalize
 
-_MODULES = {"delaunay_graph": "spicemix_core.inputs.graphs",
+_MODULES = {"check_samples": "spicemix_core.inputs.arrays",
+            "delaunay_graph": "spicemix_core.inputs.graphs",
             "expression_frame": "spicemix_core.inputs.anndata",
             "graph_by_sample": "spicemix_core.inputs.graphs",
             "graph_from_edges": "spicemix_core.inputs.graphs",
@@ -17,11 +19,11 @@ _MODULES = {"delaunay_graph": "spicemix_core.inputs.graphs",
             "knn_graph": "spicemix_core.inputs.graphs",
             "log_normalize": "spicemix_core.inputs.normalize",
             "radius_graph": "spicemix_core.inputs.graphs"}
-__all__ = ["delaunay_graph", "expression_frame", "graph_by_sample", "graph_from_edges", "join_dissociated", "knn_graph",
-           "log_normalize", "radius_graph"]
+__all__ = ["check_samples", "delaunay_graph", "expression_frame", "graph_by_sample", "graph_from_edges",
+           "join_dissociated", "knn_graph", "log_normalize", "radius_graph"]
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__
 
 

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from spicemix_core.inputs.checks import check_coordinates, without_duplicates
 from spicemix_core.inputs.normalize import refuse_counts
+from spicemix_core.numerics.errors import MissingDataError
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData
@@ -78,7 +79,7 @@ def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)
 
 
-def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one with spicemix_core.prepare") -> Matrix:
+def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one, or name another with {graph_key}") -> Matrix:
     """The neighbour graph ``obsp[graph_key]`` as it is stored; KeyError if there is none."""
     return _look_up(adata.obsp, graph_key, f"There is no neighbour graph {graph_key!r} in obsp", remedy)
 
@@ -121,7 +122,9 @@ def _look_up(mapping: Mapping, key: str, missing: str, remedy: str | None = None
     if key in mapping:
         return mapping[key]
     names = ", ".join(map(repr, mapping))
-    raise KeyError(f"{missing}; {remedy or (f'choose one of {names}' if names else 'nothing is stored there')}.")
+    if remedy is None:
+        raise MissingDataError(f"{missing}; {f'choose one of {names}' if names else 'nothing is stored there'}.")
+    raise MissingDataError(f"{missing}.", f"{remedy[0].upper()}{remedy[1:]}.")
 
 
 def check_names(adata: AnnData) -> None:
@@ -165,7 +168,7 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
     Returns
     -------
     expressions, graphs : lists
-        The arguments of :func:`spicemix_core.samples.check_samples`; ``graphs`` is None without a ``graph_key``.
+        As :func:`spicemix_core.inputs.check_samples` takes them; ``graphs`` is None without a ``graph_key``.
     rows : list of integer arrays
         The rows of ``adata`` of each sample.
 
@@ -180,14 +183,14 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
     check_names(adata)
     expression = expression_of(adata, layer)
     if not counts:
-        refuse_counts(expression, expression_place(layer), "normalise them with spicemix_core.prepare(adata, "
-                      "normalize=True), or name a layer with normalised expression")
+        refuse_counts(expression, expression_place(layer), "Normalise them with spicemix_core.prepare(adata, "
+                      "normalize=True), or name a layer with normalised expression.")
     rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
     expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:
         return expressions, None, rows
-    graph = sparse.csr_array(graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass graph_key=None "
-                                                        "to take the cells as dissociated"))
+    graph = sparse.csr_array(graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass "
+                                                        "{graph_key=None} to take the cells as dissociated"))
     _check_no_edge_between(graph, rows)
     return expressions, [graph[r][:, r] for r in rows], rows
 

@@ -1,8 +1,12 @@
 """Checks of coordinates, sparse matrices and neighbour graphs, with the error of each defect."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
+
+from spicemix_core.numerics.errors import ArgumentError
 
 
 def check_coordinates(coordinates: ArrayLike) -> np.ndarray:
@@ -27,7 +31,7 @@ def without_duplicates(matrix: np.ndarray | sparse.spmatrix | sparse.sparray,
 
 
 def check_graph(graph: ArrayLike | sparse.spmatrix | sparse.sparray, n_cells: int, where: str = "The graph",
-                remedy: str | None = None) -> sparse.csr_array:
+                remedy: str | None = None, *, cell_names: Sequence | None = None) -> sparse.csr_array:
     """Return a neighbour graph as a CSR array of 0 and 1 with sorted indices; refuse anything else.
 
     Parameters
@@ -41,6 +45,8 @@ def check_graph(graph: ArrayLike | sparse.spmatrix | sparse.sparray, n_cells: in
         Name of the graph in the error messages.
     remedy : str, optional
         What the error messages advise for weights, self-loops and directed edges, instead of a change of the matrix.
+    cell_names : sequence, optional
+        Names of the cells in the error messages, by default their indices.
 
     Returns
     -------
@@ -52,22 +58,24 @@ def check_graph(graph: ArrayLike | sparse.spmatrix | sparse.sparray, n_cells: in
         If the graph has another size, entries other than 0 and 1 (NaN included), a self-loop, or an edge in one
         direction only.
     """
+    cells = range(n_cells) if cell_names is None else cell_names
     graph = sparse.csr_array(graph, dtype=float, copy=True)
     if graph.shape != (n_cells, n_cells):
         raise ValueError(f"{where} has shape {graph.shape} for {n_cells} cells; build it from the same cells.")
     graph.sum_duplicates()
     graph.eliminate_zeros()
     if (graph.data != 1).any():
-        raise ValueError(f"{where} has entries other than 0 and 1; "
-                         f"{remedy or 'pass an adjacency matrix without weights'}.")
+        raise ArgumentError(f"{where} has entries other than 0 and 1.",
+                            remedy or "Pass an adjacency matrix without weights.")
     if graph.diagonal().any():
-        cell = int(np.flatnonzero(graph.diagonal())[0])
-        raise ValueError(f"{where} has self-loops, the first at cell {cell}; {remedy or 'set its diagonal to zero'}.")
+        cell = cells[int(np.flatnonzero(graph.diagonal())[0])]
+        raise ArgumentError(f"{where} has self-loops, the first at cell {cell!r}.",
+                            remedy or "Set its diagonal to zero.")
     one_way = (graph - graph.T).tocoo()
     one_way.eliminate_zeros()
     if one_way.nnz:
-        i, j = int(one_way.row[0]), int(one_way.col[0])
-        raise ValueError(f"{where} is not symmetric, cells {i} and {j} are joined in one direction only; "
-                         f"{remedy or 'use graph.maximum(graph.T)'}.")
+        i, j = cells[int(one_way.row[0])], cells[int(one_way.col[0])]
+        raise ArgumentError(f"{where} is not symmetric, cells {i!r} and {j!r} are joined in one direction only.",
+                            remedy or "Use graph.maximum(graph.T).")
     graph.sort_indices()
     return graph

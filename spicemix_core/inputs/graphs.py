@@ -144,6 +144,7 @@ def radius_graph(coordinates: ArrayLike, radius: float) -> sparse.csr_matrix:
 
     points = check_coordinates(coordinates)
     _check_positive("radius", radius)
+
     return _clean(radius_neighbors_graph(points, radius, include_self=False))
 
 

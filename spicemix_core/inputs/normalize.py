@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from spicemix_core.inputs.checks import without_duplicates
+from spicemix_core.numerics.errors import ArgumentError
 
 
 def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_sum: float = 1e4,
@@ -67,7 +68,7 @@ def are_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray) -> boo
 def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray, place: str, remedy: str) -> None:
     """Raise a ValueError if expression looks like raw counts."""
     if are_counts(expression):
-        raise ValueError(f"{place} holds whole numbers only, which look like raw counts; {remedy}.")
+        raise ArgumentError(f"{place} holds whole numbers only, which look like raw counts.", remedy)
 
 
 def _check_counts(counts):

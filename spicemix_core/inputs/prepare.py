@@ -14,6 +14,7 @@ from spicemix_core.inputs.anndata import check_names, coordinates_of, expression
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.normalize import are_counts, log_normalize, refuse_counts
 from spicemix_core.inputs.sections import warn_of_sections
+from spicemix_core.numerics.errors import ArgumentError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -86,7 +87,7 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     (['counts'], ['spatial_connectivities'])
     """
     if graph not in GRAPHS:
-        raise ValueError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}.")
+        raise ArgumentError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}.", parameter="graph")
     check_names(adata)
     expression = expression_of(adata, layer)
     _check_kind(expression, expression_place(layer), normalize)
@@ -100,7 +101,7 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     if parts is not None and sample_key is None:
         warn_of_sections(prepared, graph_key, stacklevel=3)
     for part in parts or []:
-        check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "pass symmetrize=True to prepare")
+        check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "Pass {symmetrize=True}.")
     if layer is not None and adata.X is not None:
         prepared.layers["X"] = prepared.X
     elif layer is None and normalize:
@@ -115,10 +116,10 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
 def _check_kind(expression, place, normalize):
     """Refuse counts that are not to be normalised, and values to be normalised that are not counts."""
     if not normalize:
-        refuse_counts(expression, place, "pass normalize=True, or put log-normalised expression there")
+        refuse_counts(expression, place, "Pass {normalize=True}, or put log-normalised expression there.")
     elif not are_counts(expression):
-        raise ValueError(f"{place} is to be normalised but does not hold whole numbers only; put raw counts there, or "
-                         "leave out normalize.")
+        raise ArgumentError(f"{place} is to be normalised but does not hold whole numbers only.",
+                            "Put raw counts there, or leave out {normalize}.")
 
 
 def _symmetric(graph):
@@ -134,14 +135,14 @@ def _builder(graph, max_length, n_neighbors, radius) -> Callable:
         return partial(graphs.knn_graph, n_neighbors=n_neighbors)
     if graph == "radius":
         if radius is None:
-            raise ValueError('graph="radius" needs a radius, in the unit of the coordinates.')
+            raise ArgumentError("A radius graph needs a radius.", "Set {radius}, in the unit of the coordinates.")
         return partial(graphs.radius_graph, radius=radius)
     return partial(graphs.delaunay_graph, max_length=max_length)
 
 
 def _build(adata, sample_key, layer, build):
     """The graph of the cells that have coordinates; a sample without any coordinates has no edges."""
-    points = coordinates_of(adata, remedy="put the positions of the cells there, or pass graph=None")
+    points = coordinates_of(adata, remedy="put the positions of the cells there, or pass {graph=None}")
     _, _, rows = read_samples(adata, sample_key, None, layer, counts=True)
     placed = np.ones(len(points), dtype=bool)
     samples = np.empty(len(points), dtype=int)
@@ -149,10 +150,11 @@ def _build(adata, sample_key, layer, build):
         samples[r] = i
         placed[r] = not np.isnan(points[r]).all()
     if not placed.any():
-        raise ValueError("All coordinates in obsm['spatial'] are NaN; pass graph=None.")
+        raise ArgumentError("All coordinates in obsm['spatial'] are NaN.", "Pass {graph=None}.")
     cells = np.flatnonzero(placed)
     edges = sp.coo_array(graphs.graph_by_sample(points[cells], samples[cells], build))
     if not edges.nnz and len(cells) > 1:
-        raise ValueError("The graph of the coordinates in obsm['spatial'] has no edges; check the samples, and "
-                         "max_length or radius, which are in the unit of the coordinates, or pass graph=None.")
+        raise ArgumentError("The graph of the coordinates in obsm['spatial'] has no edges.",
+                            "Check the samples, and {max_length} or {radius}, which are in the unit of the "
+                            "coordinates, or pass {graph=None}.")
     return sp.csr_matrix((edges.data, (cells[edges.row], cells[edges.col])), shape=(len(points), len(points)))

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
+from spicemix_core.affinity import center
 from spicemix_core.inputs.anndata import graph_of, labels_of
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.numerics.checks import check_integer
@@ -159,7 +160,7 @@ def metagene_affinity(affinity: ArrayLike | pd.DataFrame) -> np.ndarray | pd.Dat
     values = np.asarray(affinity, dtype=float)
     if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
         raise ValueError(f"affinity has shape {values.shape} or NaN entries. Pass the fitted K x K matrix.")
-    return affinity - values.mean() if isinstance(affinity, pd.DataFrame) else values - values.mean()
+    return center(affinity if isinstance(affinity, pd.DataFrame) else values)
 
 
 def type_affinity(adata: AnnData, groupby: str = CLUSTERS, sample_key: str | None = None, n_permutations: int = 1000,

@@ -105,11 +105,11 @@ def test_punctuation_stays_with_its_formula_and_an_option_with_its_dashes(monkey
     from _tools.line_breaks import LineBreaks
 
     paragraph = nodes.paragraph("", "", nodes.Text("of "), nodes.math("", "K"), nodes.Text("), by "),
-                                nodes.literal("", "--runs"), nodes.Text(" or "), nodes.math("", "x"),
+                                nodes.literal("", "--n-runs"), nodes.Text(" or "), nodes.math("", "x"),
                                 nodes.Text(" of "), nodes.literal("", "n_runs"))
     document = utils.new_document("page")
     document += paragraph
     LineBreaks(document).run()
-    assert paragraph.astext() == "of K), by --runs or x of n_runs"
+    assert paragraph.astext() == "of K), by --n-runs or x of n_runs"
     assert [kept.astext() for kept in paragraph.findall(nodes.inline)] == ["K),"]
     assert [code["classes"] for code in paragraph.findall(nodes.literal)] == [["short"], []]

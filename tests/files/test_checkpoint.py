@@ -135,7 +135,7 @@ def test_the_checkpoint_of_other_data_is_refused(samples, tmp_path, change):
     path = tmp_path / "fit.h5"
     stopped(samples, path, 1)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="checkpoint of a fit of other data") as error:
+    with pytest.raises(ValueError, match="checkpoint of a fit with other data") as error:
         fitted(change(samples), path)
     assert "\n" not in str(error.value) and path.read_bytes() == before
 
@@ -145,7 +145,7 @@ def test_the_checkpoint_of_other_data_is_refused(samples, tmp_path, change):
 def test_the_checkpoint_of_other_parameters_is_refused(samples, tmp_path, options):
     path = tmp_path / "fit.h5"
     stopped(samples, path, 1)
-    with pytest.raises(ValueError, match="with other parameters"):
+    with pytest.raises(ValueError, match="other parameters"):
         fitted(samples, path, **options)
 
 
@@ -160,15 +160,25 @@ def test_what_is_not_a_whole_checkpoint_is_refused(samples, tmp_path):
     for content in (b"", b"some text", whole[: len(whole) // 2], whole[:-100], flipped,
                     (tmp_path / "other.h5").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="is not a whole checkpoint") as error:
+        with pytest.raises(ValueError, match="is not an intact checkpoint") as error:
             fitted(samples, path)
         assert "\n" not in str(error.value) and path.read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["metagenes", "noise", "proportions"])
+def test_a_checkpoint_with_a_number_that_is_not_finite_is_refused(samples, tmp_path, name):
+    path = tmp_path / "fit.h5"
+    stopped(samples, path, 2)
+    with h5py.File(path, "r+") as file:
+        file[name][..., 0] = np.nan
+    with pytest.raises(ValueError, match=r"not an intact checkpoint \(It holds values that are not finite\)"):
+        fitted(samples, path)
+
+
 def test_what_cannot_be_kept_is_refused_before_the_fit(samples, tmp_path):
-    with pytest.raises(ValueError, match=r"folder of the checkpoint .* does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"folder of the checkpoint .* does not exist"):
         fitted(samples, tmp_path / "missing" / "fit.h5")
-    with pytest.raises(ValueError, match="needs a whole number as random_state"):
+    with pytest.raises(ValueError, match="cannot use a Generator as random_state"):
         fitted(samples, tmp_path / "fit.h5", random_state=np.random.default_rng(0))
-    with pytest.raises(ValueError, match="is not a whole checkpoint"):
+    with pytest.raises(ValueError, match="is not an intact checkpoint"):
         fitted(samples, tmp_path)

@@ -136,7 +136,7 @@ def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
 ], ids=["fit", "fit_consensus", "select", "transform"])
 def test_raw_counts_are_refused_by_everything_that_fits(adata, use):
     adata.layers["log"], adata.X = adata.X, np.round(100 * adata.X)
-    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts; normalise"):
+    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts. Normalise"):
         use(adata)
     assert "X_spicemix" not in adata.obsm
 
@@ -212,7 +212,7 @@ def entry(i, j, value):
 
 
 BAD = [  # change, options, part of the message
-    (counts, {}, "adata.X holds whole numbers only, which look like raw counts; pass normalize=True"),
+    (counts, {}, "adata.X holds whole numbers only, which look like raw counts. Pass normalize=True"),
     (lambda a: None, {"normalize": True}, "adata.X is to be normalised but does not hold whole numbers only"),
     (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "Cell 30 has the total 0"),
     (lambda a: setattr(a, "X", None), {}, "There is no expression in adata.X; put normalised expression there"),
@@ -229,13 +229,13 @@ BAD = [  # change, options, part of the message
      "There is no column 'library' in obs; choose one of 'slide', 'sample'."),
     (samples(["a"] * 10 + ["b"] * 130), {"sample_key": "sample"}, "edges between cells of different samples"),
     (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
-     "There are no coordinates 'spatial' in obsm; put the positions of the cells there, or pass graph=None."),
-    (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN; pass graph=None"),
+     "There are no coordinates 'spatial' in obsm."),
+    (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN. Pass graph=None"),
     (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries of type"),
     (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
     (spatial(np.ones((140, 2))), {}, "All 140 cells lie at the point [1.0, 1.0]"),
     (spatial(np.full((140, 2), np.inf)), {}, "The coordinates of cell 0 are [inf, inf]"),
-    (without_graph(lambda a: None), {"graph": "radius"}, 'graph="radius" needs a radius'),
+    (without_graph(lambda a: None), {"graph": "radius"}, "A radius graph needs a radius. Set radius"),
     (without_graph(lambda a: None), {"graph": "radius", "radius": -1.0}, "radius must be positive, not -1.0"),
     (without_graph(lambda a: None), {"graph": "knn", "n_neighbors": 200}, "n_neighbors is 200, but 140 cells allow"),
     (without_graph(lambda a: None), {"max_length": 0}, "max_length must be positive, not 0"),

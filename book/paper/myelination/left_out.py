@@ -13,7 +13,7 @@ from paper.myelination.cells import two_metagenes
 from paper.myelination.trajectory import correct, regress
 from spicemix_core.inputs.anndata import expression_frame, read_samples
 from spicemix_core.numerics.progress import progress
-from spicemix_core.transform import states_without
+from spicemix_core.runs.held_out import states_without
 
 
 def regress_left_out(model, adata, opposition, genes, *, sample_key=None,

@@ -11,8 +11,8 @@ from scipy.spatial.distance import pdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from spicemix_core.affinity import update_affinity
 from spicemix_core.datasets.simulation import CELL_TYPES, FIRST_NOISE, METAGENES
+from spicemix_core.steps import update_affinity
 from spicemix_core.tl import adjusted_rand_index, match_labels, match_metagenes, normalize_states
 
 SIGNAL = METAGENES[:FIRST_NOISE]
@@ -86,7 +86,7 @@ def affinity_of_states(states, graph, penalty):
     proportions = normalize_states(states, "proportions")
     graph = sparse.csr_array(graph)
     start = np.zeros((proportions.shape[1],) * 2)
-    return update_affinity(start, proportions, graph @ proportions, graph.nnz, penalty=penalty)
+    return update_affinity(start, proportions, graph @ proportions, graph.nnz, affinity_penalty=penalty)
 
 
 def score_model(adata, states, metagenes, affinity=None, true_affinity=None):
