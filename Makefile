@@ -1,4 +1,4 @@
-# The SpiceMix companion. `make help` lists the targets; a fresh machine needs Python 3.11 and nothing else.
+# The SpiceMix companion. `make help` lists the targets; a fresh machine needs only Python 3.11.
 
 PYTHON  ?= python3.11
 # The environment: made here, or one that exists already (conda: make book VENV="$CONDA_PREFIX").
@@ -19,8 +19,9 @@ BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.stamp
 # Compiled kernels are shared by tests, benchmarks and chapters, and stay out of the sources. A cached kernel does not
-# notice when a kernel of another module that it calls has changed, so each state of the sources has its own folder.
-SOURCES := $(shell cat spicemix_core/*.py spicemix_core/*/*.py | cksum | cut -d ' ' -f 1)
+# notice when a kernel of another module that it calls has changed, so each state of the modules with kernels has its
+# own folder.
+SOURCES := $(shell cat $$(grep -l numba spicemix_core/*.py spicemix_core/*/*.py) | cksum | cut -d ' ' -f 1)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba/$(SOURCES)
 
 .DELETE_ON_ERROR:
@@ -49,9 +50,12 @@ $(STAMP): requirements.lock pyproject.toml
 
 # The pages are tested where a book is built; .ci/run builds it after this target and then calls test-pages.
 BUILT := $(wildcard book/_build/html/index.html)
-test: $(STAMP)  ## the tests; those of the pages too once a book is built
+# Two processes of one BLAS thread each; the tests of a module stay in one process and share their fixtures.
+WORKERS ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+test: $(STAMP)  ## the tests and the examples in docstrings; the tests of the pages too once a book is built
 	@$(if $(BUILT),:,echo "tests/browser is left out: no book is built yet (make book, then make test-pages)")
-	$(BIN)/python -m pytest tests $(if $(BUILT),,--ignore=tests/browser)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(if $(BUILT),,--ignore=tests/browser)
 
 test-pages: $(STAMP)  ## the tests of the built pages, in a real browser
 	$(BIN)/python -m pytest tests/browser
@@ -66,8 +70,9 @@ chapter: $(STAMP)  ## execute one chapter, NAME=..., in a folder of its own if S
 print: $(STAMP)  ## the book, and one PDF of it in book/_build/spicemix.pdf (needs Chromium)
 	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) --print
 
-lint: $(STAMP)  ## ruff
+lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 benchmark: $(STAMP)  ## time the core; tables go to benchmarks/results
 	$(BIN)/python benchmarks/run.py --output benchmarks/results/fits.md
@@ -79,9 +84,10 @@ benchmark: $(STAMP)  ## time the core; tables go to benchmarks/results
 	$(BIN)/python benchmarks/compare.py --output benchmarks/results/compare.md
 	$(BIN)/python benchmarks/cluster.py --output benchmarks/results/cluster.md
 
+# The pin of sympy keeps uv from the pre-release that torch's range allows.
 lock:  ## write requirements.lock anew (needs uv; keeps the present pins that still fit)
-	echo 'torch==$(TORCH)+cpu' | uv pip compile pyproject.toml requirements.in --all-extras --universal -p 3.11 \
+	printf 'torch==$(TORCH)+cpu\nsympy==1.14.0\n' | uv pip compile pyproject.toml requirements.in --all-extras --universal -p 3.11 \
 	    --constraint - $(TORCH_FROM) --no-emit-package torch --generate-hashes --no-header -o requirements.lock
 
 clean:  ## remove everything that was built, except the environment
-	rm -rf build book/_build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build book/_build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -2,11 +2,11 @@
 
     python benchmarks/against_popari.py PYTHON [--cells 500] [--n-metagenes 10] [--iterations 10] [--output FILE]
 
-``PYTHON`` is the interpreter of an environment with Popari; release 1.3.4 needs Python 3.10 (``pip install
-popari==1.3.4
-"setuptools<81"``). A field of the simulated cortex with the same neighbours goes to both, on one thread. Popari starts
-from its SVD and estimates the affinity in every iteration; of this package, iterations that estimate it and iterations
-that keep it are told apart, since a fit estimates it in the first two by default.
+``PYTHON`` is the interpreter of an environment with Popari; release 1.3.4 needs Python 3.10
+(``pip install popari==1.3.4 "setuptools<81"``). Both programs get a field of the simulated cortex with the same
+neighbours and use one thread. Popari starts from its SVD and estimates the affinity in every iteration. A fit of this
+package estimates it in the first two iterations by default, so iterations that estimate it and iterations that keep it
+are reported separately.
 """
 
 import argparse
@@ -26,7 +26,7 @@ ONE_THREAD = {f"{v}_NUM_THREADS": "1" for v in ("OMP", "OPENBLAS", "MKL", "NUMBA
 
 
 def popari_seconds(path, n_metagenes, iterations):
-    """In Popari's environment: its version, and processor seconds of the set-up and of each iteration."""
+    """Version of Popari, and processor seconds of the set-up and of each iteration; runs in Popari's environment."""
     import anndata
     import awkward
     import torch
@@ -56,8 +56,8 @@ def our_seconds(adata, n_metagenes, iterations, estimate_affinity):
     """Processor seconds of each iteration of this package, after one that compiles."""
     from scaling import walk
 
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.samples import check_samples
 
     samples, seconds = check_samples([adata.X], [adata.obsp["spatial_connectivities"]], n_metagenes), []
     with one_blas_thread():
@@ -73,7 +73,7 @@ def table(options):
     import anndata
     import scipy.sparse as sp
 
-    from spicemix_core.datasets.simulation import simulate_cortex
+    from spicemix_core.datasets import simulate_cortex
 
     adata = simulate_cortex(n_cells=options.cells, random_state=0)
     with tempfile.TemporaryDirectory() as folder:

@@ -3,12 +3,12 @@
     python benchmarks/cluster.py [--cells 1000 10000 50000 100000] [--genes 500] [--samples 8] [--n-metagenes 20]
                                  [--workers 2] [--pairs 8] [--output benchmarks/results/cluster.md]
 
-Simulated tissue in samples of one size. One process and the workers, with one thread each, hold the same data and go
-through the same iterations in turn; what is reported is the median of the paired ratios, of seconds that passed and of
-processor seconds. The latter do not depend on the load of the machine: they are those of one process against those of
-the busiest worker and of the process that asks the workers, which take turns. The overhead is that sum less the single
-process' processor seconds divided by the number of workers: messages, and what is worked out between them. The bytes
-are those of the arrays in the messages of an iteration, to and from all workers. All workers are on this machine, so no
+The data are simulated tissue in samples of equal size. One process and the workers, with one thread each, hold the same
+data and do the same iterations in turn. The table gives the median of the paired ratios, of elapsed seconds and of
+processor seconds. The latter do not depend on the load of the machine: those of the single process are compared with
+the sum of those of the busiest worker and of the process that coordinates the workers, because these two take turns.
+The overhead is that sum minus the single process' processor seconds divided by the number of workers. The bytes are
+those of the arrays in the messages of an iteration, to and from all workers. All workers are on this machine, so no
 network is measured.
 """
 
@@ -25,7 +25,7 @@ from tables import write_table
 
 
 class Bytes(logging.Handler):
-    """Adds up what :mod:`spicemix_core.backends.dask_cells` says of its messages."""
+    """Adds up the sizes of the messages that :mod:`spicemix_core.backends.dask_cells` logs."""
 
     total = 0
 
@@ -49,21 +49,19 @@ def measure(n_cells, options, client, count):
     from scaling import start_of_fit
     from workload import simulate_tissue
 
-    from spicemix_core import SpiceMix
-    from spicemix_core.algorithm import iterate
-    from spicemix_core.backends.dask_cells import DistributedParts
+    from spicemix_core.backends.place import place_cells
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.samples import check_samples
+    from spicemix_core.steps import History, Options, iterate
 
     expressions, graphs = simulate_tissue(n_cells, options.genes, piece=-(-n_cells // options.samples))
     samples = check_samples(expressions, graphs, options.n_metagenes)
-    model, times, processor = SpiceMix(options.n_metagenes), {"one": [], "workers": []}, {"one": [], "workers": []}
+    fit, times, processor = Options(options.n_metagenes), {"one": [], "workers": []}, {"one": [], "workers": []}
     with one_blas_thread():
         here, theta = start_of_fit(samples, options.n_metagenes)
         start = time.perf_counter()
-        there = DistributedParts(client, samples)
-        there.set_states(*here.get_states())
-        there.state_products()  # the first call sends the data
+        there = place_cells(samples, states=here.states, client=client)
+        _ = there.states  # the first call sends the data
         sent = time.perf_counter() - start
         count.taken()
         sizes = []
@@ -71,7 +69,7 @@ def measure(n_cells, options, client, count):
         for iteration in range(2 + options.pairs):
             for name, cells in list({"one": here, "workers": there}.items())[:: -1 if iteration % 2 else 1]:
                 before, start = processor_seconds(client), time.perf_counter()
-                thetas[name], _ = iterate(model, cells, thetas[name], estimate_affinity=iteration < 2)
+                thetas[name] = iterate(fit, cells, thetas[name], History(fit, samples), estimate_affinity=iteration < 2)
                 times[name].append(time.perf_counter() - start)
                 own, *others = np.subtract(processor_seconds(client), before)
                 processor[name].append(own if name == "one" else own + max(others))

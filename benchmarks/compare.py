@@ -2,14 +2,15 @@
 
     python benchmarks/compare.py [--n-metagenes 20] [--pairs 5] [--output FILE] [data set ...]
 
-All get the same scaled expression, K and seed, on one thread. The loss is the root mean square residual
-||Y - X M'|| / sqrt(n), n entries. Columns of M that sum to one do not restrict it: the scale of any other factorisation
-can be moved into X. The prior on the sizes (``state_penalty``) can only raise it, for our fits alone.
+All fits get the same scaled expression, K and seed, and use one thread. The loss is the root mean square residual
+||Y - X M'|| / sqrt(n), with n the number of entries. That the columns of M sum to one does not restrict it, because the
+scale of any other factorisation can be moved into X. The prior on the sizes (``state_penalty``) can only raise the loss
+of our fits.
 
-The two factorisations end in different local optima. So the mark for "same loss" is the higher one of the losses at
-which ``SpiceMix(spatial=False)`` (tol=1e-3) and scikit-learn (coordinate descent, NNDSVDa start, tol=1e-4) stop by
-their own rules, and each is then run for as few iterations as take it to the mark. Each pair is a seed, for which all
-five fits are timed in turn, in reverse order in every second pair.
+The two factorisations end in different local optima. The target for "same loss" is therefore the higher of the losses
+at which ``SpiceMix(spatial=False)`` (tol=1e-3) and scikit-learn (coordinate descent, NNDSVDa start, tol=1e-4) stop by
+their own rules; each is then run for the smallest number of iterations that reaches the target. Each pair has its own
+seed; its five fits are timed in turn, in reverse order in every second pair.
 """
 
 import argparse
@@ -38,7 +39,7 @@ OURS_TO_MARK, THEIRS_TO_MARK, SPATIAL = f"{OURS}, same loss", f"{THEIRS}, same l
 def iterations_to(mark, Y, n_metagenes, seed, at_most):
     """Iterations that scikit-learn needs to a loss of at most ``mark``.
 
-    Coordinate descent without shuffling goes on from (W, H) as if it had not stopped, so the way is walked once.
+    Coordinate descent without shuffling continues from (W, H) as if it had not stopped, so one run is enough.
     """
     W, H, _ = non_negative_factorization(Y, n_components=n_metagenes, init="nndsvda", max_iter=1, tol=0,
                                          random_state=seed)
@@ -85,8 +86,8 @@ def measure(name, n_metagenes, pairs):
     import scipy.sparse as sp
 
     from spicemix_core import SpiceMix
+    from spicemix_core.inputs import check_samples
     from spicemix_core.numerics.threads import n_threads
-    from spicemix_core.samples import check_samples
 
     assert n_threads() == 1
     warnings.simplefilter("ignore")

@@ -5,7 +5,7 @@
 
 Simulated tissue in single precision. The bandwidth of the device is measured by copying the data (one read and one
 write); each of the two products reads the data, with the indices of CSR, once. The first two iterations estimate the
-affinity; one before them is not counted.
+affinity; one iteration before them is not counted.
 """
 
 import argparse
@@ -22,11 +22,10 @@ from scaling import start_of_fit
 from tables import write_table
 from workload import simulate_tissue
 
-from spicemix_core import SpiceMix
-from spicemix_core.algorithm import iterate
 from spicemix_core.backends import torch_cells as torch_backend
+from spicemix_core.inputs import check_samples
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
+from spicemix_core.steps import History, Options, iterate
 
 
 def seconds(function, device):
@@ -59,17 +58,18 @@ def table(options):
     bandwidth = 2 * size / seconds(lambda: [part.clone() for part in parts], device)
     first = seconds(lambda: data.times_metagenes(theta.metagenes), device)
     second = seconds(lambda: data.times_states(states), device)
-    rows, model = [], SpiceMix(options.n_metagenes, device=options.device)
+    fit = Options(options.n_metagenes)
+    rows, history = [], History(fit, samples)
     with one_blas_thread():  # as in a fit
-        before = cells.get_states()
-        iterate(model, cells, theta)  # libraries of the device start with their first call
-        cells.set_states(*before)
+        before = cells.states
+        iterate(fit, cells, theta, history)  # libraries of the device start with their first call
+        cells.proportions, cells.sizes = before
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         for iteration in range(options.iterations):
             start = time.perf_counter()
-            theta, row = iterate(model, cells, theta, estimate_affinity=iteration < 2)
-            rows.append(row | {"seconds": time.perf_counter() - start})
+            theta = iterate(fit, cells, theta, history, estimate_affinity=iteration < 2)
+            rows.append(history.rows[-1] | {"seconds": time.perf_counter() - start})
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
     kind = "CSR" if options.sparse else "dense"
     yield (f"# Iterations in PyTorch\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores, {name}, PyTorch "

@@ -1,10 +1,11 @@
-"""Where fits end on the measured data, here and in another checkout, from the same start: what a change has cost.
+"""The objective at which fits of the measured data end, here and in another checkout, from the same start.
 
     python benchmarks/objective.py CHECKOUT [--n-metagenes 20] [--seeds 3] [--iterations 300] [--output FILE] [data set]
 
-Both get the same expression, graphs, and initial metagenes and noise (those of a fit here, a seed each), estimate the
-affinity twice, and iterate to convergence by the rule of a fit with tol = 1e-3. The order of visits decides which local
-optimum is reached, so energies of two versions differ, to both sides, even where every step is exact in both.
+Both checkouts have the same interface and get the same expression, graphs, and initial metagenes and noise (those of a
+fit here, one seed each). They estimate the affinity twice and iterate to convergence by the rule of a fit with
+tol = 1e-3. The order in which cells are visited decides which local optimum is reached, so the energies of two versions
+differ, in both directions, even where every step is exact in both.
 """
 
 import argparse
@@ -20,24 +21,25 @@ from pathlib import Path
 import joblib
 import numpy as np
 from run import LOADERS, load
-from scaling import ROOT, one_blas_thread, timed, walk
+from scaling import ROOT, timed, walk
 from tables import write_table
+
+from spicemix_core.numerics.threads import one_blas_thread
 
 
 def start(expressions, graphs, n_metagenes, seed):
     """Metagenes and noise after the initialisation of a fit."""
-    from spicemix_core.cells import Part
-    from spicemix_core.initialization import initialize
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.steps import LocalCells, initialize
 
     with one_blas_thread():
-        return initialize(Part(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
+        return initialize(LocalCells(check_samples(expressions, graphs, n_metagenes)), n_metagenes,
                           np.random.default_rng(seed))
 
 
 def measure(path, iterations):
     """The last row of a fit, in this process; the file holds data and start."""
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs import check_samples
 
     expressions, graphs, metagenes, noise = joblib.load(path)
     n_metagenes = metagenes.shape[1]

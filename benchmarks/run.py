@@ -3,8 +3,8 @@
     python benchmarks/run.py [--n-metagenes 20] [--iterations 200] [--tol 1e-3] [--threads 2] [--repeats 3]
                              [--output FILE] [data set ...]
 
-Every fit runs in a process of its own, once on few cells to compile and then ``--repeats`` times; the medians are
-printed. Data sets: seqfish_plus, starmap (skipped with a note where they are not found), simulated (four fields of the
+Every fit runs in its own process, first on a few cells to compile and then ``--repeats`` times; the table has the
+medians. Data sets: seqfish_plus, starmap (skipped with a note where they are not found), simulated (four fields of the
 simulated cortex), and simulated tissue of any size, as tissue:100000x500 (dense, double precision) or
 sparse:1000000x500 (CSR, single precision, made in pieces). The last column names the largest step and its share.
 """
@@ -33,7 +33,6 @@ DEFAULT = [*LOADERS, "simulated"]
 def load(name):
     """Expressions and graphs of one data set."""
     from spicemix_core import datasets
-    from spicemix_core.datasets.simulation import simulate_cortex
     from spicemix_core.inputs.anndata import read_samples
 
     if ":" in name:
@@ -43,7 +42,7 @@ def load(name):
             return simulate_tissue(n_cells, n_genes, counts=n_genes / 5, sparse=True, dtype=np.float32)
         return simulate_tissue(n_cells, n_genes)
     if name == "simulated":
-        adata = simulate_cortex(4, random_state=0)
+        adata = datasets.simulate_cortex(4, random_state=0)
     else:
         adata = getattr(datasets, LOADERS[name])(download=False)
     return read_samples(adata, "sample", "spatial_connectivities", None)[:2]

@@ -1,17 +1,16 @@
-"""Seconds per outer iteration against the two products with the data that no iteration can do without.
+"""Seconds per iteration of a fit, compared with the two products with the data that every iteration needs.
 
     python benchmarks/scaling.py [--cells 1000 10000 100000] [--genes 100 1000] [--metagenes 10 20 40] [--threads 1 2]
                                  [--iterations 10] [--against CHECKOUT] [--output benchmarks/results/scaling.md]
 
-For each size the products Y M and Y'X (NumPy, same threads) and one whole iteration are timed in turn, so that the
-load of the machine falls on both alike; what is reported is the median of the paired ratios, of seconds passed and of
-processor seconds of all threads (with one thread, the load of the machine does not touch the latter). "S kept" are the
-iterations in which the affinity is fixed (all but the first two of a fit), "S estimated" those two. ``--against`` runs
-a second checkout of this project on the same data, process by process in turn.
+For each size, the products Y M and Y'X (NumPy, same threads) and one whole iteration are timed in turn, so that the
+load of the machine affects both equally. The table gives the median of the paired ratios, of elapsed seconds and of
+processor seconds of all threads; with one thread, the latter do not depend on the load of the machine. "S kept" are the
+iterations in which the affinity is fixed (all except the first two of a fit), "S estimated" those two. ``--against``
+also measures a second checkout with the same interface on the same data, process by process in turn.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -27,67 +26,35 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def start_of_fit(samples, n_metagenes, device=None, start=None):
-    """Cells and parameters near those after initialisation, without k-means on all cells, which is not measured here.
+    """Cells and parameters close to those after initialisation, without k-means on all cells, which is not measured.
 
-    Returns the cells, as a :class:`spicemix_core.cells.Part`, and the parameters. ``start`` gives metagenes and noise.
+    Returns the cells, as :class:`spicemix_core.cells.Cells`, and the parameters. ``start`` gives metagenes and noise.
     """
     import numpy as np
 
-    from spicemix_core.algorithm import Theta
-    from spicemix_core.backends.place import part_of
-    from spicemix_core.cells import Part
-    from spicemix_core.initialization import initialize
-    from spicemix_core.samples import check_samples
+    from spicemix_core.backends.place import place_cells
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.steps import LocalCells, Theta, initialize
 
     few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, noise = start or initialize(Part(few), n_metagenes, np.random.default_rng(0))
-    cells = part_of(samples, device=device)
+    metagenes, noise = start or initialize(LocalCells(few), n_metagenes, np.random.default_rng(0))
+    cells = place_cells(samples, device=device)
     cells.solve_states(metagenes)
     return cells, Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
 
 
-def start_of_old_fit(samples, n_metagenes, start=None):
-    """The same for a checkout from before parts, in which one state held the cells' states and the parameters."""
-    import numpy as np
-
-    from spicemix_core.initialization import initialize, split_states
-    from spicemix_core.model import State
-    from spicemix_core.numerics.simplex import nonnegative_least_squares
-    from spicemix_core.samples import check_samples
-
-    few = check_samples([samples.expressions[0][:1000]], None, n_metagenes)
-    metagenes, noise = start or initialize(few, n_metagenes, np.random.default_rng(0))[::3]
-    states = nonnegative_least_squares(metagenes.T @ metagenes, samples.times_metagenes(metagenes))
-    return State(metagenes, np.zeros((n_metagenes, n_metagenes)), noise, *split_states(states))
-
-
 def walk(samples, n_metagenes, start=None):
-    """What iterates, ``function(estimate_affinity)`` that returns an iteration's row, and what is to be multiplied:
-    ``function()`` that returns metagenes and states. ``start`` as in :func:`start_of_fit`."""
-    from spicemix_core import SpiceMix
+    """Two functions of a fit: ``step(estimate_affinity)`` does an iteration and returns its row of the history;
+    ``factors()`` returns the present metagenes and states. ``start`` as in :func:`start_of_fit`."""
+    from spicemix_core.steps import History, Options, iterate
 
-    model = SpiceMix(n_metagenes)
-    try:
-        from spicemix_core.algorithm import iterate
-
-        cells, theta = start_of_fit(samples, n_metagenes, start=start)
-    except ImportError:
-        from spicemix_core.model import _changes
-
-        state = start_of_old_fit(samples, n_metagenes, start)
-
-        def step(estimate_affinity):
-            nonlocal state
-            before = state
-            state, row = model._iterate(samples, state, estimate_affinity=estimate_affinity)
-            return row | _changes(before, state)
-
-        return step, lambda: (state.metagenes, state.states)
+    options, history = Options(n_metagenes), History(Options(n_metagenes), samples)
+    cells, theta = start_of_fit(samples, n_metagenes, start=start)
 
     def step(estimate_affinity):
         nonlocal theta
-        theta, row = iterate(model, cells, theta, estimate_affinity=estimate_affinity)
-        return row
+        theta = iterate(options, cells, theta, history, estimate_affinity=estimate_affinity)
+        return history.rows[-1]
 
     return step, lambda: (theta.metagenes, cells.sizes[:, None] * cells.proportions)
 
@@ -112,7 +79,8 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
     from workload import simulate_tissue
 
     from spicemix_core import SpiceMix
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs import check_samples
+    from spicemix_core.numerics.threads import one_blas_thread
 
     SpiceMix(4, max_iter=3, tol=10.0).fit_arrays(*simulate_tissue(100, 30))  # compiles
     expressions, graphs = simulate_tissue(n_cells, n_genes)
@@ -122,7 +90,7 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
         times = []
         with one_blas_thread():
             step, factors = walk(samples, K)
-            _ = getattr(samples, "colors", None), samples.sum_of_squares  # once in a fit, not in every iteration
+            _ = samples.colors, samples.sum_of_squares  # computed once in a fit, not in every iteration
         for iteration in range(iterations):
             _, products, products_cpu = timed(both_products, expressions, *factors())
             with one_blas_thread():  # as in a fit
@@ -133,14 +101,6 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
                     | _medians("kept", times[2:]) | _medians("estimated", times[:2])
                     | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20})
     return rows
-
-
-def one_blas_thread():
-    try:
-        from spicemix_core.numerics.threads import one_blas_thread
-    except ImportError:  # a checkout from before the module
-        return contextlib.nullcontext()
-    return one_blas_thread()
 
 
 def _medians(name, times):

@@ -2,8 +2,9 @@
 
     python benchmarks/solvers.py [--cells 500] [--genes 200] [--metagenes 10 20 40] [--repeats 3] [--output FILE]
 
-Compiled active set (the default), Gurobi one cell at a time (left out with a note without gurobipy), and PyTorch on the
-processor, one thread each, from the same start on simulated tissue, with an affinity drawn at random.
+The solvers are the compiled active set (the default), Gurobi one cell at a time (left out with a note if gurobipy is
+not installed) and PyTorch on the processor. Each uses one thread and starts from the same states of simulated tissue,
+with an affinity drawn at random.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from scaling import start_of_fit
 from tables import write_table
 from workload import simulate_tissue
 
-import spicemix_core.latent_states as active_set
+from spicemix_core import steps
 from spicemix_core.backends import gurobi_states as gurobi_solver
 from spicemix_core.backends import torch_cells as torch_backend
+from spicemix_core.inputs import check_samples
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
 
 
 def state_problem(n_cells, n_genes, n_metagenes):
@@ -63,7 +64,7 @@ def table(options):
            "|\n" + 7 * "|-" + "|")
     for K in options.metagenes:
         samples, problem = state_problem(options.cells, options.genes, K)
-        solvers = {"active set (default)": (active_set.update_latent_states, problem),
+        solvers = {"active set (default)": (steps.update_latent_states, problem),
                    "PyTorch, processor": (torch_backend.update_latent_states, on_device(samples, problem))}
         try:
             import gurobipy
@@ -74,7 +75,7 @@ def table(options):
             yield "gurobipy is not installed"
         with one_blas_thread():
             measured = {name: timed(*pair, options.repeats) for name, pair in solvers.items()}
-        energies = {name: active_set.states_energy(**problem | dict(proportions=m[2], sizes=m[3]))
+        energies = {name: steps.states_energy(**problem | dict(proportions=m[2], sizes=m[3]))
                     for name, m in measured.items()}
         for name, (seconds, n_sweeps, _, _) in measured.items():
             yield (f"| {K} | {name} | {1e3 * seconds:.1f} | {1e6 * seconds / options.cells:.1f} | "

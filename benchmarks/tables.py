@@ -1,8 +1,8 @@
-"""What all benchmarks do with their lines: print each as it comes, and write all when complete."""
+"""Writing the table of a benchmark: each line is printed when it is ready, and the file is written at the end."""
 
 
 def write_table(lines, output=None):
-    """Print ``lines`` one by one; write them to the file ``output``, if given, once all are there."""
+    """Print ``lines`` one by one; once all are complete, write them to the file ``output``, if given."""
     written = []
     for line in lines:
         print(line, flush=True)

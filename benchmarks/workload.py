@@ -1,13 +1,13 @@
 """Simulated tissue of any size for the benchmarks: counts, log-normalised, made one piece at a time.
 
 Cells lie on a jittered square lattice; each has a type, mostly that of the nearest of 20 domain centres, whose
-metagene makes up 70 % of its state, and counts are Poisson. The sparse form holds what was counted and no more.
+metagene makes up 70 % of its state, and counts are Poisson. The sparse form stores only the positive counts.
 """
 
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.inputs.graphs import delaunay_graph
+from spicemix_core.inputs import delaunay_graph
 
 N_TYPES = 20
 

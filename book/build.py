@@ -22,6 +22,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -122,6 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts a background job ignores Ctrl-C
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -1,4 +1,7 @@
-"""Make the synthetic twins in this folder anew from the measured data (``SPICEMIX_DATA``): python data/make_twins.py"""
+"""Make the synthetic twins in this folder again from the measured data (``SPICEMIX_DATA``).
+
+Run ``python data/make_twins.py`` from the root of the repository.
+"""
 
 from pathlib import Path
 

@@ -1,13 +1,15 @@
 """The parameters of a synthetic twin, from measured data and one fit of SpiceMix to them.
 
-``data/make_twins.py`` makes the files that are shipped. What they hold is sums over many cells: no count, no position
-and no state of a single cell.
+``data/make_twins.py`` writes the files that are shipped. They hold sums over many cells, and no count, position or
+state of a single cell.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from anndata import AnnData
 from paper.seqfish_plus.findings import NAMED_GENES
 from paper.shared.annotation import all_markers, name_by_reference
 from paper.shared.typed_cells import states_in_order
@@ -18,10 +20,10 @@ from scipy.optimize import brentq
 from spicemix_core.datasets.count_model import log_moments
 from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
 from spicemix_core.datasets.starmap import load_starmap
-from spicemix_core.datasets.twin import Twin, draw_places, hand_round
+from spicemix_core.datasets.twin import Twin, arrange_kinds, draw_places
 from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.model import SpiceMix
-from spicemix_core.numerics.simplex import nonnegative_least_squares
+from spicemix_core.numerics.active_set import nonnegative_least_squares
 from spicemix_core.tl import DEFAULT_NORMALIZATION, cluster_states, normalize_states
 from spicemix_core.tl.clustering import MIN_CELLS
 
@@ -35,7 +37,7 @@ def measured_twin(name: str) -> Twin:
     Raises
     ------
     DataNotFoundError
-        If the measured data are not there.
+        If the measured data are not found.
     """
     if name == "starmap":
         adata = load_starmap()
@@ -48,29 +50,33 @@ def measured_twin(name: str) -> Twin:
                     panel=panel[:, rare])
 
 
-def fit_twin(adata, label_key, label_keys, *, n_bins, max_length, slope=0.0, panel=None, n_metagenes=20,
-             random_state=0) -> Twin:
+def fit_twin(adata: AnnData, label_key: str, label_keys: Sequence[str], *, n_bins: int, max_length: float,
+             slope: float = 0.0, panel: AnnData | None = None, n_metagenes: int = 20, random_state: int = 0) -> Twin:
     """Parameters of the twin of a data set.
 
     Parameters
     ----------
     adata : AnnData
-        As a loader returns it: log-normalised ``X``, ``layers["counts"]``, ``obs["sample"]``, ``obs["total_counts"]``,
-        positions and graph.
+        The result of a loader: log-normalised ``X``, ``layers["counts"]``, ``obs["sample"]``,
+        ``obs["total_counts"]``, positions and neighbour graph.
     label_key : str
         Column of ``obs`` with the cells' earlier labels.
     label_keys : sequence of str
-        Columns of ``obs`` that depend on that label only, itself included.
+        Columns of ``obs`` that depend on this label only, itself included.
     n_bins : int
-        Bins of depth in each sample.
+        Number of bins of depth in each sample.
     max_length : float
-        Longest side of the graph.
+        Longest side of the Delaunay graph.
     slope : float
         Depth is ``x - slope y``.
     panel : AnnData, optional
-        The same cells with other genes; their rows of the metagenes are non-negative least squares on the states.
-    n_metagenes, random_state
-        As for :class:`spicemix_core.SpiceMix`.
+        The same cells with other genes. Their rows of the metagenes are non-negative least-squares fits on the states.
+    n_metagenes, random_state : int
+        See :class:`spicemix_core.SpiceMix`.
+
+    Returns
+    -------
+    Twin
 
     Raises
     ------
@@ -111,37 +117,37 @@ def _mean_energy(twin, kinds, graph):
 
 
 def _fit_strength(twin, energy):
-    """The strength, of at most 1, with which neighbours in the twin have this mean energy; by bisection, one seed."""
+    """The strength, at most 1, with which neighbours in the twin have this mean energy; by bisection with one seed."""
     sample, group, kinds, points = draw_places(twin, np.random.default_rng(0))
     graph = graph_by_sample(points, sample, partial(delaunay_graph, max_length=twin.max_length))
     low, high = 0.0, 1.0
     for _ in range(STRENGTH_STEPS):
         strength = (low + high) / 2
-        drawn = hand_round(kinds, group, strength * twin.energy, graph, np.random.default_rng(0))
+        drawn = arrange_kinds(kinds, group, strength * twin.energy, graph, np.random.default_rng(0))
         low, high = (strength, high) if _mean_energy(twin, drawn, graph) > energy else (low, strength)
     return (low + high) / 2
 
 
 def _common_types(clusters, z):
-    """Type of each cell, from 0: its cluster, or for a cluster of fewer than ``MIN_CELLS`` cells the nearest other."""
+    """Type of each cell, from 0: its cluster or, if it has fewer than ``MIN_CELLS`` cells, the nearest larger one."""
     sizes = np.bincount(clusters)
     common = np.flatnonzero(sizes >= MIN_CELLS)
     if not common.size:
-        raise ValueError(f"None of the {len(sizes)} clusters has {MIN_CELLS} cells: the data are too few.")
+        raise ValueError(f"None of the {len(sizes)} clusters has {MIN_CELLS} cells; give more cells.")
     means = np.array([z[clusters == t].mean(axis=0) for t in range(len(sizes))])
     return np.square(means[:, None] - means[common]).sum(axis=2).argmin(axis=1)[clusters]
 
 
 def _names(types, labels):
-    """Each type's name: the label of most of its cells, numbered where several types have it."""
+    """Name of each type: the most frequent label of its cells, with a number if several types have the same label."""
     naming = name_by_reference(types, labels, labels, min_cells=1)
     return naming["name"].sort_index().to_numpy(dtype=str)
 
 
 def _distributions(z, log_totals, types):
-    """Of each type: the Dirichlet distribution of the proportions, by moments, and the totals.
+    """Distributions of each type: Dirichlet of the proportions, by moments, and log-normal of the totals.
 
-    With concentration c, proportions of mean m have variances m (1 - m) / (c + 1).
+    With concentration c, proportions with mean m have the variance m (1 - m) / (c + 1).
     """
     members = [types == t for t in range(types.max() + 1)]
     means = np.array([z[own].mean(axis=0) for own in members])

@@ -1,173 +1,179 @@
 r"""The affinity step: line 11 of Algorithm 1 for :math:`S = \Sigma_x^{-1}`.
 
-With the proportions z fixed, :math:`\nu_i = \sum_{j \in N(i)} z_j` and m directed edges, the pseudo-likelihood with
-the mean-field partition function (paper eq. 6, 7 and 12; book ``eq-affinity``) gives the convex objective
+With the proportions :math:`z_i` fixed, :math:`\nu_i = \sum_{j \in N(i)} z_j` and :math:`|\vec E|` directed edges, the
+pseudo-likelihood with the mean-field partition function (paper eq. 6, 7 and 12; book ``eq-affinity-prior``,
+``eq-pseudo-likelihood`` and ``eq-affinity``) gives the convex objective
 
-.. math:: f(S) = \frac1m \sum_i \bigl[ z_i^\top S \nu_i + \log I(S \nu_i) \bigr]
+.. math:: f(S) = \frac{1}{|\vec E|} \sum_i \bigl[ z_i^\top S \nu_i + \log I(S \nu_i) \bigr]
           + \frac{\lambda_\Sigma}{2} \|S\|_F^2
 
-over symmetric S, minimised here by Newton's method: the gradient holds the difference between the observed
-proportions and their mean under the model, the Hessian the model's covariances, both exact. A negative entry of S is
-an attraction.
+over symmetric S. Newton's method minimises it: the gradient contains the difference between the observed proportions
+and their mean under the model, the Hessian the covariances under the model; both are exact. A negative entry of S is an
+attraction.
 
-Deviation from the paper's code: that takes stochastic Adam steps and stops early, which leaves S small; here S is
-the optimum, whose size is set by :math:`\lambda_\Sigma` and by the iterations in which it is estimated
-(``affinity_iterations`` of the estimator).
+Deviation from the paper's code: the paper's code takes stochastic Adam steps and stops early, which leaves S small.
+Here S is the optimum. Its size is set by :math:`\lambda_\Sigma` and by the number of iterations in which it is
+estimated (``affinity_iterations`` of the estimator).
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
 
+from spicemix_core.cells import Cells
 from spicemix_core.partition_function import log_simplex_integral, simplex_moments
 
 MAX_NEWTON_STEPS = 100
-LEAST, SUBSET = 2048, 8192  # cells of the warm-up and of the Hessian: an eighth of all, within these bounds
+LEAST, SUBSET = 2048, 8192  # bounds of the number of cells of the warm-up and of the Hessian, an eighth of all cells
 
 
-def objective_sum(affinity, proportions, neighbor_sums):
-    r""":math:`\sum_i z_i^\top S \nu_i + \log I(S \nu_i)` over the cells of the rows."""
-    fields = neighbor_sums @ affinity
-    return float((proportions * fields).sum() + log_simplex_integral(fields).sum())
+def center(affinity):
+    """Affinity (array or DataFrame) without its mean, which has no effect on proportions that sum to one."""
+    return affinity - np.asarray(affinity).mean()
 
 
-def objective_sums(affinity, proportions, neighbor_sums):
-    r""":func:`objective_sum` and its derivative in the entries of S, :math:`\sum_i (z_i - E[z_i]) \nu_i^\top`."""
-    fields = neighbor_sums @ affinity
-    log_integral, mean = simplex_moments(fields)
-    return float((proportions * fields).sum() + log_integral.sum()), (proportions - mean).T @ neighbor_sums
-
-
-def curvature_sum(affinity, neighbor_sums):
-    r"""Sum over cells of :math:`\mathrm{Cov}(z)_{ac}\, \nu_b \nu_d`, (P, P) for the pairs a <= c and b <= d."""
-    rows, columns = np.triu_indices(len(affinity))
-    _, mean, second = simplex_moments(neighbor_sums @ affinity, order=2)
-    covariance = second[:, rows, columns] - mean[:, rows] * mean[:, columns]
-    return covariance.T @ (neighbor_sums[:, rows] * neighbor_sums[:, columns])
-
-
-def affinity_objective(affinity, proportions, neighbor_sums, n_directed_edges, penalty):
-    """Value of f(S); see the module's docstring for the symbols."""
-    return objective_value(objective_sum(affinity, proportions, neighbor_sums), affinity, n_directed_edges, penalty)
-
-
-def objective_value(total, affinity, n_directed_edges, penalty):
-    """f(S) from the sum over cells."""
-    return total / n_directed_edges + 0.5 * penalty * (affinity**2).sum()
-
-
-def objective_gradient(excess, affinity, n_directed_edges, penalty):
-    """Gradient of f in the P = K(K+1)/2 entries of the upper triangle, from the second of :func:`objective_sums`."""
-    excess = excess / n_directed_edges
-    gradient = excess + excess.T + 2.0 * penalty * affinity
-    gradient[np.diag_indices_from(gradient)] *= 0.5
-    return gradient[np.triu_indices(len(affinity))]
-
-
-def _hessian(packed, K, n_directed_edges, penalty):
-    """Second derivatives of f, (P, P): :func:`curvature_sum` symmetrised over both pairs, and the penalty."""
-    rows, columns = np.triu_indices(K)
-    pair = np.empty((K, K), dtype=int)
-    pair[rows, columns] = pair[columns, rows] = np.arange(rows.size)
-    a, b, c, d = rows[:, None], columns[:, None], rows[None, :], columns[None, :]
-    hessian = (
-        packed[pair[a, c], pair[b, d]]
-        + packed[pair[a, d], pair[b, c]]
-        + packed[pair[b, c], pair[a, d]]
-        + packed[pair[b, d], pair[a, c]]
-    )
-    multiplicity = np.where(rows == columns, 0.5, 1.0)
-    hessian *= np.outer(multiplicity, multiplicity) / n_directed_edges
-    hessian[np.diag_indices(rows.size)] += 2.0 * penalty * multiplicity
-    return hessian
-
-
-def update_affinity(affinity, proportions, neighbor_sums, n_directed_edges, *, penalty, tol=1e-12):
-    r"""Minimise the convex affinity objective over symmetric matrices, by Newton's method with backtracking.
+def pseudo_likelihood_sums(affinity: np.ndarray, proportions: np.ndarray, neighbor_sums: np.ndarray,
+                           order: int) -> tuple:
+    r"""Negative log pseudo-likelihood of the proportions, summed over cells, and its derivatives in S.
 
     Parameters
     ----------
     affinity : array, shape (K, K)
-        Start, for instance the previous iteration's.
-    proportions : array, shape (N, K)
-        :math:`z_i`, all samples.
-    neighbor_sums : array, shape (N, K)
-        :math:`\nu_i = \sum_{j \in N(i)} z_j`.
-    n_directed_edges : int
-        Sum of the degrees.
-    penalty : float
-        :math:`\lambda_\Sigma > 0`.
-    tol : float
-        Stop when the Newton decrement promises less than ``tol`` in f.
+    proportions, neighbor_sums : arrays, shape (N, K)
+        :math:`z_i` and :math:`\nu_i` of the cells to sum over.
+    order : {0, 1, 2}
+        Highest derivative.
 
     Returns
     -------
-    array, shape (K, K)
+    value : float
+        :math:`\sum_i z_i^\top S \nu_i + \log I(S \nu_i)`.
+    excess : array, shape (K, K)
+        :math:`\sum_i (z_i - E[z_i]) \nu_i^\top`, the first derivative in the entries of S; if ``order >= 1``.
+    curvature : array, shape (P, P)
+        :math:`\sum_i \mathrm{Cov}(z_i)_{ac}\, \nu_{ib} \nu_{id}` for the P = K (K + 1) / 2 pairs a <= c and b <= d; if
+        ``order == 2``.
     """
-    def sums(S, spacing):
-        return objective_sums(S, proportions[::spacing], neighbor_sums[::spacing])
+    fields = neighbor_sums @ affinity
+    if order == 0:
+        return (float((proportions * fields).sum() + log_simplex_integral(fields).sum()),)
+    log_integral, mean, *second = simplex_moments(fields, order=order)
+    value = float((proportions * fields).sum() + log_integral.sum())
+    excess = (proportions - mean).T @ neighbor_sums
+    if order == 1:
+        return value, excess
+    rows, columns = np.triu_indices(len(affinity))
+    covariance = second[0][:, rows, columns] - mean[:, rows] * mean[:, columns]
+    return value, excess, covariance.T @ (neighbor_sums[:, rows] * neighbor_sums[:, columns])
 
-    def curvature(S, spacing):
-        return curvature_sum(S, neighbor_sums[::spacing])
 
-    return minimize(affinity, sums, curvature, len(proportions), n_directed_edges, penalty=penalty, tol=tol)
-
-
-def minimize(affinity, sums, curvature, n_cells, n_directed_edges, *, penalty, tol=1e-12):
-    """:func:`update_affinity` of cells that are known by sums only, wherever they are.
-
-    With at least twice ``LEAST`` cells, the minimum over an eighth of them, evenly spaced, at least ``LEAST`` and at
-    most ``SUBSET``, is the start, and their Hessian stands for that of all: it decides how many steps are taken, not
-    where they end. Value and gradient are always those of all cells.
+@dataclass(frozen=True)
+class AffinityProblem:
+    """The objective f(S) of the affinity step, with its derivatives in the upper triangle of S.
 
     Parameters
     ----------
-    sums, curvature : functions of (S, spacing)
-        :func:`objective_sums` and :func:`curvature_sum` over every so many-th of all cells.
-    n_cells : int
-    affinity, n_directed_edges, penalty, tol
-        As :func:`update_affinity`.
+    sums : callable
+        Function of (S, order, spacing): :func:`pseudo_likelihood_sums` over every ``spacing``-th cell.
+    n_cells, n_directed_edges : int
+    affinity_penalty : float
+        :math:`\\lambda_\\Sigma > 0`.
+    spacing : int
+        1 for all cells; a larger value estimates f from every so many-th cell.
     """
-    spacing = max(1, n_cells // min(max(n_cells // 8, LEAST), SUBSET))
 
-    def value_and_gradient(S, spacing=1):
-        total, excess = sums(S, spacing)
-        edges = n_directed_edges / spacing
-        return objective_value(total, S, edges, penalty), objective_gradient(excess, S, edges, penalty)
+    sums: Callable[..., tuple]
+    n_cells: int
+    n_directed_edges: int
+    affinity_penalty: float
+    spacing: int = 1
 
-    def hessian(S):
-        return _hessian(curvature(S, spacing), len(S), n_directed_edges / spacing, penalty)
+    @classmethod
+    def of_cells(cls, cells: Cells, affinity_penalty: float) -> "AffinityProblem":
+        """The problem of the current states of the cells of a fit."""
+        samples = cells.samples
+        return cls(cells.affinity_sums, samples.n_cells, max(samples.n_directed_edges, 1), affinity_penalty)
 
-    if spacing > 1:
-        affinity = _newton(affinity, lambda S: value_and_gradient(S, spacing), hessian, tol=1e-6)
-    return _newton(affinity, value_and_gradient, hessian, tol=tol)
+    def value(self, affinity: np.ndarray) -> float:
+        """f(S)."""
+        return self._value(self.sums(affinity, 0, self.spacing)[0], affinity)
+
+    def value_and_gradient(self, affinity: np.ndarray) -> tuple[float, np.ndarray]:
+        """f(S) and its gradient, shape (P,)."""
+        value, excess = self.sums(affinity, 1, self.spacing)
+        excess = excess / self._n_edges
+        gradient = excess + excess.T + 2.0 * self.affinity_penalty * affinity
+        gradient[np.diag_indices_from(gradient)] *= 0.5
+        return self._value(value, affinity), gradient[np.triu_indices(len(affinity))]
+
+    def hessian(self, affinity: np.ndarray) -> np.ndarray:
+        """Second derivatives of f, shape (P, P): the curvature, symmetrised over both pairs, and the penalty."""
+        curvature = self.sums(affinity, 2, self.spacing)[2]
+        K = len(affinity)
+        rows, columns = np.triu_indices(K)
+        pair = np.empty((K, K), dtype=int)
+        pair[rows, columns] = pair[columns, rows] = np.arange(rows.size)
+        a, b, c, d = rows[:, None], columns[:, None], rows[None, :], columns[None, :]
+        hessian = (
+            curvature[pair[a, c], pair[b, d]]
+            + curvature[pair[a, d], pair[b, c]]
+            + curvature[pair[b, c], pair[a, d]]
+            + curvature[pair[b, d], pair[a, c]]
+        )
+        multiplicity = np.where(rows == columns, 0.5, 1.0)
+        hessian *= np.outer(multiplicity, multiplicity) / self._n_edges
+        hessian[np.diag_indices(rows.size)] += 2.0 * self.affinity_penalty * multiplicity
+        return hessian
+
+    def minimize(self, start: np.ndarray, tol: float = 1e-12) -> np.ndarray:
+        """The S that minimises f, from ``start``; ``tol`` is the decrease of f at which to stop.
+
+        With at least twice ``LEAST`` cells, the search starts at the minimum over an eighth of the cells, evenly
+        spaced, at least ``LEAST`` and at most ``SUBSET``, and uses the Hessian of these cells. The Hessian affects the
+        number of steps, not where they end: value and gradient are those of all cells.
+        """
+        spacing = max(1, self.n_cells // min(max(self.n_cells // 8, LEAST), SUBSET))
+        subset = replace(self, spacing=spacing)
+        if spacing > 1:
+            start = _newton(subset, subset, start, tol=1e-6)
+        return _newton(self, subset, start, tol=tol)
+
+    @property
+    def _n_edges(self):
+        return self.n_directed_edges / self.spacing
+
+    def _value(self, total, affinity):
+        return total / self._n_edges + 0.5 * self.affinity_penalty * (affinity**2).sum()
 
 
-def _newton(affinity, value_and_gradient, hessian, *, tol):
-    """Newton's method on f.
+def _newton(problem, subset, affinity, *, tol):
+    """Newton's method on ``problem`` with the Hessian of ``subset`` and backtracking.
 
-    The Hessian costs several times a gradient and hardly changes near the optimum: it is made anew only when a step
+    The Hessian costs several times a gradient and hardly changes near the optimum. It is computed anew only when a step
     with the old one has reduced the Newton decrement less than tenfold.
     """
     rows, columns = np.triu_indices(len(affinity))
-    objective, gradient = value_and_gradient(affinity)
+    value, gradient = problem.value_and_gradient(affinity)
     factor, previous = None, np.inf
     for _ in range(MAX_NEWTON_STEPS):
         if factor is None:
-            factor = scipy.linalg.cho_factor(hessian(affinity))
+            factor = scipy.linalg.cho_factor(subset.hessian(affinity))
         step = -scipy.linalg.cho_solve(factor, gradient)
         decrement = -gradient @ step
         if 0.5 * decrement <= tol:
             break
         direction = np.zeros_like(affinity)
         direction[rows, columns] = direction[columns, rows] = step
-        size, value = 1.0, np.inf
-        while value > objective - 0.1 * size * decrement and size > 1e-8:
+        size, candidate_value = 1.0, np.inf
+        while candidate_value > value - 0.1 * size * decrement and size > 1e-8:
             candidate = affinity + size * direction
-            value, candidate_gradient = value_and_gradient(candidate)
+            candidate_value, candidate_gradient = problem.value_and_gradient(candidate)
             size *= 0.5
-        if value > objective:  # rounding, not the step, now decides: this is the optimum
+        if candidate_value > value:  # the difference is rounding: this is the optimum
             break
-        affinity, objective, gradient = candidate, value, candidate_gradient
+        affinity, value, gradient = candidate, candidate_value, candidate_gradient
         if decrement > 0.1 * previous or size < 0.5:
             factor = None
         previous = decrement

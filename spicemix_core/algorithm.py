@@ -1,97 +1,152 @@
-r"""The fit: Algorithm 1 of the paper, each line one call into the module that bears its name.
+r"""The fit: Algorithm 1 of the paper. Each of its lines is one call into the module of the same name.
 
-``cells`` is what visits cells, a :class:`spicemix_core.cells.Part` or several on a cluster. It holds their states, is
-called with parameters and gives back sums; the parameters are worked out here from these sums. ``model`` is the
-estimator, whose parameters say how.
+``cells`` (:class:`spicemix_core.cells.Cells`) hold the states and everything that loops over cells; the parameters are
+estimated here, from sums over the cells.
 """
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 
-from spicemix_core.affinity import minimize
+from spicemix_core.affinity import AffinityProblem
+from spicemix_core.cells import Cells
+from spicemix_core.history import History
 from spicemix_core.initialization import initialize
 from spicemix_core.metagenes import update_metagenes, update_noise
 from spicemix_core.numerics.progress import progress
-from spicemix_core.objective import energy, objective
+from spicemix_core.objective import Theta
 
 
 @dataclass(frozen=True)
-class Theta:
-    """The parameters that a fit estimates: M (G, K), S (K, K) and sigma_y, of the scaled expression."""
+class Options:
+    """What Algorithm 1 needs of the estimator.
+
+    Parameters
+    ----------
+    n_metagenes, affinity_penalty, affinity_iterations, state_penalty, max_iter, tol, random_state
+        As for :class:`spicemix_core.SpiceMix`.
+
+    Examples
+    --------
+    >>> from spicemix_core import steps
+    >>> steps.Options(n_metagenes=10, affinity_penalty=1e-3).max_iter
+    200
+    """
+
+    n_metagenes: int
+    affinity_penalty: float = 1e-4
+    affinity_iterations: int | None = 2
+    state_penalty: float = 1.0
+    max_iter: int = 200
+    tol: float = 1e-3
+    random_state: int | np.random.Generator | None = None
+
+    @classmethod
+    def of(cls, estimator) -> "Options":
+        """The options of an estimator, whose parameters have the same names."""
+        return cls(**{field.name: getattr(estimator, field.name) for field in fields(cls)})
+
+    @property
+    def last_affinity_iteration(self) -> int:
+        """Number of the last iteration that estimates the affinity."""
+        return self.max_iter if self.affinity_iterations is None else self.affinity_iterations
+
+
+class Start(Protocol):
+    """Where an interrupted fit resumes: parameters, and the rows of its history. The cells hold the states."""
 
     metagenes: np.ndarray
     affinity: np.ndarray
     noise: float
+    rows: list[dict]
 
 
-def fit(model, cells, checkpoint):
-    """Algorithm 1. Returns :class:`Theta` and one row of numbers per iteration; ``cells`` keep the states.
+def fit(options: Options, cells: Cells, start: Start | None, save: Callable[..., None]) -> tuple[Theta, History]:
+    """Algorithm 1: initialise, then iterate until convergence or for ``options.max_iter`` iterations.
 
-    ``checkpoint`` is a :class:`spicemix_core.files.checkpoint.Checkpoint`; what it holds is where the fit starts.
+    Parameters
+    ----------
+    options : Options
+    cells : Cells
+        They hold the states of the last iteration afterwards.
+    start : Start or None
+        Where an interrupted fit resumes; by default lines 1 to 8 of Algorithm 1.
+    save : callable
+        ``save(theta, cells, rows, now=...)`` after each iteration but the last; ``now`` asks for a checkpoint without
+        delay.
+
+    Returns
+    -------
+    Theta and History
     """
-    last = model.max_iter if model.affinity_iterations is None else model.affinity_iterations
-    theta, rows = _start(model, cells, checkpoint)
-    for iteration in progress(range(len(rows), model.max_iter), "SpiceMix"):
-        theta, row = iterate(model, cells, theta, estimate_affinity=iteration < last)
-        rows.append(row)
-        if has_converged(rows, model.tol):
+    if start is None:
+        theta, history = initial_theta(options, cells), History(options, cells.samples)
+        save(theta, cells, [], now=True)
+    else:
+        theta = Theta(start.metagenes, start.affinity, start.noise)
+        history = History(options, cells.samples, start.rows)
+    last = options.last_affinity_iteration
+    for iteration in progress(range(len(history.rows), options.max_iter), "SpiceMix"):  # line 9
+        theta = iterate(options, cells, theta, history, estimate_affinity=iteration < last)
+        if history.has_converged(options.tol):
             break
-        checkpoint.save(theta, cells, rows, now=iteration + 1 == last)
-    return theta, rows
+        save(theta, cells, history.rows, now=iteration + 1 == last)
+    return theta, history
 
 
-def _start(model, cells, checkpoint):
-    """Lines 1 to 8, or where the checkpoint was left: the parameters, and the rows of the iterations so far."""
-    if (left := checkpoint.read()) is not None:
-        cells.set_states(left.proportions, left.sizes)
-        return Theta(left.metagenes, left.affinity, left.noise), left.rows
-    metagenes, noise = initialize(cells, model.n_metagenes, np.random.default_rng(model.random_state))
-    theta = Theta(metagenes, np.zeros((model.n_metagenes, model.n_metagenes)), noise)
-    checkpoint.save(theta, cells, [], now=True)
-    return theta, []
+def initial_theta(options: Options, cells: Cells) -> Theta:
+    """Lines 1 to 8: metagenes and noise from NMF, and an affinity of zero."""
+    metagenes, noise = initialize(cells, options.n_metagenes, np.random.default_rng(options.random_state))  # lines 1-7
+    return Theta(metagenes, np.zeros((options.n_metagenes, options.n_metagenes)), noise)  # line 8
 
 
-def iterate(model, cells, theta, *, estimate_affinity=True):
-    """Lines 10 and 11: the states given the parameters, then the parameters given the states."""
-    samples, before = cells.samples, theta
-    sums = {"sum_of_squares": samples.sum_of_squares}
-    clock = [time.perf_counter()]
+def iterate(options: Options, cells: Cells, theta: Theta, history: History, *, estimate_affinity: bool = True) -> Theta:
+    """One iteration of Algorithm 1: the states given the parameters, then the parameters given the states.
 
-    states = cells.update_states(theta.metagenes, theta.affinity, theta.noise, model.state_penalty)
-    clock.append(time.perf_counter())
+    Parameters
+    ----------
+    options : Options
+    cells : Cells
+        Their states are updated.
+    theta : Theta
+    history : History
+        Gains one row.
+    estimate_affinity : bool
+        Whether to update the affinity too.
 
-    gram, cross = cells.state_products()
-    metagenes = update_metagenes(theta.metagenes, gram, cross, **sums)
-    noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
-    theta = replace(theta, metagenes=metagenes, noise=noise)
-    energy_now = energy(theta, states.pairs, states.sizes, samples, state_penalty=model.state_penalty)
-    clock.append(time.perf_counter())
+    Returns
+    -------
+    Theta
+        The new parameters.
 
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import datasets, inputs, steps
+    >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
+    >>> samples = inputs.check_samples([adata.X], [adata.obsp["spatial_connectivities"]], 3)
+    >>> options, cells = steps.Options(n_metagenes=3), steps.LocalCells(samples)
+    >>> metagenes, noise = steps.initialize(cells, 3, np.random.default_rng(0))
+    >>> theta, history = steps.Theta(metagenes, np.zeros((3, 3)), noise), steps.History(options, samples)
+    >>> for _ in range(2):
+    ...     theta = steps.iterate(options, cells, theta, history)
+    >>> theta.affinity.shape, len(history.rows)
+    ((3, 3), 2)
+    """
+    samples, norm = cells.samples, cells.samples.sum_of_squares
+    history.start()
+    sums = cells.update_states(theta.metagenes, theta.affinity, theta.noise, options.state_penalty)  # line 10: X
+    history.lap("states")
+    M = update_metagenes(theta.metagenes, sums.gram, sums.cross, sum_of_squares=norm)  # line 11: M
+    noise = update_noise(M, sums.gram, sums.cross, sum_of_squares=norm, n_entries=samples.n_entries)  # line 11: sigma_y
+    history.lap("metagenes")
+    problem = AffinityProblem.of_cells(cells, options.affinity_penalty)
+    S = theta.affinity
     if estimate_affinity and samples.n_directed_edges:
-        theta = replace(theta, affinity=minimize(
-            theta.affinity, cells.affinity_sums, cells.affinity_curvature, samples.n_cells, samples.n_directed_edges,
-            penalty=model.affinity_penalty))
-    clock.append(time.perf_counter())
-
-    row = objective(theta, cells.affinity_value(theta.affinity), states.sizes, samples,
-                    state_penalty=model.state_penalty, affinity_penalty=model.affinity_penalty)
-    row |= {"energy": energy_now, "n_sweeps": states.n_sweeps}
-    row |= zip(("seconds_states", "seconds_metagenes", "seconds_affinity"), np.diff(clock).tolist(), strict=True)
-    return theta, row | {"change_states": 0.5 * (states.moved / samples.n_cells)} | _changes(before, theta)
-
-
-def has_converged(rows, tol):
-    """Whether in the last iteration no block changed by ``tol`` or more."""
-    return max(change for name, change in rows[-1].items() if name.startswith("change_")) < tol
-
-
-def _changes(before, after):
-    """How far each block of parameters moved in one iteration, as named in the estimator's documentation of ``tol``."""
-    return {
-        "change_metagenes": float(0.5 * np.abs(after.metagenes - before.metagenes).sum(axis=0).mean()),
-        "change_affinity": float(np.abs(after.affinity - before.affinity).max()
-                                 / max(1.0, np.abs(after.affinity).max())),
-        "change_noise": float(abs(after.noise - before.noise) / after.noise),
-    }
+        S = problem.minimize(S)  # line 11: S
+    history.lap("affinity")
+    after = Theta(M, S, noise)
+    history.add(theta, after, sums, problem.value(S))
+    return after

@@ -1,52 +1,76 @@
-r"""Initial metagenes and states: lines 1 to 8 of Algorithm 1.
+r"""Initial metagenes and states: lines 1 to 7 of Algorithm 1.
 
-k-means takes every cell for pure, :math:`y_i \approx s_i m_{k(i)}`. Its centroids are clipped at zero and scaled to sum
-one; then follow a few rounds of NMF without space: states by non-negative least squares, metagenes by least squares on
-the simplex.
+k-means assumes that every cell is pure, :math:`y_i \approx s_i m_{k(i)}`. Its centroids are clipped at zero and scaled
+to sum to one. A few rounds of non-spatial NMF follow: states by non-negative least squares, metagenes by least squares
+on the simplex.
 """
 
 import numpy as np
-from sklearn.cluster import KMeans
 
+from spicemix_core.cells import Cells
 from spicemix_core.metagenes import update_metagenes, update_noise
 
-NMF_ROUNDS = 5  # T_0; the paper: more can lead to a local minimum before space is considered
+NMF_ROUNDS = 5  # T_0; the paper: more rounds can lead to a local minimum before space is considered
 KMEANS_RESTARTS = 10
-KMEANS_CELLS = 20_000  # of more cells so many are drawn: the centroids are only a start
+KMEANS_CELLS = 20_000  # k-means runs on a random subset of this size if there are more cells
 N_DIRECTIONS = 50
 POWER_ITERATIONS = 8
 
 
-def initial_metagenes(cells, n_metagenes, rng):
-    r"""Metagenes (G, K) from k-means (line 1) on the leading directions of expression.
+def initial_metagenes(cells: Cells, n_metagenes: int, rng: np.random.Generator) -> np.ndarray:
+    r"""Metagenes from k-means (Algorithm 1, line 1) on the leading directions of expression.
 
+    Parameters
+    ----------
+    cells : Cells
+    n_metagenes : int
+        K.
+    rng : numpy Generator
+
+    Returns
+    -------
+    array, shape (G, K)
+        Columns sum to one.
+
+    Notes
+    -----
     With :math:`s_i` the total of a cell, :math:`\sum_i \|y_i - s_i m_{k(i)}\|^2 = \sum_i s_i^2 \|y_i / s_i -
-    m_{k(i)}\|^2` is k-means on the cells' profiles :math:`y_i / s_i` with weights :math:`s_i^2`. Distances are taken
+    m_{k(i)}\|^2` is k-means on the cells' profiles :math:`y_i / s_i` with weights :math:`s_i^2`. Distances are measured
     along the ``N_DIRECTIONS`` leading right singular vectors of the expression, which leaves out the noise of all
-    others.
+    other directions.
 
-    Deviation from the paper's code: that clusters the expression itself, where cells of one type that differ in size
-    lie far apart. On profiles without weights, most centroids end on single cells of few counts where data are real.
-    A cell without a positive total has no profile and no weight. Of more than ``KMEANS_CELLS`` cells a random subset
-    finds the centroids, and all cells then take the nearest.
+    Deviation from the paper's code: the paper's code clusters the expression itself, where cells of one type that
+    differ in size are far apart. On profiles without weights, most centroids of real data end on single cells with few
+    counts. A cell without a positive total has no profile and no weight. If there are more than ``KMEANS_CELLS`` cells,
+    a random subset determines the centroids, and each cell is then assigned to the nearest one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import inputs, steps
+    >>> cells = steps.LocalCells(inputs.check_samples([np.repeat(np.eye(3), 20, axis=0)], None, 3))
+    >>> np.sort(steps.initial_metagenes(cells, 3, np.random.default_rng(0)), axis=0)[-1]
+    array([1., 1., 1.])
     """
+    from sklearn.cluster import KMeans
+
     n_cells = cells.samples.n_cells
     directions = _leading_directions(cells, rng)
     kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, random_state=int(rng.integers(2**31)))
-    drawn = np.arange(n_cells) if n_cells <= KMEANS_CELLS else rng.choice(n_cells, KMEANS_CELLS, replace=False)
-    places, coordinates, sizes = cells.profiles(directions, drawn)
+    chosen = np.arange(n_cells) if n_cells <= KMEANS_CELLS else rng.choice(n_cells, KMEANS_CELLS, replace=False)
+    places, coordinates, sizes = cells.profiles(directions, chosen)
     order = np.argsort(places)
     kmeans.fit(coordinates[order], sample_weight=sizes[order] ** 2)
     centroids = np.clip(cells.cluster_sums(directions, kmeans.cluster_centers_), 0.0, None)
     totals = centroids.sum(axis=0)
-    centroids[:, totals == 0.0] = 1.0  # a cluster without positive expression says nothing of its metagene
+    centroids[:, totals == 0.0] = 1.0  # a cluster without positive expression does not determine its metagene
     return np.ascontiguousarray(centroids / centroids.sum(axis=0))
 
 
 def _leading_directions(cells, rng):
-    """Orthonormal basis (G, n) of about the span of the leading right singular vectors of Y, by power iteration.
+    """Orthonormal basis (G, n) of approximately the span of the leading right singular vectors of Y.
 
-    Source: N. Halko, P.-G. Martinsson and J. A. Tropp, SIAM Rev. 53, 217-288 (2011), algorithm 4.4.
+    Power iteration; source: N. Halko, P.-G. Martinsson and J. A. Tropp, SIAM Rev. 53, 217-288 (2011), algorithm 4.4.
     """
     n_genes = cells.samples.n_genes
     n = min(N_DIRECTIONS, n_genes)
@@ -54,27 +78,40 @@ def _leading_directions(cells, rng):
         return np.eye(n)
     basis = rng.standard_normal((n_genes, n))
     for _ in range(POWER_ITERATIONS):
-        basis, _ = np.linalg.qr(cells.twice_times(basis))
+        basis, _ = np.linalg.qr(cells.gram_times(basis))
     return basis
 
 
-def initialize(cells, n_metagenes, rng):
-    """Metagenes (G, K) and noise after ``NMF_ROUNDS`` rounds (lines 1 to 7); ``cells`` keep the states.
+def initialize(cells: Cells, n_metagenes: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Metagenes and noise after ``NMF_ROUNDS`` rounds of non-spatial NMF (Algorithm 1, lines 1 to 7).
 
-    ``cells`` is a :class:`spicemix_core.cells.Part` or what stands for several.
+    Parameters
+    ----------
+    cells : Cells
+        They hold the states afterwards.
+    n_metagenes : int
+        K.
+    rng : numpy Generator
+
+    Returns
+    -------
+    metagenes : array, shape (G, K)
+    noise : float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import inputs, steps
+    >>> rng = np.random.default_rng(0)
+    >>> cells = steps.LocalCells(inputs.check_samples([rng.gamma(1.0, size=(60, 10))], None, 3))
+    >>> metagenes, noise = steps.initialize(cells, 3, rng)
+    >>> metagenes.shape, bool(noise > 0)
+    ((10, 3), True)
     """
-    metagenes = initial_metagenes(cells, n_metagenes, rng)
+    metagenes = initial_metagenes(cells, n_metagenes, rng)  # line 1
     samples = cells.samples
-    sums = dict(sum_of_squares=samples.sum_of_squares)
-    for _ in range(NMF_ROUNDS):
-        gram, cross = cells.solve_states(metagenes)
-        metagenes = update_metagenes(metagenes, gram, cross, **sums)
-    return metagenes, update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
-
-
-def split_states(states):
-    """Split states x = s z into proportions z on the simplex and sizes s; an all-zero state gets equal proportions."""
-    sizes = states.sum(axis=1)
-    safe = np.where(sizes > 0.0, sizes, 1.0)[:, None]
-    proportions = np.where(sizes[:, None] > 0.0, states / safe, 1.0 / states.shape[1])
-    return proportions, sizes
+    for _ in range(NMF_ROUNDS):  # line 2
+        gram, cross = cells.solve_states(metagenes)  # line 3
+        metagenes = update_metagenes(metagenes, gram, cross, sum_of_squares=samples.sum_of_squares)  # line 4
+    return metagenes, update_noise(metagenes, gram, cross, sum_of_squares=samples.sum_of_squares,
+                                   n_entries=samples.n_entries)  # lines 6, 7

@@ -4,11 +4,11 @@ Given the latent states, the metagenes solve (paper eq. 10-12; book ``eq-metagen
 
 .. math:: \min_M \|Y - X M^\top\|_F^2 \quad\text{with every column of } M \text{ on the simplex},
 
-which needs the data only through :math:`X^\top X` (K, K) and :math:`Y^\top X` (G, K), sums over samples. With the
-other columns fixed, the best column is exactly a projection onto the simplex; the sweeps over columns stop on the
-duality gap, a bound on the distance to the optimum.
+which needs the data only through :math:`X^\top X` (K, K) and :math:`Y^\top X` (G, K), sums over cells. With the other
+columns fixed, the best column is a projection onto the simplex. The sweeps over the columns stop when the duality gap,
+a bound on the distance to the optimum, is small.
 
-Deviation from the paper's code: that hands the whole G x K program to Gurobi.
+Deviation from the paper's code: the paper's code passes the whole G x K program to Gurobi.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def _sweep(metagenes, gram, cross):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gap_and_residual(metagenes, gram, cross, sum_of_squares):
-    """:func:`duality_gap` and :func:`squared_residual` of metagenes in rows, in one pass without a temporary array."""
+    """Frank-Wolfe gap and squared residual of metagenes in rows, in one pass without a temporary array."""
     K, G = metagenes.shape
     gradient = np.empty(G)
     descent, linear, lowest = 0.0, 0.0, 0.0
@@ -57,17 +57,13 @@ def _gap_and_residual(metagenes, gram, cross, sum_of_squares):
     return descent - lowest, sum_of_squares + descent - linear
 
 
-def duality_gap(metagenes, gram, cross):
-    """How much :math:`\\tfrac12\\|Y - X M^\\top\\|^2` can still fall, at most (Frank-Wolfe gap)."""
-    return _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), 0.0)[0]
-
-
 def _in_rows(metagenes):
     return np.ascontiguousarray(metagenes.T)
 
 
-def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
-    r"""Minimise :math:`\tfrac12\|Y - X M^\top\|_F^2` over metagenes on the simplex.
+def update_metagenes(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, *, sum_of_squares: float,
+                     tol: float = 1e-7) -> np.ndarray:
+    r"""Minimise :math:`\tfrac12\|Y - X M^\top\|_F^2` over metagenes on the simplex (book ``eq-metagenes``).
 
     Parameters
     ----------
@@ -78,13 +74,22 @@ def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
     cross : array, shape (G, K)
         :math:`Y^\top X`.
     sum_of_squares : float
-        :math:`\|Y\|_F^2`, sets the scale of the residual.
+        :math:`\|Y\|_F^2`, which sets the scale of the residual.
     tol : float
-        Stop when the duality gap is below ``tol`` times half the squared residual.
+        The sweeps stop when the duality gap is below ``tol`` times half the squared residual.
 
     Returns
     -------
     array, shape (G, K)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import steps
+    >>> Y, X, start = np.array([[1.0, 0.0], [0.0, 2.0]]), np.diag([1.0, 2.0]), np.full((2, 2), 0.5)
+    >>> steps.update_metagenes(start, X.T @ X, Y.T @ X, sum_of_squares=(Y**2).sum())
+    array([[1., 0.],
+           [0., 1.]])
     """
     rows, target = _in_rows(metagenes), _in_rows(cross)
     for _ in range(MAX_SWEEPS):
@@ -95,16 +100,38 @@ def update_metagenes(metagenes, gram, cross, *, sum_of_squares, tol=1e-7):
     return _in_rows(rows)
 
 
-def squared_residual(metagenes, gram, cross, sum_of_squares):
-    r""":math:`\|Y - X M^\top\|_F^2` from sums alone, never below what rounding can resolve."""
-    residual = _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), sum_of_squares)[1]
-    return _resolved(residual, sum_of_squares)
+def gap_and_residual(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray,
+                     sum_of_squares: float) -> tuple[float, float]:
+    r"""Duality gap of the metagenes, and :math:`\|Y - X M^\top\|_F^2`, never below what rounding can resolve."""
+    gap, residual = _gap_and_residual(_in_rows(metagenes), gram, _in_rows(cross), sum_of_squares)
+    return gap, _resolved(residual, sum_of_squares)
 
 
 def _resolved(residual, sum_of_squares):
     return max(residual, np.finfo(float).eps * sum_of_squares)
 
 
-def update_noise(metagenes, gram, cross, *, sum_of_squares, n_entries):
-    r"""Maximum-likelihood noise :math:`\sigma_y = \|Y - X M^\top\|_F / \sqrt{n}`, n entries (Algorithm 1, line 7)."""
-    return np.sqrt(squared_residual(metagenes, gram, cross, sum_of_squares) / n_entries)
+def update_noise(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, *, sum_of_squares: float,
+                 n_entries: int) -> float:
+    r"""Maximum-likelihood noise :math:`\sigma_y = \|Y - X M^\top\|_F / \sqrt{n}` (book ``eq-metagenes``).
+
+    Parameters
+    ----------
+    metagenes, gram, cross, sum_of_squares
+        As for :func:`update_metagenes`.
+    n_entries : int
+        n, the number of entries of Y.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import steps
+    >>> Y, X, M = np.array([[1.0, 3.0]]), np.array([[2.0]]), np.array([[0.5], [0.5]])
+    >>> print(round(steps.update_noise(M, X.T @ X, Y.T @ X, sum_of_squares=(Y**2).sum(), n_entries=2), 4))
+    1.4142
+    """
+    return np.sqrt(gap_and_residual(metagenes, gram, cross, sum_of_squares)[1] / n_entries)

@@ -1,60 +1,64 @@
-r"""SpiceMix: non-negative matrix factorisation joined with a hidden Markov random field (NMF-HMRF).
+"""The estimator: its parameters, its input and its results. :mod:`spicemix_core.algorithm` is the fit itself."""
 
-The estimator: its parameters, its input and its results. The fit itself is :mod:`spicemix_core.algorithm`.
-"""
-
-import numbers
-import warnings
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import algorithm
-from spicemix_core.backends.place import part_of
+from spicemix_core.backends.place import place_cells
 from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.model_file import load_model, save_model
-from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
+from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.genes import match_genes
+from spicemix_core.numerics.checks import check_choice, check_integer, check_number
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.samples import check_samples
-from spicemix_core.transform import transform, transform_arrays
+from spicemix_core.transform import FittedModel
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from distributed import Client
 
 
-class SpiceMix(BaseEstimator):
+class SpiceMix(FittedModel, BaseEstimator):
     r"""Metagenes, their proportions in every cell, and the spatial affinity between them.
 
-    The model (paper eq. 1-6; book ``eq-factorisation`` to ``eq-affinity-prior``): expression
-    :math:`Y = X M^\top + E` with Gaussian noise, metagenes M on the simplex, states :math:`x_i = s_i z_i \ge 0` with
-    prior :math:`e^{-\lambda_x s_i}`, and for every edge of the neighbour graph the energy :math:`z_i^\top S z_j`.
+    Non-negative matrix factorisation joined with a hidden Markov random field (paper eq. 1-6; book ``eq-factorisation``
+    to ``eq-affinity-prior``): expression :math:`Y = X M^\top + E` with Gaussian noise, metagenes M on the simplex,
+    states :math:`x_i = s_i z_i \ge 0` with prior :math:`e^{-\lambda_x s_i}`, and the energy :math:`z_i^\top S z_j` for
+    every edge of the neighbour graph.
 
     Parameters
     ----------
     n_metagenes : int
         Number of metagenes, K.
     affinity_penalty : float
-        :math:`\lambda_\Sigma`, ridge on S per directed edge. Larger values weaken the spatial term.
+        :math:`\lambda_\Sigma`, ridge penalty on S per directed edge. Larger values weaken the spatial term.
     affinity_iterations : int or None
-        S is estimated in the first so many iterations and then kept, while states and metagenes settle under it;
-        ``None`` estimates it in every iteration. See Notes.
+        Number of iterations, from the first, that estimate S. It is then fixed while states and metagenes converge.
+        ``None`` estimates S in every iteration. See Notes.
     state_penalty : float
-        :math:`\lambda_x` of the exponential prior on a cell's size.
+        :math:`\lambda_x` of the exponential prior on the size of a cell.
     spatial : bool
         ``False`` ignores the graph: NMF with the same constraints.
     max_iter : int
-        Most iterations of states, then parameters.
+        Maximum number of iterations.
     tol : float
-        Stop when in one iteration no block changes more: mean total variation of a cell's proportions and of a
-        metagene, largest change of S relative to its largest entry (or 1), relative change of the noise.
+        Convergence tolerance. The fit stops when, in one iteration, each of the following is below ``tol``: the mean
+        total variation between old and new proportions of a cell, the same of a metagene, the largest change of S
+        relative to its largest entry (or to 1, if that is larger), and the relative change of the noise.
     random_state : int, numpy Generator or None
-        Seeds the initial metagenes, the only random step.
+        Seed of the initial metagenes, the only random step.
     device : str or None
-        ``"cuda"`` or ``"cpu"`` runs all iterations in PyTorch on that device, with the same mathematics and up to
-        rounding the same result (initialisation stays on the processor); ``None`` runs the compiled code, which is the
-        faster on a processor.
+        ``"cuda"`` or ``"cpu"`` runs all iterations in PyTorch on that device, with the same mathematics and the same
+        result up to rounding; the initialisation stays on the processor. ``None`` runs compiled code, which is faster
+        on a processor.
     solver : {"active-set", "gurobi"}
-        Solver of a cell's quadratic programs. ``"gurobi"``, as in the paper's code, needs gurobipy (its free licence is
-        enough), is about a hundred times slower, and is there to check the other.
+        Solver of the quadratic program of a cell. ``"gurobi"``, as in the paper's code, needs gurobipy (its free
+        licence is sufficient) and is about a hundred times slower; it serves as an independent check.
 
     Attributes
     ----------
@@ -69,40 +73,46 @@ class SpiceMix(BaseEstimator):
     scaling_ : array, shape (n_samples,)
         Factor K / (mean total per cell) by which each sample was scaled.
     history_ : DataFrame
-        One row per iteration: Q and its parts (after the iteration), the energy of all states and the change of each
-        block, noise, sweeps, seconds per step.
-    n_iter_ : int
-    converged_ : bool
+        One row per iteration: Q and its parts after the iteration, the noise, the energy of all states, the sweeps of
+        the state step, the seconds of each step, and the change of each block.
+    n_iter_, converged_ : int, bool
+        Number of iterations, and whether the last one met the tolerance.
     feature_names_in_, sample_names_, cell_names_ : array of G names, list of names, list of arrays of N_i names
-        Only of a model fitted to AnnData. Samples are in the order of ``latent_states_``; a fit without ``sample_key``
-        has one, named "0".
+        Only of a model that was fitted to AnnData; samples are in the order of ``latent_states_``. A fit without
+        ``sample_key`` has one sample, "0".
 
     Notes
     -----
-    Deviation from Algorithm 1: S stops moving after ``affinity_iterations``. States sharpened by S make S grow, which
-    sharpens the states further; cell types get worse from it while Q still rises (book, simulation chapter). The
-    authors' program stops its optimiser of S early and so leaves S nearly fixed after a few iterations too; here that
-    is said. Under a fixed S, every later iteration lowers one energy, ``history_["energy"]``, so the fit converges.
+    Deviation from Algorithm 1: S is fixed after ``affinity_iterations`` iterations. States sharpened by S make S grow,
+    which sharpens the states further; cell types get worse while Q still rises (book, simulation chapter). The authors'
+    program stops its optimiser of S early, and so leaves S nearly fixed too. Under a fixed S, every later iteration
+    lowers one energy, ``history_["energy"]``, so the fit converges. The method chapter of the book lists all deviations
+    from the authors' code, the docstring of each module its own.
 
-    Source: Chidester, Zhou, Alam and Ma, Nature Genetics 55, 78-88 (2023). Deviations from the authors' code are
-    listed in each step's module and, together, in the book's method chapter.
+    Source: B. Chidester, T. Zhou, S. Alam and J. Ma, Nature Genetics 55, 78-88 (2023).
+
+    Examples
+    --------
+    >>> from spicemix_core import SpiceMix, datasets
+    >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
+    >>> model = SpiceMix(n_metagenes=5, tol=0.1, random_state=0).fit(adata)
+    >>> model.converged_, adata.obsm["X_spicemix"].shape
+    (True, (100, 5))
     """
 
-    def __init__(self, n_metagenes=20, *, affinity_penalty=1e-4, affinity_iterations=2, state_penalty=1.0, spatial=True,
-                 max_iter=200, tol=1e-3, random_state=None, device=None, solver="active-set"):
+    def __init__(self, n_metagenes: int = 20, *, affinity_penalty: float = 1e-4, affinity_iterations: int | None = 2,
+                 state_penalty: float = 1.0, spatial: bool = True, max_iter: int = 200, tol: float = 1e-3,
+                 random_state: int | np.random.Generator | None = None, device: str | None = None,
+                 solver: str = "active-set") -> None:
         self.n_metagenes = n_metagenes
-        self.affinity_penalty = affinity_penalty
-        self.affinity_iterations = affinity_iterations
-        self.state_penalty = state_penalty
-        self.spatial = spatial
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-        self.device = device
-        self.solver = solver
+        self.affinity_penalty, self.affinity_iterations = affinity_penalty, affinity_iterations
+        self.state_penalty, self.spatial = state_penalty, spatial
+        self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
+        self.device, self.solver = device, solver
 
-    def fit(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None, *, checkpoint=None,
-            client=None):
+    def fit(self, adata: "AnnData", sample_key: str | None = None, graph_key: str = "spatial_connectivities",
+            layer: str | None = None, *, checkpoint: str | PathLike | None = None,
+            client: "Client | None" = None) -> Self:
         """Fit to an AnnData object and write the results into it.
 
         Parameters
@@ -110,136 +120,181 @@ class SpiceMix(BaseEstimator):
         adata : AnnData, N cells x G genes
             Normalised expression in ``X`` or ``layers[layer]``, neighbour graph in ``obsp[graph_key]``.
         sample_key : str, optional
-            Column of ``obs`` that names each cell's sample; there may be no edge between samples.
-        graph_key : str
-        layer : str, optional
+            Column of ``obs`` that names the sample of each cell; there must be no edge between samples.
+        graph_key, layer : str, str or None
+            Keys of ``obsp`` and ``layers``.
         checkpoint, client
-            As :meth:`fit_arrays`.
+            As for :meth:`fit_arrays`.
 
         Returns
         -------
         SpiceMix
-            Itself; ``adata`` gains ``obsm["X_spicemix"]``, ``varm["metagenes"]`` and ``uns["spicemix"]``.
+            The model itself. ``adata`` gains ``obsm["X_spicemix"]``, ``varm["metagenes"]`` and ``uns["spicemix"]``.
 
         Raises
         ------
         ValueError, KeyError
-            One sentence that says what is wrong with the input and what to do.
+            If a parameter or the input is invalid.
+
+        Examples
+        --------
+        >>> from spicemix_core import SpiceMix, datasets
+        >>> adata = datasets.simulate_cortex(n_samples=2, n_cells=60, random_state=0, sigma_y=0.0)
+        >>> model = SpiceMix(n_metagenes=4, tol=0.2, random_state=0).fit(adata, sample_key="sample")
+        >>> [states.shape for states in model.latent_states_]
+        [(60, 4), (60, 4)]
         """
         expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
-        self.fit_arrays(expressions, graphs, checkpoint=checkpoint, client=client)
-        self.feature_names_in_, self.sample_names_, self.cell_names_ = read_names(adata, sample_key, rows)
+        self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows))
         write_results(adata, self, rows)
         return self
 
-    def transform(self, adata, sample_key=None, graph_key="spatial_connectivities", layer=None, *, min_genes=0.5):
-        """Latent states of the cells of an AnnData object, new or not, under the metagenes and affinity of this model.
+    def fit_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
+                   checkpoint: str | PathLike | None = None, client: "Client | None" = None) -> Self:
+        """Fit to one cells x genes array and one neighbour graph per sample.
 
-        Genes are matched by name: their order is free and others are ignored. See
-        :func:`spicemix_core.transform.transform_arrays` for the states of samples and their scaling.
+        Parameters
+        ----------
+        expressions : list of arrays or CSR matrices, each (N_i, G)
+            Normalised expression; single precision is kept.
+        graphs : list of sparse matrices (N_i, N_i) or None, or None
+            Symmetric neighbour graphs; ``None`` for a non-spatial sample. A non-spatial model ignores them.
+        checkpoint : path, optional
+            File that keeps the state of the fit. An interrupted fit of the same data and parameters resumes from it,
+            and ends at the same numbers, bit for bit.
+        client : distributed.Client, optional
+            Distributes the samples over the workers of this Dask client.
+
+        Returns
+        -------
+        SpiceMix
+            The model itself. Errors are those of :meth:`fit`.
+
+        Examples
+        --------
+        >>> from spicemix_core import SpiceMix, datasets
+        >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
+        >>> graph = adata.obsp["spatial_connectivities"]
+        >>> SpiceMix(n_metagenes=5, tol=0.2, random_state=0).fit_arrays([adata.X], [graph]).metagenes_.shape
+        (100, 5)
+        """
+        return self._fit(expressions, graphs, checkpoint, client)
+
+    def transform(self, adata: "AnnData", sample_key: str | None = None,
+                  graph_key: str | None = "spatial_connectivities", layer: str | None = None, *,
+                  min_genes: float = 0.5) -> np.ndarray:
+        """Latent states of cells, new or those of the fit, under the parameters of this model; genes match by name.
 
         Parameters
         ----------
         adata : AnnData
-            Expression normalised as that of the fit.
+            Expression normalised as that of the fit. Gains ``obsm["X_spicemix"]``.
         sample_key, graph_key, layer
-            As in :meth:`fit`; ``graph_key=None`` takes the cells as dissociated.
+            As for :meth:`fit`; ``graph_key=None`` treats the cells as dissociated.
         min_genes : float
-            Least share of the model's genes that ``adata`` must have; a warning names those that it has not.
+            Smallest share of the genes of the model that ``adata`` must have; a warning names missing genes.
 
         Returns
         -------
         array, shape (N, K)
-            In the units of the data; also written to ``adata.obsm["X_spicemix"]``.
+            In the units of the data.
 
         Raises
         ------
         ValueError, KeyError
-            One sentence that says what is wrong with the input and what to do.
+            If the input is invalid or does not match the model.
+
+        Examples
+        --------
+        >>> from spicemix_core import SpiceMix, datasets
+        >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
+        >>> model = SpiceMix(n_metagenes=5, tol=0.2, random_state=0).fit(adata)
+        >>> model.transform(datasets.simulate_cortex(n_cells=60, random_state=1, sigma_y=0.0)).shape
+        (60, 5)
         """
-        return transform(self, adata, sample_key, graph_key, layer, min_genes=min_genes)
+        self._check_fitted()
+        check_names(adata)
+        columns, genes = match_genes(self, adata.var_names, min_genes)
+        expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
+        if len(columns) < adata.n_vars or (np.diff(columns) != 1).any():
+            expressions = [y[:, columns] for y in expressions]
+        parts = self._transform(expressions, graphs, genes, read_names(adata, sample_key, rows))
+        states = np.empty((adata.n_obs, self.n_metagenes))
+        for r, x in zip(rows, parts, strict=True):
+            states[r] = x
+        adata.obsm["X_spicemix"] = states
+        return states
 
-    def transform_arrays(self, expressions, graphs=None, *, genes=None):
-        """As :meth:`transform`, of arrays: see :func:`spicemix_core.transform.transform_arrays`."""
-        return transform_arrays(self, expressions, graphs, genes=genes)
-
-    def save(self, path):
-        """Write the fitted model to one HDF5 file: see :func:`spicemix_core.files.model_file.save_model`."""
-        save_model(self, path)
-
-    @classmethod
-    def load(cls, path):
-        """A model that :meth:`save` wrote, equal in all: see :func:`spicemix_core.files.model_file.load_model`."""
-        return load_model(path, cls)
-
-    def fit_arrays(self, expressions, graphs=None, *, checkpoint=None, client=None):
-        """Fit to one cells x genes array (dense or CSR) and one sparse neighbour graph per sample.
+    def save(self, path: str | PathLike) -> None:
+        """Write the fitted model to one HDF5 file; see :func:`spicemix_core.files.model_file.save_model`.
 
         Parameters
         ----------
-        expressions, graphs : lists
-            As :func:`spicemix_core.samples.check_samples`, which also says what is refused.
-        checkpoint : path, optional
-            File that keeps the state of the fit (:mod:`spicemix_core.files.checkpoint`). If it is there, left by a
-            fit of the same data and parameters that was killed, this fit goes on from it to the same numbers, bit
-            for bit.
-        client : distributed.Client, optional
-            The samples are shared out among the workers of this Dask client (:mod:`spicemix_core.backends.dask_cells`).
+        path : path
+            Ends in ``.h5`` by convention. An existing file is replaced when the new one is complete.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from spicemix_core import SpiceMix, datasets
+        >>> adata = datasets.simulate_cortex(n_cells=60, random_state=0, sigma_y=0.0)
+        >>> model = SpiceMix(n_metagenes=4, tol=0.2, random_state=0).fit(adata)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.h5")
+        ...     SpiceMix.load(f"{folder}/model.h5").n_metagenes
+        4
         """
+        save_model(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike) -> Self:
+        """Read a model that :meth:`save` wrote; see :func:`spicemix_core.files.model_file.load_model`.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        SpiceMix
+            With all parameters and attributes of the saved model.
+
+        Examples
+        --------
+        >>> from spicemix_core import SpiceMix
+        >>> SpiceMix.load("no_such_file.h5")
+        Traceback (most recent call last):
+        FileNotFoundError: ...
+        """
+        return load_model(path, cls)
+
+    def _check(self, expressions, graphs, n_metagenes, names):
+        return check_samples(expressions, graphs if self.spatial else None, n_metagenes, names, stacklevel=5)
+
+    def _fit(self, expressions, graphs, checkpoint, client, names=None):
+        """Check, fit and set all attributes; ``names`` are those of the genes, samples and cells."""
         check_parameters(self)
         with one_blas_thread():
-            samples = check_samples(expressions, graphs if self.spatial else None, self.n_metagenes)
-            kept = Checkpoint(checkpoint, self.get_params(), samples)
-            cells = self._place(samples, client)
-            theta, rows = algorithm.fit(self, cells, kept)
-            for name in ("feature_names_in_", "sample_names_", "cell_names_"):
-                vars(self).pop(name, None)  # of an earlier fit
-            self._store(samples, theta, cells.get_states(), rows)
-        kept.remove()
+            samples = self._check(expressions, graphs, self.n_metagenes, names)
+            file = Checkpoint(checkpoint, self.get_params(), samples)
+            left = file.read()
+            states = left and (left.proportions, left.sizes)
+            cells = place_cells(samples, states=states, client=client, device=self.device, solver=self.solver)
+            theta, history = algorithm.fit(algorithm.Options.of(self), cells, left, file.save)
+            self._store(samples, theta, cells.states, history, names)
+        file.remove()
         return self
 
-    def _place(self, samples, client):
-        """The cells, here or on the workers of a client."""
-        options = {"device": self.device, "solver": self.solver}
-        if client is None:
-            return part_of(samples, **options)
-        from spicemix_core.backends.dask_cells import DistributedParts
 
-        return DistributedParts(client, samples, **options)
-
-    def _store(self, samples, theta, states, rows):
-        self.metagenes_ = theta.metagenes
-        self.affinity_ = theta.affinity
-        self.noise_ = float(theta.noise)
-        self.scaling_ = samples.scaling
-        proportions, sizes = states
-        parts = samples.split(sizes[:, None] * proportions)
-        self.latent_states_ = [x / c for x, c in zip(parts, samples.scaling, strict=True)]
-        self.history_ = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="iteration"))
-        self.n_iter_ = len(rows)
-        self.converged_ = algorithm.has_converged(rows, self.tol)
-        if not self.converged_:
-            warnings.warn(f"no convergence to tol={self.tol} in max_iter={self.max_iter} iterations; see history_",
-                          ConvergenceWarning, stacklevel=3)
-
-
-def check_parameters(model):
-    """Raise ValueError, in one sentence, for parameters of the estimator with which there is no fit."""
-    for name, lowest in (("n_metagenes", 2), ("max_iter", 1)):
-        value = getattr(model, name)
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < lowest:
-            raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}")
-    if model.affinity_iterations is not None and (
-        not isinstance(model.affinity_iterations, (int, np.integer)) or model.affinity_iterations < 0
-    ):
-        raise ValueError(f"affinity_iterations must be None or an integer of at least 0, not "
-                         f"{model.affinity_iterations!r}")
-    for name, positive in (("affinity_penalty", True), ("state_penalty", False), ("tol", False)):
-        value = getattr(model, name)
-        if not isinstance(value, numbers.Real) or not np.isfinite(value) or value < 0 or (positive and value == 0):
-            raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}")
-
-    if model.solver not in ("active-set", "gurobi"):
-        raise ValueError(f"solver must be 'active-set' or 'gurobi', not {model.solver!r}")
+def check_parameters(model: SpiceMix) -> None:
+    """Raise ValueError, which names the parameter, unless all parameters of an estimator are valid."""
+    check_integer("n_metagenes", model.n_metagenes, 2)
+    check_integer("max_iter", model.max_iter, 1)
+    if model.affinity_iterations is not None:
+        check_integer("affinity_iterations", model.affinity_iterations, 0)
+    check_number("affinity_penalty", model.affinity_penalty, positive=True)
+    check_number("state_penalty", model.state_penalty)
+    check_number("tol", model.tol)
+    check_choice("solver", model.solver, ("active-set", "gurobi"))
     if model.solver == "gurobi" and model.device is not None:
-        raise ValueError(f"solver='gurobi' works without a device; leave out device={model.device!r}")
+        raise ValueError(f"solver='gurobi' runs without a device: leave out device={model.device!r}.")

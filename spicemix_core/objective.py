@@ -1,39 +1,63 @@
-"""The objective Q of the fit and the energy of all states, from sums over the cells.
+r"""The objective Q and the energy of a fit, from sums over the cells.
 
-Q is the expected log likelihood that the parameters maximise (book ``eq-objective``), with the mean-field partition
-function of the affinity step. The energy, -log P(Y, X | Theta) without its partition function (book ``eq-likelihood``),
-is what every step of a fit lowers once S is fixed.
+Q is the expected log likelihood that the parameters maximise (paper eq. 10; book ``eq-objective``), with the mean-field
+partition function of the affinity step. The energy, :math:`-\log P(Y, X \mid \Theta)` without its partition function
+(paper eq. 2 and 3; book ``eq-likelihood`` and ``eq-energies``), is lowered by every step of a fit once S is fixed.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from spicemix_core.affinity import objective_value
+from spicemix_core.cells import StateSums
+from spicemix_core.samples import Samples
 
 
-def objective(theta, affinity_total, sizes, samples, *, state_penalty, affinity_penalty):
-    """Q and its parts, as a dictionary.
+@dataclass(frozen=True)
+class Theta:
+    """The parameters that a fit estimates, for the scaled expression.
 
     Parameters
     ----------
-    theta : spicemix_core.model.Theta
-    affinity_total : float
-        :func:`spicemix_core.affinity.objective_sum` over all cells.
-    sizes : float
-        Sum of the cells' sizes.
-    samples : spicemix_core.samples.Samples
+    metagenes, affinity, noise
+        M, shape (G, K), with columns that sum to one; S, shape (K, K); and the standard deviation of the noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import steps
+    >>> theta = steps.Theta(np.full((4, 2), 0.25), np.zeros((2, 2)), 0.1)
+    >>> theta.metagenes.sum(axis=0)
+    array([1., 1.])
     """
-    emission, prior = _emission(theta, samples), state_penalty * sizes
-    edges = max(samples.n_directed_edges, 1)
-    spatial = edges * objective_value(affinity_total, theta.affinity, edges, affinity_penalty)
-    return {"Q": -emission - prior - spatial, "Q_emission": -emission, "Q_prior": -prior, "Q_spatial": -spatial,
-            "noise": theta.noise}
+
+    metagenes: np.ndarray
+    affinity: np.ndarray
+    noise: float
 
 
-def energy(theta, pairs, sizes, samples, *, state_penalty):
-    """-log P(Y, X | Theta); ``pairs`` is the sum of z_i nu_i' over cells, in which each edge counts twice."""
-    return _emission(theta, samples) + state_penalty * sizes + 0.5 * (pairs * theta.affinity).sum()
+def objective(theta: Theta, sizes: float, pseudo_likelihood: float, samples: Samples,
+              state_penalty: float) -> dict[str, float]:
+    """Q and its three parts.
+
+    Parameters
+    ----------
+    theta : Theta
+    sizes, pseudo_likelihood : float
+        Sum of the sizes of all cells, and :meth:`spicemix_core.affinity.AffinityProblem.value`.
+    samples : Samples
+    state_penalty : float
+    """
+    emission, prior = emission_energy(theta, samples), state_penalty * sizes
+    spatial = max(samples.n_directed_edges, 1) * pseudo_likelihood
+    return {"Q": -emission - prior - spatial, "Q_emission": -emission, "Q_prior": -prior, "Q_spatial": -spatial}
 
 
-def _emission(theta, samples):
-    """-log P(Y | X, Theta) at the noise that fits best, when the residual is n sigma_y^2."""
+def energy(theta: Theta, affinity: np.ndarray, sums: StateSums, samples: Samples, state_penalty: float) -> float:
+    """Energy of expression and states under an affinity, in which each edge counts once."""
+    return emission_energy(theta, samples) + state_penalty * sums.sizes + 0.5 * (sums.pairs * affinity).sum()
+
+
+def emission_energy(theta: Theta, samples: Samples) -> float:
+    r""":math:`-\log P(Y \mid X, \Theta)` at the noise that fits best, where the residual is :math:`n \sigma_y^2`."""
     return 0.5 * samples.n_entries * (1.0 + np.log(2.0 * np.pi * theta.noise**2))

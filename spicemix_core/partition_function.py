@@ -13,12 +13,11 @@ The textbook sum :math:`\sum_k e^{-\eta_k} / \prod_{j \ne k} (\eta_j - \eta_k)` 
 has no negative term, so nothing cancels and ties need no care. Moments of the density are the same series with
 repeated nodes, since :math:`\partial h_{n+1}(a) / \partial a_k = h_n(a, a_k)`.
 
-The recursion along the nodes cannot be split, so the series of ``_LANES`` cells of similar spread advance together,
-which a processor does several at a time; a cell whose series has ended gets no further term, so that its result does
-not depend on its companions.
+The recursion along the nodes cannot be vectorised, so the series of ``_LANES`` cells of similar spread are computed
+together. A cell whose series has ended gets no further terms, so its result does not depend on the other cells.
 
-Deviation from the paper's code: that truncates a Taylor series in the log domain, and its successor clips the
-textbook sum at 1e-15; this module does neither.
+Deviation from the paper's code: the paper's code truncates a Taylor series in the log domain, and its successor clips
+the textbook sum at 1e-15; this module does neither.
 """
 
 import math
@@ -26,6 +25,7 @@ import math
 import numpy as np
 from numba import njit
 
+from spicemix_core.numerics.checks import check_choice
 from spicemix_core.numerics.threads import over_blocks
 
 _BIG = 1e200
@@ -37,7 +37,7 @@ def _series(eta, order, log_integral, mean, second):
     """Fill ``log_integral``; ``mean`` (., K) when ``order >= 1``; ``second`` (., K, K) when ``order == 2``.
 
     ``eta`` has at most ``_LANES`` rows. With r = max(a), the term of degree n is at most r / (n + 1) times the one
-    before: beyond n = r the remainder is bounded by a geometric series, which gives the stopping rule.
+    before. Beyond n = r the remainder is bounded by a geometric series, which gives the stopping rule.
     """
     n_cells, K = eta.shape
     a = np.zeros((K, _LANES))
@@ -140,13 +140,13 @@ def _batch(eta, order):
 def _as_rows(eta):
     eta = np.asarray(eta, dtype=float)
     if eta.ndim not in (1, 2) or eta.shape[-1] == 0:
-        raise ValueError(f"eta must have shape (K,) or (N, K) with K >= 1, not {eta.shape}; pass one row per cell")
+        raise ValueError(f"eta must have shape (K,) or (N, K) with K >= 1, not {eta.shape}: pass one row per cell.")
     if not np.isfinite(eta).all():
-        raise ValueError("eta has NaN or infinite entries; the integral is defined for finite eta only")
+        raise ValueError("eta has NaN or infinite entries: pass finite fields.")
     return np.ascontiguousarray(np.atleast_2d(eta))
 
 
-def log_simplex_integral(eta):
+def log_simplex_integral(eta: np.ndarray) -> float | np.ndarray:
     r"""Logarithm of :math:`I(\eta) = \int_{\mathrm{simplex}} e^{-\eta^\top z} dz`.
 
     Parameters
@@ -157,19 +157,28 @@ def log_simplex_integral(eta):
     Returns
     -------
     float or array, shape (N,)
-        Measured over the first K - 1 coordinates, so that :math:`I(0) = 1 / (K - 1)!`. The relative error of the
-        integral is below 1e-12 for K up to 60 and spreads of eta up to 1,000.
+        Over the first K - 1 coordinates, so that :math:`I(0) = 1 / (K - 1)!`. The relative error of the integral is
+        below 1e-12 for K up to 60 and spreads of eta up to 1,000.
 
     Raises
     ------
     ValueError
         If ``eta`` is not one or two dimensional, is empty, or is not finite.
+
+    Examples
+    --------
+    The volume of the simplex of three metagenes is 1/2:
+
+    >>> import math
+    >>> from spicemix_core import steps
+    >>> print(round(math.exp(steps.log_simplex_integral([0.0, 0.0, 0.0])), 12))
+    0.5
     """
     log_integral = _batch(_as_rows(eta), 0)[0]
     return log_integral if np.ndim(eta) == 2 else float(log_integral[0])
 
 
-def simplex_moments(eta, order=1):
+def simplex_moments(eta: np.ndarray, order: int = 1) -> tuple[np.ndarray, ...]:
     r"""Moments of the density proportional to :math:`e^{-\eta^\top z}` on the simplex.
 
     They are the derivatives of the integral: :math:`\partial \log I / \partial \eta = -E[z]` and
@@ -182,18 +191,22 @@ def simplex_moments(eta, order=1):
 
     Returns
     -------
-    log_integral : array, shape (N,)
-    mean : array, shape (N, K)
-        :math:`E[z_k]`.
+    log_integral, mean : arrays, shapes (N,) and (N, K)
     second : array, shape (N, K, K)
-        :math:`E[z_k z_l]`; only when ``order`` is 2.
+        :math:`E[z_k z_l]`; only if ``order`` is 2.
 
     Raises
     ------
     ValueError
         As :func:`log_simplex_integral`, or if ``order`` is neither 1 nor 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import steps
+    >>> steps.simplex_moments(np.zeros((1, 4)))[1]
+    array([[0.25, 0.25, 0.25, 0.25]])
     """
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, not {order!r}")
+    check_choice("order", order, (1, 2))
     log_integral, mean, second = _batch(_as_rows(eta), order)
     return (log_integral, mean) if order == 1 else (log_integral, mean, second)

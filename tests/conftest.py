@@ -1,16 +1,27 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and the markers that follow from a test's place or fixtures."""
 
 import os
 from pathlib import Path
 
 import pytest
+from required import missing
+
+TESTS = Path(__file__).parent
+MARKER_OF = {"browser": "browser", "backends/test_dask_cells.py": "subprocess",
+             "book/test_book_runner.py": "subprocess", "project/test_wheel.py": "subprocess"}
 
 
-def missing(reason: str):
-    """Skip with a reason; on a continuous-integration machine (CI=true) a missing piece is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason} (a skip under CI=true is a failure)")
-    pytest.skip(reason)
+def pytest_collection_modifyitems(items):
+    """Mark tests of these folders and files, and those that read the measured data."""
+    for item in items:
+        if not item.path.is_relative_to(TESTS):
+            continue
+        place = item.path.relative_to(TESTS)
+        for name in (place.parts[0], place.as_posix()):
+            if name in MARKER_OF:
+                item.add_marker(MARKER_OF[name])
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix, algorithm
 from spicemix_core.files import checkpoint
-from spicemix_core.samples import check_samples
+from spicemix_core.inputs.arrays import check_samples
 
 
 def neighbor_graph(coordinates):

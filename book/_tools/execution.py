@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
 
 import nbformat
@@ -166,14 +166,17 @@ def execute_changed(names: list[str], chapters: dict, run: Path, parameters: dic
             print(f"{name:20} unchanged", flush=True)
         else:
             running[pool.submit(execute, name, chapters[name], parameters, digest, folder)] = name
-    for future in as_completed(running):
-        try:
-            error, seconds = future.result()
-        except Exception as failure:  # its kernel or worker died, which says nothing of the other chapters
-            error, seconds = f"{type(failure).__name__}: {failure}", float("nan")
-        print(f"{running[future]:20} {'FAILED' if error else 'executed'} {seconds:10.1f} s", flush=True)
-        if error:
-            failed += 1
-            print(error, file=sys.stderr, flush=True)
+    while running:
+        # With a time limit, a Ctrl-C that arrives just before the wait is answered after a second.
+        for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:
+            name = running.pop(future)
+            try:
+                error, seconds = future.result()
+            except Exception as failure:  # the kernel or worker died, which does not affect the other chapters
+                error, seconds = f"{type(failure).__name__}: {failure}", float("nan")
+            print(f"{name:20} {'FAILED' if error else 'executed'} {seconds:10.1f} s", flush=True)
+            if error:
+                failed += 1
+                print(error, file=sys.stderr, flush=True)
     pool.shutdown()
     return failed

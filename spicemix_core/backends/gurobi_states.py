@@ -1,24 +1,30 @@
-"""The state step with Gurobi's quadratic programs, as in the paper's code: a cross-check of the active-set method.
+"""The state step with Gurobi's quadratic programs, as in the paper's code: a check of the active-set method.
 
-One cell is one program of K variables, which the free licence of gurobipy allows up to K = 200. The simplex method
-(``Method=0``) solves it to machine precision; Gurobi's default, barrier, leaves errors of 1e-4 in the proportions.
+Each cell is one program of K variables; the free licence of gurobipy allows up to K = 200. The simplex method
+(``Method=0``) solves it to machine precision. Gurobi's default, the barrier method, leaves errors of 1e-4 in the
+proportions.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import scipy.sparse as sp
 
-from spicemix_core.latent_states import CELL_TOL, MAX_ALTERNATIONS, MAX_SWEEPS, SWEEP_TOL
+from spicemix_core.latent_states import MAX_SWEEPS, SWEEP_TOL, cell_energy
+from spicemix_core.numerics.active_set import CELL_TOL, MAX_ALTERNATIONS
 from spicemix_core.numerics.coloring import color_classes
 
 
-def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, state_penalty, colors=None):
-    """As :func:`spicemix_core.latent_states.update_latent_states`, one cell after the other.
+def update_latent_states(gram: np.ndarray, linear: np.ndarray, affinity: np.ndarray, graph: sp.csr_array,
+                         proportions: np.ndarray, sizes: np.ndarray, *, state_penalty: float,
+                         colors: list[np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray, int]:
+    """:func:`spicemix_core.latent_states.update_latent_states`, one cell after the other.
 
     Raises
     ------
     RuntimeError
-        gurobipy or its licence is missing, or the licence is too small.
+        If gurobipy or its licence is missing, or the licence is too small.
     """
     proportions, sizes = proportions.copy(), sizes.copy()
     cells = np.concatenate(color_classes(graph) if colors is None else colors)
@@ -36,8 +42,8 @@ def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, s
                     z, s = _in_field(gram, linear[i], field, state_penalty, proportions[i], best_proportions)
                 else:
                     z, s = _split(best_state(linear[i] - state_penalty))
-                problem = gram, linear[i], field, state_penalty
-                if _energy(*problem, z, s) <= _energy(*problem, *start):
+                problem = gram, linear[i], field, float(state_penalty)
+                if cell_energy(*problem, z, s) <= cell_energy(*problem, *start):
                     waiting[neighbors] |= np.abs(z - start[0]).max() > SWEEP_TOL
                     proportions[i], sizes[i] = z, s
             if not affinity.any():
@@ -48,7 +54,7 @@ def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, s
 def _in_field(gram, b, field, state_penalty, z, best_proportions):
     s = _best_size(gram, b, state_penalty, z)
     for _ in range(MAX_ALTERNATIONS):
-        corner = np.eye(len(b))[np.argmin(field)]  # the best proportions where nothing is left but the field
+        corner = np.eye(len(b))[np.argmin(field)]  # the best proportions where only the field is left
         z = best_proportions(b / s - field / s**2) if s > 0.0 else corner
         size = _best_size(gram, b, state_penalty, z)
         if abs(size - s) <= CELL_TOL * s:
@@ -66,26 +72,28 @@ def _split(x):
     return (x / size, size) if size > 0.0 else (np.full(len(x), 1.0 / len(x)), 0.0)
 
 
-def _energy(gram, b, field, state_penalty, z, s):
-    return 0.5 * s**2 * (z @ gram @ z) + z @ field + s * (state_penalty - z @ b)
-
-
 @contextmanager
-def quadratic_program(Q, on_simplex=False):
-    """Context of a function of c that minimises ``z'Qz/2 - c'z`` over z >= 0, and sum(z) = 1 if ``on_simplex``.
+def quadratic_program(Q: np.ndarray, on_simplex: bool = False) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+    """Context manager for a function of c that minimises ``z'Qz/2 - c'z`` over z >= 0.
 
-    The model is made once; only the linear part of its objective changes.
+    The model is built once; only the linear part of its objective changes.
+
+    Parameters
+    ----------
+    Q : array, shape (K, K)
+    on_simplex : bool
+        Whether z sums to one.
 
     Raises
     ------
     RuntimeError
-        As :func:`update_latent_states`.
+        If gurobipy or its licence is missing, or the licence is too small.
     """
     try:
         import gurobipy
     except ImportError as error:
-        raise RuntimeError("solver='gurobi' needs gurobipy: pip install gurobipy, or leave the solver at "
-                           "'active-set', which gives the same result") from error
+        raise RuntimeError("solver='gurobi' needs gurobipy: install gurobipy, or use the solver 'active-set', which "
+                           "gives the same result.") from error
     try:
         with (gurobipy.Env(params={"OutputFlag": 0, "Method": 0, "Threads": 1}) as environment,
               gurobipy.Model(env=environment) as model):
@@ -102,6 +110,6 @@ def quadratic_program(Q, on_simplex=False):
 
             yield solve
     except gurobipy.GurobiError as error:
-        raise RuntimeError(f"Gurobi refuses to solve ({error}): look at its licence (the free one that comes with "
-                           "gurobipy allows 200 metagenes and expires with its version), or leave the solver at "
-                           "'active-set'") from error
+        raise RuntimeError(f"Gurobi does not solve the program ({str(error).rstrip('.')}): check its licence (the free "
+                           "licence of gurobipy allows 200 metagenes and expires with its version), or use the solver "
+                           "'active-set'.") from error

@@ -1,25 +1,52 @@
-"""Where the cells of a fit are: on the processor, on a graphics card, or with another solver."""
+"""Where the cells of a fit are: in this process, on a PyTorch device, or on the workers of a cluster."""
 
-from spicemix_core.cells import Part
+from functools import partial
+from typing import TYPE_CHECKING
+
+from spicemix_core.cells import Cells
+from spicemix_core.local_cells import LocalCells
+from spicemix_core.samples import Samples
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
-def part_of(samples, first_cells=None, *, device=None, solver="active-set"):
-    """The :class:`Part` for a ``device`` and a ``solver``, as :class:`spicemix_core.SpiceMix` names them.
+def place_cells(samples: Samples, first_cells: list[int] | None = None, *, states: tuple | None = None,
+                client: "Client | None" = None, device: str | None = None, solver: str = "active-set") -> Cells:
+    """The cells of some samples, where a fit with these options wants them.
+
+    Parameters
+    ----------
+    samples : Samples
+    first_cells, states
+        As for :class:`spicemix_core.local_cells.LocalCells`.
+    client : distributed.Client, optional
+        The samples are distributed over its workers.
+    device, solver
+        As for :class:`spicemix_core.SpiceMix`.
+
+    Returns
+    -------
+    Cells
 
     Raises
     ------
     ModuleNotFoundError, ValueError
-        There is no PyTorch, or no such device where the part is made.
+        If PyTorch or the device does not exist where the cells would be.
     """
-    if solver == "gurobi":
-        from spicemix_core.backends import gurobi_states as gurobi_solver
+    if client is not None:
+        from spicemix_core.backends.dask_cells import DaskCells
 
-        return Part(samples, first_cells, update=gurobi_solver.update_latent_states)
+        return DaskCells(client, samples, partial(place_cells, device=device, solver=solver), states=states)
+    if solver == "gurobi":
+        from spicemix_core.backends import gurobi_states
+
+        return LocalCells(samples, first_cells, states=states, update=gurobi_states.update_latent_states)
     if device is None:
-        return Part(samples, first_cells)
+        return LocalCells(samples, first_cells, states=states)
     try:
-        from spicemix_core.backends import torch_cells as torch_backend
+        from spicemix_core.backends.torch_cells import TorchCells
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"device={device!r} needs PyTorch: pip install torch, or leave out the "
-                                  "device") from error
-    return torch_backend.TorchPart(samples, first_cells, device)
+        raise ModuleNotFoundError(f"device={device!r} needs PyTorch: install torch, or leave out the device."
+                                  ) from error
+    return TorchCells(samples, first_cells, states=states, device=device)

@@ -1,9 +1,9 @@
-r"""The steps that visit every cell on a device of PyTorch, a GPU or the processor: the same mathematics in batches.
+r"""Cells on a PyTorch device, a GPU or the processor: the same mathematics in batches.
 
-All waiting cells of one colour are updated at once. Data in single precision stay so on the device, and their products
-are made in single precision (dense data: added up in double over batches of cells); all else is in double precision.
-What is small, the metagenes and the Hessian of the affinity, stays on the processor. PyTorch is imported by the modules
-of this name alone, and they only when a device is asked for.
+All waiting cells of one colour are updated at once. Single-precision data stay in single precision on the device, and
+so do their products (those of dense data are added in double precision over batches of cells); everything else is in
+double precision. Small problems, the metagenes and the Hessian of the affinity, stay on the processor. Only the modules
+``torch_*`` import PyTorch, and they are imported only if a device is requested.
 """
 
 import warnings
@@ -14,24 +14,26 @@ import torch
 
 from spicemix_core.backends.torch_series import log_integral_and_mean
 from spicemix_core.backends.torch_states import update_cells
-from spicemix_core.cells import Part
+from spicemix_core.cells import StateSums
+from spicemix_core.local_cells import LocalCells
+from spicemix_core.samples import Samples
 
 ROWS = 65_536  # cells of a batch
 
 
-def check_device(device):
-    """Raise ValueError for a device that PyTorch does not know, this machine does not have, or without doubles."""
+def check_device(device: str) -> None:
+    """Raise ValueError if PyTorch does not know the device, or it is missing or has no double precision."""
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"device={device!r} cannot be used here ({str(error).splitlines()[0]}); choose 'cpu', or None "
-                         "for the compiled code without PyTorch") from error
+        raise ValueError(f"device={device!r} cannot be used here ({str(error).splitlines()[0].rstrip('.')}): choose "
+                         "'cpu', or None for the compiled code without PyTorch.") from error
 
 
 class TorchSamples:
-    """:class:`spicemix_core.samples.Samples` with the data, its products and the graph on a device."""
+    """The data, the products and the graph of :class:`spicemix_core.samples.Samples` on a device."""
 
-    def __init__(self, samples, device):
+    def __init__(self, samples: Samples, device: torch.device) -> None:
         self.device = device
         self.scaling, self.offsets = samples.scaling, samples.offsets
         self.expressions = [self._place(y) for y in samples.expressions]
@@ -40,7 +42,8 @@ class TorchSamples:
         self.colors = [(torch.as_tensor(cells, device=device), self._place(samples.graph[cells]))
                        for cells in samples.colors]
 
-    def tensor(self, array, dtype=torch.float64):
+    def tensor(self, array: np.ndarray, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+        """The array on the device."""
         return torch.as_tensor(array, dtype=dtype, device=self.device)
 
     def _place(self, y):
@@ -52,16 +55,16 @@ class TorchSamples:
                                                                            y.indices.astype(np.int64), y.data))
             return torch.sparse_csr_tensor(*parts, size=y.shape, check_invariants=True)
 
-    def times_metagenes(self, metagenes):
-        """Scaled Y M of all cells, a tensor (N, K)."""
+    def times_metagenes(self, metagenes: np.ndarray) -> torch.Tensor:
+        """Scaled Y M of all cells, shape (N, K)."""
         parts = []
         for y, c in zip(self.expressions, self.scaling, strict=True):
             columns = self.tensor(c * metagenes, y.dtype)
             parts.append((y @ columns).double())
         return torch.cat(parts)
 
-    def times_states(self, states):
-        """Scaled Y'X summed over samples, an array (G, K). Single-precision data are summed within batches only."""
+    def times_states(self, states: torch.Tensor) -> np.ndarray:
+        """Scaled Y'X summed over samples, shape (G, K); single precision is used within batches only."""
         total = 0.0
         for i, (y, c) in enumerate(zip(self.expressions, self.scaling, strict=True)):
             rows = states[self.offsets[i] : self.offsets[i + 1]].to(y.dtype)
@@ -72,54 +75,70 @@ class TorchSamples:
                     total = total + c * (y[a : a + ROWS].T @ rows[a : a + ROWS]).double()
         return total.cpu().numpy()
 
-    def gram(self, states):
-        """X'X, an array (K, K)."""
+    def gram(self, states: torch.Tensor) -> np.ndarray:
+        """X'X, shape (K, K)."""
         return (states.T @ states).cpu().numpy()
 
-    def neighbor_sums(self, proportions):
+    def neighbor_sums(self, proportions: torch.Tensor) -> torch.Tensor:
+        r""":math:`\nu_i = \sum_{j \in N(i)} z_j`, shape (N, K)."""
         return self.graph @ proportions
 
-    def pair_sums(self, proportions, neighbor_sums):
-        """:math:`\\sum_i z_i \\nu_i^\\top`, an array (K, K)."""
+    def pair_sums(self, proportions: torch.Tensor, neighbor_sums: torch.Tensor) -> np.ndarray:
+        r""":math:`\sum_i z_i \nu_i^\top`, shape (K, K)."""
         return (proportions.T @ neighbor_sums).cpu().numpy()
 
 
-def update_latent_states(gram, linear, affinity, graph, proportions, sizes, *, state_penalty, colors):
-    """As :func:`spicemix_core.latent_states.update_latent_states`; graph and colours are those of `TorchSamples`."""
+def update_latent_states(gram: np.ndarray, linear: torch.Tensor, affinity: np.ndarray, graph: torch.Tensor,
+                         proportions: torch.Tensor, sizes: torch.Tensor, *, state_penalty: float,
+                         colors: list) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """:func:`spicemix_core.latent_states.update_latent_states`, with graph and colours of :class:`TorchSamples`."""
     gram, affinity = (torch.as_tensor(small, device=linear.device) for small in (gram, affinity))
     proportions, sizes = proportions.clone(), sizes.clone()
     n_sweeps = update_cells(colors, graph, gram, linear, affinity, float(state_penalty), proportions, sizes)
     return proportions, sizes, n_sweeps
 
 
-class TorchPart(Part):
-    """A :class:`spicemix_core.cells.Part` whose iterations are on a device; its initialisation is on the processor."""
+class TorchCells(LocalCells):
+    """Cells whose iterations run on a device; their initialisation runs on the processor.
 
-    def __init__(self, samples, first_cells, device):
+    Parameters
+    ----------
+    samples, first_cells, states
+        As for :class:`spicemix_core.local_cells.LocalCells`.
+    device : str
+
+    Raises
+    ------
+    ValueError
+        If the device cannot be used.
+    """
+
+    def __init__(self, samples: Samples, first_cells: list[int] | None = None, *, states: tuple | None = None,
+                 device: str) -> None:
         check_device(device)
-        super().__init__(samples, first_cells, update=update_latent_states)
+        super().__init__(samples, first_cells, states=states, update=update_latent_states)
         self.data = TorchSamples(samples, torch.device(device))
 
-    def update_states(self, metagenes, affinity, noise, state_penalty):
+    @property
+    def states(self) -> tuple[np.ndarray, np.ndarray]:
+        """Proportions (N, K) and sizes (N,), as arrays."""
+        return tuple(torch.as_tensor(states).cpu().numpy() for states in (self.proportions, self.sizes))
+
+    def update_states(self, metagenes: np.ndarray, affinity: np.ndarray, noise: float,
+                      state_penalty: float) -> StateSums:
+        """See :meth:`spicemix_core.cells.Cells.update_states`."""
         self.proportions, self.sizes = self.data.tensor(self.proportions), self.data.tensor(self.sizes)
         return super().update_states(metagenes, affinity, noise, state_penalty)
 
-    def affinity_value(self, affinity):
+    def affinity_sums(self, affinity: np.ndarray, order: int, spacing: int = 1) -> tuple:
+        """See :meth:`spicemix_core.cells.Cells.affinity_sums`; few cells, and order 2, are left to the processor."""
+        if spacing > 1 or order == 2:
+            return super().affinity_sums(affinity, order, spacing)
         fields = self._neighbor_sums @ self.data.tensor(affinity)
-        log_integral = log_integral_and_mean(fields, with_mean=False)[0]
-        return float((self.proportions * fields).sum() + log_integral.sum())
-
-    def affinity_sums(self, affinity, spacing):
-        """Over all cells on the device; few cells, as the curvature, on the processor."""
-        if spacing > 1:
-            return super().affinity_sums(affinity, spacing)
-        fields = self._neighbor_sums @ self.data.tensor(affinity)
-        log_integral, mean = log_integral_and_mean(fields)
-        excess = (self.proportions - mean).T @ self._neighbor_sums
-        return float((self.proportions * fields).sum() + log_integral.sum()), excess.cpu().numpy()
+        log_integral, mean = log_integral_and_mean(fields, with_mean=order == 1)
+        value = float((self.proportions * fields).sum() + log_integral.sum())
+        return (value,) if order == 0 else (
+            value, ((self.proportions - mean).T @ self._neighbor_sums).cpu().numpy())
 
     def _every(self, spacing):
         return tuple(few.cpu().numpy() for few in super()._every(spacing))
-
-    def get_states(self):
-        return tuple(torch.as_tensor(states).cpu().numpy() for states in super().get_states())

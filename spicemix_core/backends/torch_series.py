@@ -1,4 +1,4 @@
-r"""The simplex integral and its mean for many cells at a time, on a device of PyTorch.
+r"""The simplex integral and its mean for many cells at a time, on a PyTorch device.
 
 The series of :mod:`spicemix_core.partition_function`, :math:`I(\eta) = e^{-\max \eta} \sum_n h_n(a) / (n + K -
 1)!`, with the recursion :math:`h_n(a_1..a_k) = h_n(a_1..a_{k-1}) + a_k h_{n-1}(a_1..a_k)` along its diagonals: on
@@ -10,16 +10,28 @@ import math
 import torch
 
 _BIG = 1e200
-_CHECK = 8  # terms between two questions whether all series have ended
+_CHECK = 8  # terms between two checks whether all series have ended
 
 
-def log_integral_and_mean(eta, with_mean=True):
-    """``log I(eta)`` (N,) and, if asked for, the mean of the density (N, K), for ``eta`` (N, K) in double precision.
+def log_integral_and_mean(eta: torch.Tensor, with_mean: bool = True) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Logarithm of the simplex integral, and the mean of its density.
+
+    Parameters
+    ----------
+    eta : tensor, shape (N, K)
+        In double precision.
+    with_mean : bool
+        Whether the mean is computed.
+
+    Returns
+    -------
+    log_integral : tensor, shape (N,)
+    mean : tensor, shape (N, K), or None
 
     Raises
     ------
     ValueError
-        ``eta`` is not finite; the series would not end.
+        If ``eta`` is not finite; the series would not end.
     """
     K = eta.shape[1]
     top = eta.max(dim=1).values
@@ -32,7 +44,7 @@ def log_integral_and_mean(eta, with_mean=True):
     log_scale = torch.full_like(r, -math.lgamma(K))
     widest = float(r.max())
     if not math.isfinite(widest):
-        raise ValueError("eta has NaN or infinite entries; the integral is defined for finite eta only")
+        raise ValueError("eta has NaN or infinite entries: pass finite fields.")
     grows = widest > 0.9 * math.log(_BIG)  # the sum is at most e^r
     for d in range(K - 1):
         diagonal = _advance(diagonal, a, first_column=1.0 if d == 0 else 0.0)
@@ -59,7 +71,7 @@ def log_integral_and_mean(eta, with_mean=True):
 
 
 def _advance(diagonal, a, first_column):
-    """The next diagonal: column k is the last one's column k - 1 plus a_k times its column k."""
+    """The next diagonal: column k is column k - 1 of the last one plus a_k times its column k."""
     shifted = torch.roll(diagonal, 1, dims=1)
     shifted[:, 0] = first_column
     return shifted.addcmul_(a, diagonal)

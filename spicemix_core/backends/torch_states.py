@@ -1,20 +1,36 @@
-"""The state step on a device of PyTorch: all waiting cells of one colour in one batch.
+"""The state step on a PyTorch device: all waiting cells of one colour in one batch.
 
-The mathematics of :mod:`spicemix_core.latent_states`, which see for the symbols: size and proportions of a cell
+The mathematics and the symbols are those of :mod:`spicemix_core.numerics.active_set`: size and proportions of a cell
 alternate on a fixed set of positive proportions, and an active-set method changes the set. Here every cell of a batch
-has its own set, as a mask, and cells leave the batch as they are done.
+has its own set, as a mask, and cells leave the batch when they have converged.
 """
 
 import torch
 
-from spicemix_core.latent_states import CELL_TOL, MAX_ALTERNATIONS, MAX_SWEEPS, SWEEP_TOL
+from spicemix_core.latent_states import MAX_SWEEPS, SWEEP_TOL
+from spicemix_core.numerics.active_set import CELL_TOL, MAX_ALTERNATIONS, RELEASE
 
-ROWS = 65_536  # cells of a batch: the linear systems of more would need much memory
-_RELEASE = 1e-11
+ROWS = 65_536  # cells of a batch; the linear systems of more cells would need too much memory
 
 
-def update_cells(colors, graph, A, B, affinity, state_penalty, z, s):
-    """Sweep until no cell waits, in place. ``colors`` holds cells and rows of the graph of each colour."""
+def update_cells(colors: list, graph: torch.Tensor, A: torch.Tensor, B: torch.Tensor, affinity: torch.Tensor,
+                 state_penalty: float, z: torch.Tensor, s: torch.Tensor) -> int:
+    """Sweep over the cells, in place, until none is waiting; returns the number of sweeps.
+
+    Parameters
+    ----------
+    colors : list of tuples of tensors
+        The cells of each colour and their rows of the graph.
+    graph : sparse tensor, shape (N, N)
+    A, B, affinity : tensors, shapes (K, K), (N, K) and (K, K)
+    state_penalty : float
+    z, s : tensors, shapes (N, K) and (N,)
+        Proportions and sizes, which are updated.
+
+    Returns
+    -------
+    int
+    """
     waiting = torch.ones(len(s), dtype=torch.bool, device=z.device)
     n_sweeps = 0
     while n_sweeps < MAX_SWEEPS and bool(waiting.any()):
@@ -34,7 +50,7 @@ def update_cells(colors, graph, A, B, affinity, state_penalty, z, s):
 
 
 def _visit(A, B, field, state_penalty, z, s, cells):
-    """Update ``cells``; returns one for those that moved by more than ``SWEEP_TOL``, zero for the others."""
+    """Update ``cells``; returns 1 for each cell that moved by more than ``SWEEP_TOL`` and 0 for the others."""
     b, old_z, old_s = B[cells], z[cells], s[cells]
     new_z, new_s = old_z.clone(), old_s.clone()
     pulled = (field != 0.0).any(dim=1)
@@ -48,6 +64,7 @@ def _visit(A, B, field, state_penalty, z, s, cells):
 
 
 def _energy(A, b, field, state_penalty, z, s):
+    """:func:`spicemix_core.latent_states.cell_energy` of a batch."""
     quadratic = ((z @ A) * z).sum(dim=1)
     return 0.5 * s * s * quadratic + (z * (field + s[:, None] * (state_penalty - b))).sum(dim=1)
 
@@ -57,7 +74,7 @@ def _best_size(A, b, state_penalty, z):
 
 
 def _free(A, b, field, state_penalty, z, s):
-    """Non-negative least squares: an active set without a sum to keep."""
+    """Non-negative least squares: an active set without the constraint on the sum."""
     x, mask, c = s[:, None] * z, s[:, None] * z > 0.0, b - state_penalty
     batch = torch.arange(len(x), device=x.device)
     for _ in range(20 * x.shape[1] + 20):
@@ -83,7 +100,7 @@ def _in_field(A, b, field, state_penalty, z, s):
     batch = torch.arange(len(z), device=z.device)
     for _ in range(20 * z.shape[1] + 20):
         empty = batch[s[batch] == 0.0]
-        if len(empty):  # nothing is left but the field: the best proportions are a corner
+        if len(empty):  # only the field is left: the best proportions are a corner
             z[empty] = torch.nn.functional.one_hot(field[empty].argmin(dim=1), z.shape[1]).to(z.dtype)
             mask[empty] = z[empty] > 0.0
             s[empty] = _best_size(A, b[empty], state_penalty, z[empty])
@@ -105,9 +122,9 @@ def _in_field(A, b, field, state_penalty, z, s):
 
 
 def _alternate(A, b, field, state_penalty, z, s, mask):
-    """Sizes and proportions alternate while the same proportions are positive.
+    """Alternate sizes and proportions while the same proportions are positive.
 
-    Returns z, s (0 where no size is left), the last best proportions, and whether they are positive and in z.
+    Returns z, s (0 where the best size is 0), the last best proportions, and whether they are feasible and in z.
     """
     p, q, v = _solve_free(A, mask, torch.stack([b, field, torch.ones_like(b)], dim=2)).unbind(dim=2)
     sum_p, sum_q, sum_v = p.sum(dim=1), q.sum(dim=1), v.sum(dim=1)
@@ -138,14 +155,14 @@ def _alternate(A, b, field, state_penalty, z, s, mask):
 def _solve_free(A, mask, sides):
     """Solve ``A x = c`` on each row's free coordinates, (n, K, sides); zero elsewhere.
 
-    Two triangular solves, and not ``cholesky_solve``, which on a GPU takes the systems of a batch one by one.
+    Uses two triangular solves, because ``cholesky_solve`` on a GPU solves the systems of a batch one by one.
     """
     both = mask[:, :, None] & mask[:, None, :]
     top = A.diagonal().max()
     system = torch.where(both, A, torch.zeros_like(A))
     system.diagonal(dim1=1, dim2=2).add_(torch.where(mask, 1e-12 * top, top))
     factor, failed = torch.linalg.cholesky_ex(system)
-    if bool(failed.any()):  # linearly dependent metagenes: pick one of the ties
+    if bool(failed.any()):  # linearly dependent metagenes: pick one of the tied solutions
         system[failed > 0] += 1e-8 * top * torch.eye(len(A), dtype=A.dtype, device=A.device)
         factor = torch.linalg.cholesky(system)
     half = torch.linalg.solve_triangular(factor, sides * mask[:, :, None], upper=False)
@@ -153,7 +170,7 @@ def _solve_free(A, mask, sides):
 
 
 def _step_to_bound(z, mask, target):
-    """Towards ``target`` until the first coordinate is zero, and the mask without it."""
+    """Move towards ``target`` until the first coordinate is zero; returns the point and the mask without it."""
     falls = mask & (target < 0.0)
     step = torch.where(falls, z / (z - target), 1.0).amin(dim=1, keepdim=True)
     moved = z + step * (target - z)
@@ -162,8 +179,8 @@ def _step_to_bound(z, mask, target):
 
 
 def _entering(z, mask, gradient, scale, level):
-    """Mask of the one coordinate of each row with the most negative multiplier, if there is one."""
+    """Mask of the coordinate of each row with the most negative multiplier, if there is a negative one."""
     multipliers = torch.where(~mask & (z == 0.0), gradient - level[:, None], 0.0)
     worst, k = multipliers.min(dim=1)
     one_hot = torch.nn.functional.one_hot(k, z.shape[1]).bool()
-    return one_hot & (worst < -_RELEASE * (scale + level.abs()))[:, None]
+    return one_hot & (worst < -RELEASE * (scale + level.abs()))[:, None]

@@ -39,7 +39,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core.baselines.gaussians import GaussianPrior, log_gaussian
-from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.inputs.checks import check_graph
 from spicemix_core.numerics.checks import check_integer, check_number
 from spicemix_core.numerics.progress import progress
 

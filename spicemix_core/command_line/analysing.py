@@ -5,23 +5,26 @@ from typing import Annotated, Literal
 
 import typer
 
-from spicemix_core.command_line.running import (
-    DATA_SUFFIXES,
-    FIGURE_SUFFIXES,
+from spicemix_core.command_line.options import (
     Data,
     Debug,
     Force,
     GraphKey,
+    RandomState,
     SampleKey,
-    Seed,
     Threads,
+    output_option,
+)
+from spicemix_core.command_line.outputs import (
+    DATA_SUFFIXES,
+    FIGURE_SUFFIXES,
     check_outputs,
     check_suffix,
-    output_option,
-    save_figure,
     write_data,
+    write_figure,
     write_table,
 )
+from spicemix_core.files.atomic import replacing, replacing_together
 
 Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
                "history"]
@@ -29,24 +32,25 @@ Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "gen
 
 def cluster(
     data: Data,
-    output: output_option("The data with each cell's cluster in obs, .h5ad or .zarr."),
-    clusters: Annotated[int | None, typer.Option(
-        min=2, help="Number of clusters; default: the one with the highest Calinski-Harabasz index.")] = None,
-    key_added: Annotated[str, typer.Option(help="Column of obs that is written.")] = "spicemix_cluster",
-    markers: Annotated[Path | None, typer.Option(help="Also write the genes that mark each cluster, .csv.")] = None,
+    output: output_option("File or store to write the data to, with the cluster of each cell in obs: .h5ad or .zarr."),
+    n_clusters: Annotated[int | None, typer.Option(
+        min=2, help="Number of clusters. By default, the number with the highest Calinski-Harabasz index.")] = None,
+    key_added: Annotated[str, typer.Option(help="Column of obs to write the clusters to.")] = "spicemix_cluster",
+    markers: Annotated[Path | None, typer.Option(
+        help="Also write the marker genes of each cluster to this .csv file.")] = None,
     force: Force = False,
     threads: Threads = None,
     debug: Debug = False,
 ):
-    """Group cells into types by their states.
+    """Cluster cells into types by their states.
 
-    The data are what `spicemix fit --annotated` or `spicemix transform` wrote; the method is Ward's clustering of the
-    z-scored states, cut at the highest Calinski-Harabasz index.
+    The data are the output of `spicemix fit --annotated` or `spicemix transform`. The method is Ward's clustering of
+    the z-scored proportions of the metagenes.
 
     \b
     Examples:
       spicemix cluster fitted.h5ad -o clustered.h5ad
-      spicemix cluster fitted.h5ad --clusters 8 --markers m.csv -o clustered.h5ad
+      spicemix cluster fitted.h5ad --n-clusters 8 --markers m.csv -o clustered.h5ad
     """
     check_suffix(output, DATA_SUFFIXES)
     check_suffix(markers, (".csv",), "--markers")
@@ -55,35 +59,37 @@ def cluster(
     from spicemix_core.exchange.readers import read_data
 
     adata = read_data(data)
-    tl.cluster(adata, n_clusters=clusters, key_added=key_added)
+    tl.cluster(adata, n_clusters=n_clusters, key_added=key_added)
     sizes = adata.obs[key_added].value_counts(sort=False)
     table = tl.markers(adata, key_added) if markers else None
-    write_data(adata, output)
-    if markers:
-        write_table(table, markers)
-        print(f"markers: {markers}")
-    print(f"{len(sizes)} clusters of {', '.join(map(str, sizes))} cells\nannotated data: {output}")
+    with replacing_together(*filter(None, (output, markers))) as temporary:
+        write_data(adata, temporary[0])
+        if markers:
+            write_table(table, temporary[1])
+    print(f"{len(sizes)} clusters of {', '.join(map(str, sizes))} cells\nannotated data: {output}"
+          + (f"\nmarkers: {markers}" if markers else ""))
 
 
 def plot(
-    kind: Annotated[Kind, typer.Argument(help="What to draw.", metavar="KIND")],
+    kind: Annotated[Kind, typer.Argument(help="What the figure shows.", metavar="KIND")],
     data: Data,
-    output: output_option("The figure: .svg, .png or .pdf."),
+    output: output_option("File to write the figure to: .svg, .png or .pdf."),
     color: Annotated[str, typer.Option(
-        help="What colours the cells: a column of obs, a gene, or 'metagene 3'; for type-affinity and markers, the "
-             "column of clusters.")] = "spicemix_cluster",
+        help="What sets the colour of the cells: a column of obs, a gene, or a metagene such as 'metagene 3'. For "
+             "type-affinity and markers, the column of obs with the clusters.")] = "spicemix_cluster",
     sample_key: SampleKey = None,
     graph_key: GraphKey = "spatial_connectivities",
-    gene_sets: Annotated[Path | None, typer.Option(help="Gene sets of `enrichment`, a .gmt file.")] = None,
-    seed: Seed = 0,
+    gene_sets: Annotated[Path | None, typer.Option(
+        help="File of gene sets, .gmt; required for enrichment only.")] = None,
+    random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
     debug: Debug = False,
 ):
     """Draw one figure.
 
-    The data are what `spicemix fit --annotated` or `spicemix cluster` wrote. What a figure needs and the data lack, an
-    embedding or the affinity of types, is computed.
+    The data are the output of `spicemix fit --annotated` or `spicemix cluster`. Results that the figure needs and that
+    the data do not hold, such as the UMAP or the affinity of cell types, are computed.
 
     \b
     Examples:
@@ -93,23 +99,26 @@ def plot(
     check_suffix(output, FIGURE_SUFFIXES)
     check_outputs(force, output)
     if (gene_sets is None) == (kind == "enrichment"):
-        raise typer.BadParameter("`enrichment` needs a .gmt file, and no other figure does.", param_hint="--gene-sets")
+        raise typer.BadParameter("The figure enrichment requires a .gmt file; other figures do not take one.",
+                                 param_hint="--gene-sets")
     from spicemix_core.exchange.readers import read_data
 
-    save_figure(_draw(kind, read_data(data), color, sample_key, graph_key, gene_sets, seed), output)
+    figure = _draw(kind, read_data(data), color, sample_key, graph_key, gene_sets, random_state)
+    with replacing(output) as temporary:
+        write_figure(figure, temporary)
     print(output)
 
 
-def _draw(kind, adata, color, sample_key, graph_key, gene_sets, seed):
+def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
     from spicemix_core import pl, tl
 
     if kind == "spatial":
         return pl.spatial(adata, color, sample_key=sample_key)
     if kind == "umap":
-        tl.umap(adata, random_state=seed)
+        tl.umap(adata, random_state=random_state)
         return pl.umap(adata, color)
     if kind == "type-affinity":
-        tl.type_affinity(adata, color, sample_key=sample_key, graph_key=graph_key, random_state=seed)
+        tl.type_affinity(adata, color, sample_key=sample_key, graph_key=graph_key, random_state=random_state)
         return pl.type_affinity(adata)
     if kind == "enrichment":
         tl.enrichment(adata, gene_sets)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from spicemix_core.command_line.running import (
+from spicemix_core.command_line.options import (
     Data,
     Debug,
     Force,
@@ -12,33 +12,32 @@ from spicemix_core.command_line.running import (
     Layer,
     Model,
     Normalize,
+    RandomState,
     SampleKey,
-    Seed,
     Threads,
-    check_outputs,
-    check_suffix,
     output_option,
 )
+from spicemix_core.command_line.outputs import check_outputs, check_suffix
 
 
 def report(
     model: Model,
     data: Data,
-    output: output_option("The page, .html."),
+    output: output_option("File to write the page to, .html."),
     sample_key: SampleKey = None,
     graph_key: GraphKey = "spatial_connectivities",
     layer: Layer = None,
     normalize: Normalize = False,
-    title: Annotated[str | None, typer.Option(help="Title of the page; default: the name of the data.")] = None,
-    seed: Seed = 0,
+    title: Annotated[str | None, typer.Option(help="Title of the page. By default, the name of the data.")] = None,
+    random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
     debug: Debug = False,
 ):
-    """Write one page on a fit.
+    """Write a report of a fit as one HTML page.
 
-    Cell types, maps, metagenes, affinity, markers, agreement over seeds, diagnostics. The page is one HTML file that
-    needs no network. States and clusters that the data hold are shown as they are; otherwise they are computed.
+    The page shows cell types, maps, metagenes, affinity, markers, agreement between seeds and diagnostics, and needs no
+    network. States and clusters in the data are shown unchanged; missing ones are computed.
 
     \b
     Example:
@@ -49,5 +48,5 @@ def report(
     from spicemix_core.report import write_report
 
     write_report(model, data, output, sample_key=sample_key, graph_key=graph_key, layer=layer, normalize=normalize,
-                 title=title, random_state=seed)
+                 title=title, random_state=random_state)
     print(output)

@@ -1,105 +1,117 @@
 """``spicemix select``."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spicemix_core.command_line.running import (
-    FIGURE_SUFFIXES,
+from spicemix_core.command_line.messages import resumable
+from spicemix_core.command_line.options import (
     Data,
     Debug,
     Force,
     Graph,
     GraphKey,
     Layer,
+    MaxIter,
     MaxLength,
-    Neighbors,
+    NJobs,
+    NNeighbors,
     Normalize,
     Radius,
+    RandomState,
     SampleKey,
-    Seed,
     Symmetrize,
     Threads,
+    output_option,
+)
+from spicemix_core.command_line.outputs import (
+    FIGURE_SUFFIXES,
     check_outputs,
     check_suffix,
-    output_option,
-    read_prepared,
-    resumable,
-    save_figure,
+    write_figure,
     write_table,
 )
+from spicemix_core.command_line.reading import read_prepared
+from spicemix_core.files.atomic import replacing_together
+from spicemix_core.files.lock import locked
 
 SHOWN = ["n_metagenes", "affinity_penalty", "error", "error_se", "as_good", "ari", "seconds"]
 
 
-def _numbers(text, kind, option):
-    """Comma-separated numbers."""
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        what = "whole numbers" if kind is int else "numbers"
-        raise typer.BadParameter(f"{text!r} is not a list of {what} such as "
-                                 f"{'5,10,15' if kind is int else '1e-4,1e-3'}.", param_hint=option) from None
-
-
 def select(
     data: Data,
-    output: output_option("Table of the grid, .csv."),
-    metagenes: Annotated[str, typer.Option("--metagenes", "-k", help="Numbers of metagenes to try.")] = "5,10,15,20",
-    penalty: Annotated[str, typer.Option(help="Penalties on the affinity to try.")] = "1e-4",
-    seeds: Annotated[int, typer.Option(min=1, help="Fits per setting.")] = 3,
+    output: output_option("File to write the table of all settings to, .csv."),
+    n_metagenes: Annotated[str, typer.Option(
+        "--n-metagenes", "-k", help="Numbers of metagenes to compare, separated by commas.")] = "5,10,15,20",
+    affinity_penalty: Annotated[str, typer.Option(
+        help="Penalties on the affinity to compare, separated by commas.")] = "1e-4",
+    n_seeds: Annotated[int, typer.Option(min=2, help="Number of seeds, at least two, to fit each setting from.")] = 3,
     sample_key: SampleKey = None,
     graph: Graph = "delaunay",
     graph_key: GraphKey = "spatial_connectivities",
     max_length: MaxLength = None,
-    neighbors: Neighbors = 6,
+    n_neighbors: NNeighbors = 6,
     radius: Radius = None,
     symmetrize: Symmetrize = False,
     layer: Layer = None,
     normalize: Normalize = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Fits at a time.")] = 1,
-    max_iter: Annotated[int, typer.Option(min=1, help="Most iterations of a fit.")] = 200,
-    plot: Annotated[Path | None, typer.Option(help="Also draw the trade-off: .svg, .png or .pdf.")] = None,
+    n_jobs: NJobs = 1,
+    max_iter: MaxIter = 200,
+    plot: Annotated[Path | None, typer.Option(
+        help="Also draw the comparison as a figure: .svg, .png or .pdf.")] = None,
     folder: Annotated[Path | None, typer.Option(
-        help="Where fits are kept, for later grids too; default: beside the output until all are done.")] = None,
-    seed: Seed = 0,
+        help="Folder to keep the finished fits in, which a later command with more settings can use. By default, a "
+             "folder next to the output that is removed when the outputs are written.")] = None,
+    random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
     debug: Debug = False,
 ):
-    """Compare settings and suggest one.
+    """Compare settings of the model and suggest one.
 
-    For each number of metagenes and penalty: how well entries that were held out are predicted, how stable metagenes
-    and cell types are over seeds, and what a fit costs.
+    A setting is a number of metagenes and a penalty. For each one, the table holds the error in predicting held-out
+    entries, the stability of metagenes and cell types between seeds, and the time of a fit.
 
     \b
     Example:
       spicemix select tissue.h5ad -k 5,10,15,20 -o grid.csv --plot grid.svg
     """
-    numbers, penalties = _numbers(metagenes, int, "--metagenes"), _numbers(penalty, float, "--penalty")
+    numbers = _numbers(n_metagenes, int, "--n-metagenes")
+    penalties = _numbers(affinity_penalty, float, "--affinity-penalty")
     check_suffix(output, (".csv",))
     check_suffix(plot, FIGURE_SUFFIXES, "--plot")
     check_outputs(force, output, plot)
-    kept = folder or output.with_name(f"{output.name}.fits")
+    fits = folder or output.with_name(f"{output.name}.fits")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          neighbors=neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
-                          normalize=normalize, no_space=False)
+                          n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
+                          normalize=normalize)
+    from spicemix_core import pl
     from spicemix_core.runs.selection import select as select_settings
 
-    with resumable(f"the same command goes on with the fits in {kept}."):
-        selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=seeds,
-                                    sample_key=sample_key, graph_key=graph_key, random_state=seed,
-                                    n_jobs=jobs, folder=kept, max_iter=max_iter)
-    write_table(selection.table, output)
-    if plot:
-        from spicemix_core import pl
-
-        save_figure(pl.selection(selection.table), plot)
-    if folder is None:
-        shutil.rmtree(kept)
+    interrupted = f"The comparison was interrupted. The same command resumes from the fits in {fits}."
+    with locked(fits), resumable(interrupted):
+        selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=n_seeds,
+                                    sample_key=sample_key, graph_key=graph_key, random_state=random_state,
+                                    n_jobs=n_jobs, folder=fits, max_iter=max_iter)
+        with replacing_together(*filter(None, (output, plot))) as temporary:
+            write_table(selection.table, temporary[0])
+            if plot:
+                write_figure(pl.selection(selection.table), temporary[1])
+        if folder is None:
+            shutil.rmtree(fits)
     print(selection.table[SHOWN].to_string(index=False, float_format="{:.4g}".format))
     suggested = selection.suggestion
-    print(f"suggestion: --metagenes {suggested['n_metagenes']} --penalty {suggested['affinity_penalty']:g}\n"
-          f"{selection.reason}")
+    print(f"suggestion: --n-metagenes {suggested['n_metagenes']} "
+          f"--affinity-penalty {suggested['affinity_penalty']:g}\n{selection.reason}")
+
+
+def _numbers(text: str, kind: Callable, option: str) -> tuple:
+    """Numbers separated by commas."""
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        what, example = ("whole numbers", "5,10,15") if kind is int else ("numbers", "1e-4,1e-3")
+        raise typer.BadParameter(f"{text!r} is not a list of {what} such as {example}.", param_hint=option) from None

@@ -1,6 +1,6 @@
-"""Synthetic twins in place of the measured data, for readers who do not have the files.
+"""Measured data or, without their files, synthetic twins.
 
-``adata.uns["source"]["measured"]`` says which of the two was returned; chapters print a banner where it is False.
+``adata.uns["source"]["measured"]`` says which of the two was returned; chapters print a warning if it is False.
 """
 
 import anndata
@@ -13,22 +13,37 @@ from spicemix_core.datasets.twin import load_twin, sample_twin
 TWINS = {"seqfish_plus": "twin_seqfish_plus.npz", "starmap": "twin_starmap.npz"}
 
 
-def load_or_simulate_seqfish_plus(*, genes: str = "modelled", download: bool = True, random_state=0) -> anndata.AnnData:
-    """:func:`load_seqfish_plus`, or its twin of the same shape.
+def load_or_simulate_seqfish_plus(*, genes: str = "modelled", download: bool = True, random_state: int = 0,
+                                  ) -> anndata.AnnData:
+    """seqFISH+ (:func:`load_seqfish_plus`) or, if its files are not found, its synthetic twin of the same shape.
 
     Parameters
     ----------
     genes : {"modelled", "all"}
-        Of the twin, ``"all"`` are the modelled genes and the markers that the book looks up.
+        See :func:`load_seqfish_plus`. ``"all"`` genes of the twin are the modelled genes and the markers that the book
+        shows.
     download : bool
+        Whether the files may be downloaded if no folder holds them.
     random_state : int
         Seed of the twin.
 
     Returns
     -------
     AnnData
-        The twin has the columns of ``obs`` of the original, and its truth (:func:`spicemix_core.datasets.twin.
-        sample_twin`); a file of the original that is there but wrong still raises.
+        ``uns["source"]["measured"]`` is False for the twin. It has the columns of ``obs`` of the original and its own
+        truth in ``obs["true_type"]``, ``obsm["true_latent_states"]`` and ``varm["true_metagenes"]``.
+
+    Raises
+    ------
+    ValueError
+        If a file of the original is truncated or its checksum differs.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> adata = datasets.load_or_simulate_seqfish_plus(download=False)
+    >>> adata.shape
+    (523, 2470)
     """
     try:
         return load_seqfish_plus(genes=genes, download=download)
@@ -36,8 +51,33 @@ def load_or_simulate_seqfish_plus(*, genes: str = "modelled", download: bool = T
         return _twin("seqfish_plus", missing, genes, random_state)
 
 
-def load_or_simulate_starmap(*, download: bool = True, random_state=0) -> anndata.AnnData:
-    """:func:`load_starmap`, or its twin of the same shape; as :func:`load_or_simulate_seqfish_plus`."""
+def load_or_simulate_starmap(*, download: bool = True, random_state: int = 0) -> anndata.AnnData:
+    """STARmap (:func:`load_starmap`) or, if its files are not found, its synthetic twin of the same shape.
+
+    Parameters
+    ----------
+    download : bool
+        Whether the files may be downloaded if no folder holds them.
+    random_state : int
+        Seed of the twin.
+
+    Returns
+    -------
+    AnnData
+        See :func:`load_or_simulate_seqfish_plus`.
+
+    Raises
+    ------
+    ValueError
+        If a file of the original is truncated or its checksum differs.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> adata = datasets.load_or_simulate_starmap(download=False)
+    >>> adata.shape
+    (930, 1020)
+    """
     try:
         return load_starmap(download=download)
     except DataNotFoundError as missing:
@@ -47,7 +87,18 @@ def load_or_simulate_starmap(*, download: bool = True, random_state=0) -> anndat
 
 
 def unmeasured_warning() -> str:
-    """What a page on a twin must say first, as MyST."""
+    """Warning, in MyST markdown, that a page on a twin prints first.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> datasets.unmeasured_warning().splitlines()[0]
+    ':::{warning}'
+    """
     return (":::{warning}\n**These are not measurements.** The data files were not found, so this page was made from a "
             "*synthetic twin*: as many cells, with the same genes, drawn from a model that was once fitted to the "
             "data. The text was written for the measurements and may not fit the twin. Nothing here is evidence about "

@@ -1,4 +1,4 @@
-"""Gene sets named in the paper, shipped with the package: each file says its release, source and licence."""
+"""Gene sets of the paper, shipped with the package; each file names its release, source and licence."""
 
 from spicemix_core.datasets.registry import check_file, registry_path
 
@@ -7,21 +7,33 @@ FILES = {"GO:0043209": {"file": "GO_0043209_myelin_sheath_mouse.txt", "bytes": 2
 
 
 def load_gene_set(term: str) -> list[str]:
-    """Mouse gene symbols annotated to a Gene Ontology term or its descendants, sorted.
+    """Mouse genes that are annotated to a Gene Ontology term or its descendants.
 
     Parameters
     ----------
-    term : str
-        ``"GO:0043209"`` (myelin sheath, 215 genes; Fig. 4's test of myelin genes). Release, source and licence (CC BY
-        4.0) are in the first lines of the file, see ``data/README.md``.
+    term : {"GO:0043209"}
+        Myelin sheath, 215 genes, for the paper's test of myelin genes (Fig. 4). Release, source and licence (CC BY 4.0)
+        are in the first lines of the file, see ``data/README.md``.
+
+    Returns
+    -------
+    list of str
+        Gene symbols, sorted.
 
     Raises
     ------
     ValueError
-        If the term is not among the stored ones, or its file is truncated or was changed.
+        If the term is not among those that are shipped, or its file is truncated or was changed.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> genes = datasets.load_gene_set("GO:0043209")
+    >>> len(genes), "Mbp" in genes
+    (215, True)
     """
     if term not in FILES:
-        raise ValueError(f"There is no gene set {term!r}; there are {', '.join(FILES)}.")
+        raise ValueError(f"There is no gene set {term!r}; choose one of {', '.join(FILES)}.")
     path = registry_path().with_name(FILES[term]["file"])
     check_file(path, FILES[term])
     return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]

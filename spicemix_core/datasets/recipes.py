@@ -1,5 +1,6 @@
-"""From raw counts to the matrices the paper models: one recipe per data set, each step a named constant."""
+"""From raw counts to the matrices that the paper models: one recipe per data set."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import anndata
@@ -12,28 +13,39 @@ from spicemix_core.inputs.normalize import log_normalize
 SEQFISH_PLUS_FIELDS = ("0", "1", "2", "3", "4")
 
 
-def seqfish_plus_recipe(raw: anndata.AnnData, *, genes: str = "modelled", fields=SEQFISH_PLUS_FIELDS,
+def seqfish_plus_recipe(raw: anndata.AnnData, *, genes: str = "modelled",
+                        fields: Sequence[str] = SEQFISH_PLUS_FIELDS,
                         min_share: float = 0.4, target_sum: float = 1e4, max_length: float = 300.0,
                         ) -> anndata.AnnData:
     """The paper's seqFISH+ matrix: 523 cells of the cortex x 2,470 genes (paper, Methods).
 
-    Cells of fields 0-4; totals over **all** measured genes; then the genes with a count in more than
-    ``min_share`` of these cells; Delaunay graph per field, sides of at most ``max_length`` px.
+    The cells are those of fields 0-4, and their totals are over **all** measured genes. The genes are those with a
+    count in more than ``min_share`` of these cells. Each field has a Delaunay graph with sides of at most
+    ``max_length`` px.
 
     Parameters
     ----------
     raw : AnnData
-        Raw counts in ``X`` (all genes), ``obs["sample"]`` the field, ``obsm["spatial"]`` in px.
+        Raw counts of all genes in ``X``, the field in ``obs["sample"]``, positions in px in ``obsm["spatial"]``.
     genes : {"modelled", "all"}
         ``"all"`` skips the gene filter and keeps ``X`` sparse, for marker genes outside the 2,470.
-    fields, min_share, target_sum, max_length
-        The paper's choices.
+    fields : sequence of str
+        Fields whose cells are kept.
+    min_share : float
+        Genes kept have a count in more than this share of the cells.
+    target_sum, max_length : float
+        Normalisation target, and the longest side (px) of the Delaunay graph.
 
     Returns
     -------
     AnnData
         ``X`` log-normalised, ``layers["counts"]``, ``obsp["spatial_connectivities"]``;
-        ``var["share_of_cells"]`` the share of the cells with a count of the gene.
+        ``var["share_of_cells"]`` is the share of the cells with a count of the gene.
+
+    Raises
+    ------
+    ValueError
+        If no cell passes the filter, or ``genes`` is neither of the two.
     """
     if genes not in ("modelled", "all"):
         raise ValueError(f'genes must be "modelled" or "all", not {genes!r}.')
@@ -52,16 +64,21 @@ def starmap_recipe(raw: anndata.AnnData, *, min_total: float = 200, max_total: f
     Parameters
     ----------
     raw : AnnData
-        Raw counts in ``X``, ``obs["sample"]``, ``obsm["spatial"]`` in px.
+        Raw counts in ``X``, ``obs["sample"]``, positions in px in ``obsm["spatial"]``.
     min_total, max_total : float
         Cells kept have ``min_total < total <= max_total``.
     target_sum, max_length : float
-        Normalisation target and the longest side (px) of the Delaunay graph.
+        Normalisation target, and the longest side (px) of the Delaunay graph.
 
     Returns
     -------
     AnnData
         ``X`` log-normalised, ``layers["counts"]``, ``obsp["spatial_connectivities"]``.
+
+    Raises
+    ------
+    ValueError
+        If no cell passes the filter.
     """
     totals = np.asarray(raw.X.sum(axis=1)).ravel()
     kept = (totals > min_total) & (totals <= max_total)
@@ -70,14 +87,15 @@ def starmap_recipe(raw: anndata.AnnData, *, min_total: float = 200, max_total: f
 
 def _keep_cells(raw, kept) -> anndata.AnnData:
     if not kept.any():
-        raise ValueError(f"None of the {raw.n_obs} cells passes the filter: check the thresholds and the sample names.")
+        raise ValueError(f"None of the {raw.n_obs} cells passes the filter; check the thresholds and the sample names.")
     return raw[kept].copy()
 
 
-def normalize_and_connect(adata, totals, target_sum: float, max_length: float, dense: bool) -> anndata.AnnData:
-    """The end of each recipe, in place: counts to a layer, log-normalised ``X``, Delaunay graph per sample.
+def normalize_and_connect(adata: anndata.AnnData, totals: np.ndarray, target_sum: float, max_length: float,
+                          dense: bool) -> anndata.AnnData:
+    """The last step of each recipe, in place: counts to a layer, log-normalised ``X``, a Delaunay graph per sample.
 
-    ``totals`` (N,) are the cells' counts over all genes, also those that ``adata`` lacks.
+    ``totals`` (N,) are the total counts of the cells over all measured genes, including genes that ``adata`` lacks.
     """
     adata.layers["counts"] = adata.X.copy()
     expression = log_normalize(adata.X, target_sum, totals)

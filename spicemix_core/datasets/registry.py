@@ -1,19 +1,26 @@
-"""Where a data set's files are: found in a folder, or downloaded, and always checked against their checksums."""
+"""Where the files of a data set are: found in a folder or downloaded, and always compared with their checksums."""
 
-import hashlib
 import json
 import os
 from functools import lru_cache
 from pathlib import Path
 
 import pooch
-import requests
 
-CONNECT_SECONDS, READ_SECONDS = 4, 60  # short, so that a page built without a network fails at once
+CONNECT_SECONDS, READ_SECONDS = 4, 60  # short, so that a page that is built without a network fails at once
 
 
 class DataNotFoundError(FileNotFoundError):
-    """A data set is in none of the folders searched and could not be downloaded."""
+    """A data set is in none of the folders searched and could not be downloaded.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> try:
+    ...     adata = datasets.load_starmap(download=False)
+    ... except datasets.DataNotFoundError:
+    ...     adata = datasets.load_or_simulate_starmap(download=False)
+    """
 
 
 def registry_path() -> Path:
@@ -24,25 +31,45 @@ def registry_path() -> Path:
 
 @lru_cache
 def read_registry() -> dict:
-    """The registry: per data set its citation, licence, file names, checksums and addresses."""
+    """The registry: citation, licence, file names, checksums and addresses of each data set."""
     return json.loads(registry_path().read_text(encoding="utf-8"))
 
 
 def entry(name: str) -> dict:
     """The registry's entry of one data set; ValueError for an unknown name."""
     if name not in read_registry():
-        raise ValueError(f"There is no data set {name!r}; the registry has {', '.join(read_registry())}.")
+        raise ValueError(f"There is no data set {name!r}; choose one of {', '.join(read_registry())}.")
     return read_registry()[name]
 
 
 def search_path() -> list[Path]:
-    """Folders searched, in order: ``$SPICEMIX_DATA``, then the user's cache."""
+    """Folders that are searched, in this order: ``$SPICEMIX_DATA``, the user's cache."""
     own = os.environ.get("SPICEMIX_DATA")
     return [*([Path(own)] if own else []), Path(pooch.os_cache("spicemix"))]
 
 
 def available(name: str) -> bool:
-    """Whether all files of a data set are in one of the folders searched; never touches the network."""
+    """Whether all files of a data set are in one of the folders searched. Nothing is downloaded.
+
+    Parameters
+    ----------
+    name : {"seqfish_plus", "starmap", "synthetic_cortex", "synthetic_cortex_nmf", "synthetic_truth"}
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        If there is no data set of this name.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> datasets.available("starmap") in (True, False)
+    True
+    """
     return find(name) is not None
 
 
@@ -54,7 +81,7 @@ def locate(name: str, download: bool = True) -> tuple[str, Path]:
     name : str
         Name in the registry.
     download : bool
-        Whether a download into the user's cache may be tried; never tried where the environment variable
+        Whether the data set may be downloaded into the user's cache. It never is if the environment variable
         ``SPICEMIX_OFFLINE`` is set to anything but 0.
 
     Returns
@@ -62,41 +89,37 @@ def locate(name: str, download: bool = True) -> tuple[str, Path]:
     layout : {"compact", "original"}
         Which of the registry's layouts was found.
     folder : Path
-        The folder that holds its files.
+        Folder with the files.
 
     Raises
     ------
     DataNotFoundError
-        If the files are nowhere and cannot be had.
+        If the files are in none of the folders and cannot be downloaded.
     ValueError
         If a file is truncated or its checksum differs.
     """
-    found = find(name)
-    if found is None:
-        found = _download(name, download)
-    layout, folder = found
+    layout, folder = find(name) or _download(name, download)
     for file, facts in entry(name)["layouts"][layout]["files"].items():
         check_file(folder / file, facts)
     return layout, folder
 
 
 def source(name: str, layout: str) -> dict:
-    """What ``adata.uns["source"]`` says about a data set (strings and booleans only, so that it can be written)."""
+    """What ``adata.uns["source"]`` says about a data set; text and booleans only, so that it can be written."""
     facts = entry(name)
     checksums = {file: known["sha256"] or "unknown" for file, known in facts["layouts"][layout]["files"].items()}
-    told = {key: facts[key] for key in ("title", "measured", "citation", "licence", "origin", "found")}
-    return {"name": name, **told, "layout": layout, "sha256": checksums}
+    kept = {key: facts[key] for key in ("title", "measured", "citation", "licence", "origin", "found")}
+    return {"name": name, **kept, "layout": layout, "sha256": checksums}
 
 
 def check_file(path: Path, facts: dict) -> None:
-    """Compare a file with the registry's size and SHA-256; ValueError in one sentence if it differs."""
-    content = Path(path).read_bytes()
-    size = facts.get("bytes")
-    if size and len(content) < size:
-        raise ValueError(f"{path} is truncated ({len(content):,} of {size:,} bytes): delete it and fetch it again.")
-    if facts["sha256"] and hashlib.sha256(content).hexdigest() != facts["sha256"]:
+    """Compare a file with the registry's size and SHA-256; ValueError if it differs."""
+    size, expected = Path(path).stat().st_size, facts.get("bytes")
+    if expected and size < expected:
+        raise ValueError(f"{path} is truncated ({size:,} of {expected:,} bytes); delete it and fetch it again.")
+    if facts["sha256"] and pooch.file_hash(path) != facts["sha256"]:
         raise ValueError(f"{path} is not the file that was published (its SHA-256 differs from the registry's "
-                         f"{facts['sha256'][:12]}...): delete it and fetch it again.")
+                         f"{facts['sha256'][:12]}...); delete it and fetch it again.")
 
 
 def find(name: str) -> tuple[str, Path] | None:
@@ -110,7 +133,7 @@ def find(name: str) -> tuple[str, Path] | None:
 
 
 def lacking(name: str) -> list[str]:
-    """The files that are missing where one of the folders searched comes closest to being complete; [] if none is."""
+    """The files that are missing from the most complete copy in the folders searched; [] if a copy is complete."""
     folders = [(root / facts["folder"], facts["files"]) for root in search_path()
                for facts in entry(name)["layouts"].values()]
     return min(([str(folder / file) for file in files if not (folder / file).is_file()] for folder, files in folders),
@@ -119,38 +142,44 @@ def lacking(name: str) -> list[str]:
 
 def _download(name: str, allowed: bool) -> tuple[str, Path]:
     offline = os.environ.get("SPICEMIX_OFFLINE", "0") not in ("", "0")
-    if not entry(name)["downloads"]:
+    items = {item["url"].rsplit("/", 1)[-1].split("?")[0]: item for item in entry(name)["downloads"]}
+    if not items:
         raise _not_found(name, "it has no address to download from")
     if offline or not allowed:
         raise _not_found(name, "SPICEMIX_OFFLINE is set" if offline else "download=False")
-    folder = search_path()[-1] / entry(name)["layouts"]["original"]["folder"]
-    fetch = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))
-    for item in entry(name)["downloads"]:
-        file = item["url"].rsplit("/", 1)[-1].split("?")[0]
-        unpack = pooch.Unzip() if item.get("unpack") else None
-        try:
-            got = pooch.retrieve(item["url"], item["sha256"] and f"sha256:{item['sha256']}", file, folder,
-                                 processor=unpack, downloader=fetch)
-        except (requests.RequestException, OSError) as error:
-            raise _not_found(name, f"{item['url']} gave {type(error).__name__}") from error
-        except ValueError as error:  # pooch: the checksum differs; nothing was kept
-            raise ValueError(f"{item['url']} no longer serves the file that was published (its SHA-256 differs from "
-                             "the registry's), so it was not kept; place the files by hand.") from error
-        if unpack:
-            _keep_members(got, folder, entry(name)["layouts"]["original"]["files"])
-        elif Path(got).read_bytes()[:200].lstrip().startswith(b"<"):
-            os.remove(got)
-            raise _not_found(name, f"{item['url']} gave a web page instead of the file")
+    original = entry(name)["layouts"]["original"]
+    store = pooch.create(search_path()[-1] / original["folder"], base_url="",
+                         registry={file: item["sha256"] for file, item in items.items()},
+                         urls={file: item["url"] for file, item in items.items()})
+    for file, item in items.items():
+        for member in map(Path, _fetch(name, store, file, bool(item.get("unpack")))):
+            if member.name in original["files"]:
+                os.replace(member, store.abspath / member.name)
     found = find(name)
     if found is None:
-        raise _not_found(name, "the download did not hold all files")
+        raise _not_found(name, "the download did not contain all files")
     return found
 
 
-def _keep_members(members: list[str], folder: Path, wanted: dict) -> None:
-    for member in map(Path, members):
-        if member.name in wanted:
-            os.replace(member, folder / member.name)
+def _fetch(name: str, store: pooch.Pooch, file: str, unpack: bool) -> list[str]:
+    """Download one file into the cache; paths of the members of an archive, or of the file itself."""
+    url = store.urls[file]
+    try:
+        got = store.fetch(file, processor=pooch.Unzip() if unpack else None,
+                          downloader=pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS)))
+    except OSError as error:  # errors of requests included
+        raise _not_found(name, f"{url} gave {type(error).__name__}") from error
+    except ValueError as error:  # the checksum differs, and pooch has removed the file
+        raise ValueError(f"{url} no longer serves the file that was published (its SHA-256 differs from the "
+                         "registry's), so it was not kept; put the files in place by hand.") from error
+    if unpack:
+        return got
+    with open(got, "rb") as content:
+        web_page = content.read(200).lstrip().startswith(b"<")
+    if web_page:
+        os.remove(got)
+        raise _not_found(name, f"{url} gave a web page instead of the file")
+    return [got]
 
 
 def _not_found(name: str, reason: str) -> DataNotFoundError:
@@ -160,8 +189,8 @@ def _not_found(name: str, reason: str) -> DataNotFoundError:
     partly = f" (only {missing[0]} is missing)" if len(missing) == 1 else ""
     return DataNotFoundError(
         f"Data set {name!r} is in none of {', '.join(map(str, search_path()))}{partly} and was not downloaded "
-        f"({reason}): set SPICEMIX_DATA to a folder that holds {files}, from {entry(name)['origin']}; data/README.md "
-        "says how.")
+        f"({reason}); set SPICEMIX_DATA to a folder that holds {files}, from {entry(name)['origin']}. See "
+        "data/README.md.")
 
 
 def _shorten(files: list[str]) -> list[str]:

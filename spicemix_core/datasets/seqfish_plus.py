@@ -24,9 +24,9 @@ def load_seqfish_plus(raw: bool = False, *, genes: str = "modelled", download: b
     Parameters
     ----------
     raw : bool
-        Return all 913 cells x 10,000 genes instead, ``X`` the raw counts (CSR), without a graph.
+        Return all 913 cells x 10,000 genes with raw counts (CSR) in ``X`` and without a graph.
     genes : {"modelled", "all"}
-        ``"all"`` keeps the 10,000 genes of the 523 cells (``X`` CSR), for markers outside the 2,470.
+        ``"all"`` keeps all 10,000 genes of the 523 cells (``X`` is CSR), for marker genes outside the 2,470.
     download : bool
         Whether the files may be downloaded if no folder holds them.
 
@@ -41,9 +41,16 @@ def load_seqfish_plus(raw: bool = False, *, genes: str = "modelled", download: b
     Raises
     ------
     DataNotFoundError
-        If the files are nowhere and cannot be downloaded.
+        If the files are in none of the folders and cannot be downloaded.
     ValueError
-        If a file's checksum differs.
+        If a file is truncated or its checksum differs.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> if datasets.available("seqfish_plus"):
+    ...     adata = datasets.load_seqfish_plus()
+    ...     assert adata.shape == (523, 2470)
     """
     layout, folder = locate("seqfish_plus", download)
     adata = (read_compact if layout == "compact" else read_original)(folder)
@@ -62,8 +69,8 @@ def read_compact(folder: Path) -> anndata.AnnData:
 def read_original(folder: Path) -> anndata.AnnData:
     """Raw counts from the authors' files ``cortex_svz_*.csv`` (members of their archives).
 
-    ``counts``: a header of gene names, then one row per cell; ``cellcentroids``: Field of View, Cell ID, X, Y,
-    Region; ``cell_type_annotations``: index, louvain; ``cluster_names``: Louvain number, name.
+    Columns of ``counts``: genes, with a header; of ``cellcentroids``: Field of View, Cell ID, X, Y, Region; of
+    ``cell_type_annotations``: index, louvain; of ``cluster_names``: Louvain number, name.
     """
     counts = pd.read_csv(folder / "cortex_svz_counts.csv", dtype=np.int32)
     cells = pd.read_csv(folder / "cortex_svz_cellcentroids.csv")
@@ -77,7 +84,7 @@ def read_original(folder: Path) -> anndata.AnnData:
 def _assemble(counts, genes: list[str], cells: pd.DataFrame, names: pd.Series) -> anndata.AnnData:
     if counts.shape != (len(cells), len(genes)):
         raise ValueError(f"The seqFISH+ counts are {counts.shape}, but there are {len(cells)} cells and {len(genes)} "
-                         "gene names: the files do not belong together.")
+                         "gene names; take all files from one release.")
     coarse = {cluster: name for name, clusters in COARSE_CLUSTERS.items() for cluster in clusters}
     index = "fov" + cells["fov"].astype(str) + "_cell" + cells["cell_in_fov"].astype(str)
     labels = {"sample": cells["fov"].astype(str), "cell_type": cells["louvain"].map(names),

@@ -22,7 +22,7 @@ def load_starmap(raw: bool = False, *, download: bool = True) -> anndata.AnnData
     Parameters
     ----------
     raw : bool
-        Return all 973 cells instead, ``X`` the raw counts (CSR), without a graph.
+        Return all 973 cells with raw counts (CSR) in ``X`` and without a graph.
     download : bool
         Whether the files may be downloaded if no folder holds them.
 
@@ -37,9 +37,16 @@ def load_starmap(raw: bool = False, *, download: bool = True) -> anndata.AnnData
     Raises
     ------
     DataNotFoundError
-        If the files are nowhere and cannot be downloaded.
+        If the files are in none of the folders and cannot be downloaded.
     ValueError
-        If a file's checksum differs.
+        If a file is truncated or its checksum differs.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> if datasets.available("starmap"):
+    ...     adata = datasets.load_starmap()
+    ...     assert adata.shape == (930, 1020)
     """
     layout, folder = locate("starmap", download)
     adata = (read_compact if layout == "compact" else read_original)(folder)
@@ -56,19 +63,19 @@ def read_compact(folder: Path) -> anndata.AnnData:
 
 
 def read_original(folder: Path) -> anndata.AnnData:
-    """Raw counts from the authors' ``cell_barcode_count.csv`` and its companions.
+    """Raw counts from the authors' files.
 
     ``cell_barcode_count.csv``: cells x genes without a header; ``cell_barcode_names.csv``: number, barcode, gene in
     the order of the columns; ``class_labels.csv``: CellID, ClusterID (-1: failed the quality filter), ClusterName;
-    ``Centriods_extracted.csv``: image row and column per cell, so y and x. Centroids are rounded to 1e-4 px.
+    ``Centriods_extracted.csv``: image row and column of each cell, that is y and x. Centroids are rounded to 1e-4 px.
     """
     counts = np.loadtxt(folder / "cell_barcode_count.csv", delimiter=",", dtype=np.int32)
     names = pd.read_csv(folder / "cell_barcode_names.csv", header=None, keep_default_na=False)
     genes = names.iloc[:, -1].str.strip().tolist()
     listed = "".join(f"{gene}\n" for gene in genes).encode()
     if hashlib.sha256(listed).hexdigest() != entry("starmap")["genes_sha256"]:
-        raise ValueError(f"{folder / 'cell_barcode_names.csv'} does not list the 1,020 genes of {SAMPLE} in order: "
-                         "take the file from that replicate's folder.")
+        raise ValueError(f"{folder / 'cell_barcode_names.csv'} does not list the 1,020 genes of {SAMPLE} in order; "
+                         "take the file from the folder of that replicate.")
     labels = pd.read_csv(folder / "class_labels.csv", keep_default_na=False)
     rows_columns = pd.read_csv(folder / "Centriods_extracted.csv", sep=" ").to_numpy()
     names_ = labels["ClusterName"].replace("NA", "")
@@ -87,8 +94,8 @@ def _assemble(counts, genes, xy, cluster, name) -> anndata.AnnData:
     sizes = {"class labels": len(cluster), "centroids": len(xy)}
     for what, size in sizes.items():
         if size != counts.shape[0]:
-            raise ValueError(f"STARmap has {counts.shape[0]} rows of counts but {size} {what}: the files do not "
-                             "belong together.")
+            raise ValueError(f"STARmap has {counts.shape[0]} rows of counts but {size} {what}; take all files from "
+                             "one release.")
     labelled = cluster.to_numpy() != -1
     obs = pd.DataFrame(index=[f"cell{i}" for i in range(len(xy))])
     obs["sample"] = pd.Categorical([SAMPLE] * len(obs))

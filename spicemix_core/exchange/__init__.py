@@ -1,1 +1,1 @@
-"""Files of other programs: reading and converting."""
+"""Reading and converting the files of other programs."""

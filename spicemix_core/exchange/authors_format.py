@@ -1,4 +1,4 @@
-"""The text and HDF5 files of the authors' program."""
+"""The text files and the HDF5 result files of the authors' own programs."""
 
 import warnings
 from collections.abc import Iterable
@@ -10,48 +10,61 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.files.damaged import first_line, open_hdf5
-from spicemix_core.inputs.graphs import check_coordinates, graph_from_edges
+from spicemix_core.inputs.checks import check_coordinates
+from spicemix_core.inputs.graphs import graph_from_edges
 
 
-def read_table(path: Path, shape: tuple[int | None, int | None] = (None, None), dtype=float) -> np.ndarray:
-    """Numbers of a white-space separated text file, always two-dimensional.
+def read_table(path: Path, shape: tuple[int | None, int | None] = (None, None), dtype: type = float) -> np.ndarray:
+    """Read a white-space separated text file of numbers as a two-dimensional array.
 
-    ``shape`` gives the expected rows and columns (None: any); ValueError names the file if it differs or is empty.
+    ``shape`` is the expected number of rows and columns (None: any). Any other shape and an empty file are refused.
     """
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*input contained no data")
             table = np.loadtxt(path, dtype=dtype, ndmin=2)
     except ValueError as error:
-        raise ValueError(f"{path} is not a table of numbers ({error}).") from error
+        raise ValueError(f"{path} is not a table of numbers ({error}); correct the file.") from error
     if not table.size:
-        raise ValueError(f"{path} holds no numbers.")
+        raise ValueError(f"{path} holds no numbers; write the file again.")
     if any(want is not None and want != got for want, got in zip(shape, table.shape, strict=True)):
         wanted = " x ".join("any" if want is None else str(want) for want in shape)
-        raise ValueError(f"{path} has {table.shape[0]} x {table.shape[1]} entries, expected {wanted} (rows x columns).")
+        raise ValueError(f"{path} has {table.shape[0]} x {table.shape[1]} entries, expected {wanted} (rows x columns); "
+                         "correct the file.")
     return table
 
 
 @dataclass(frozen=True)
 class SpiceMixResult:
-    """One stored run of the authors' program, at one iteration (scaled units: mean total per cell = K).
+    """A result of the authors' 2022 program at one iteration, in scaled units (the mean total of a cell is K).
 
     Attributes
     ----------
     metagenes : array of shape (n_genes, K)
-    latent_states : dict of str to array of shape (n_cells, K), per sample
+        Columns sum to one.
+    latent_states : dict of str to array of shape (n_cells, K)
+        Latent states of the cells of each sample.
     affinity : array of shape (K, K)
         Sigma_x^-1; negative entries attract.
     noise : dict of str to float
-        sigma_y per sample.
+        sigma_y of each sample.
     objective : array of shape (n_stored,)
-        Q at each of ``iterations``.
-    iterations : array of shape (n_stored,), int
-        Iterations of which the file has a Q.
+        Objective Q at each of ``iterations``.
+    iterations : int array of shape (n_stored,)
+        Iterations at which the file stores Q.
     iteration : int
+        Iteration of the parameters and states.
     n_metagenes : int
+        K.
     affinity_penalty : float
         lambda_Sigma.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> if datasets.available("synthetic_cortex_nmf"):
+    ...     result = datasets.load_synthetic_cortex_nmf()
+    ...     assert result.metagenes.shape == (100, result.n_metagenes)
     """
 
     metagenes: np.ndarray
@@ -65,54 +78,68 @@ class SpiceMixResult:
     affinity_penalty: float
 
 
-def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnData:
-    """Read samples in the authors' text layout, one set of files per sample ``s``.
+def load_spicemix_directory(path: str | Path, samples: Iterable[str | int]) -> anndata.AnnData:
+    """Read samples in the text layout of the authors' programs.
 
-    ``expression_s.txt`` (cells x genes), ``genes_s.txt`` (one name per line), ``neighborhood_s.txt`` (two cell
-    numbers per line, from 0; an edge listed in both directions counts once; empty for dissociated cells) and, if there,
-    ``coordinates_s.txt`` (a sample without edges may lack it: NaN), ``celltypes_s.txt`` and ``cells_s.txt`` (names of
-    the cells, which the authors' programs do not use; without it, cell i of sample s is called "s-i").
+    Each sample ``s`` has the files ``expression_s.txt`` (cells x genes), ``genes_s.txt`` (one name per line) and
+    ``neighborhood_s.txt`` (the numbers of two cells per line, from 0; an edge listed in both directions counts once;
+    empty for dissociated cells). Three files are optional: ``coordinates_s.txt`` (only a sample without edges may lack
+    it if others have it), ``celltypes_s.txt``, and ``cells_s.txt`` with the names of the cells, which the authors'
+    programs do not use. Without names, cell i of sample s is called "s-i".
 
     Parameters
     ----------
-    path : path
-        Folder of the files.
+    path : str or Path
+        Folder with the files.
     samples : iterable of str or int
-        Names of the samples, in the order wanted.
+        Names of the samples, in the order of the result.
 
     Returns
     -------
     AnnData
-        ``X`` as stored (already normalised; simulated data hold a few negative values, which are kept);
+        ``X`` as stored (already normalised; simulated data have a few negative values, which are kept);
         ``obs["sample"]``, ``obs["cell_type"]``; ``obsm["spatial"]``; ``obsp["spatial_connectivities"]``.
 
     Raises
     ------
     FileNotFoundError
-        If a file that every sample needs is missing.
+        If a file that every sample needs does not exist.
     ValueError
-        If the files of a sample disagree in size or the samples in their genes.
+        If the files of a sample differ in size, or the samples in their genes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from spicemix_core import convert, datasets
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     data, text = Path(folder, "data.h5ad"), Path(folder, "text")
+    ...     datasets.simulate_cortex(2, n_cells=50, n_genes=20, random_state=0).write_h5ad(data)
+    ...     convert(data, text)
+    ...     adata = datasets.load_spicemix_directory(text, samples=[1])
+    >>> adata.shape
+    (50, 20)
     """
     folder, names = Path(path), [str(sample) for sample in samples]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"samples must name at least one sample and each once, not {names}.")
+        raise ValueError(f"samples is {names}; name at least one sample, and each once.")
     parts = [_read_sample(folder, name) for name in names]
     for name, part in zip(names, parts, strict=True):
         if not part.var_names.equals(parts[0].var_names):
-            raise ValueError(f"{folder / f'genes_{name}.txt'} differs from genes_{names[0]}.txt: all samples need the "
+            raise ValueError(f"{folder / f'genes_{name}.txt'} differs from genes_{names[0]}.txt; give all samples the "
                              "same genes in the same order.")
     genes = parts[0].var_names
     if not genes.is_unique:
-        raise ValueError(f"{folder / f'genes_{names[0]}.txt'}: gene names must differ, but "
-                         f"{genes[genes.duplicated()][0]!r} occurs again.")
+        raise ValueError(f"{folder / f'genes_{names[0]}.txt'} names the gene {genes[genes.duplicated()][0]!r} again; "
+                         "make the gene names unique.")
     if any("spatial" in part.obsm for part in parts):
         for part in parts:
             if "spatial" not in part.obsm and not part.obsp["spatial_connectivities"].nnz:
                 part.obsm["spatial"] = np.full((part.n_obs, _dimension(parts)), np.nan)  # dissociated
     for name, part in zip(names, parts, strict=True):
         if set(part.obs) != set(parts[0].obs) or set(part.obsm) != set(parts[0].obsm):
-            raise ValueError(f"Sample {name} of {folder} lacks cell types or coordinates that {names[0]} has, or the "
-                             "reverse: give them for all samples or for none.")
+            raise ValueError(f"Sample {name} of {folder} lacks cell types or coordinates that sample {names[0]} "
+                             "has, or the reverse; give them for all samples or for none.")
     adata = anndata.concat(parts, pairwise=True)
     adata.obs["sample"] = pd.Categorical(adata.obs["sample"], names)
     if "cell_type" in adata.obs:
@@ -123,26 +150,49 @@ def load_spicemix_directory(path, samples: Iterable[str | int]) -> anndata.AnnDa
     return adata
 
 
-def sample_names(path) -> list[str]:
-    """The samples of a folder in the authors' text layout, numbers first and in their order; may be none."""
+def sample_names(path: str | Path) -> list[str]:
+    """Names of the samples of a folder in the text layout; numbers come first and in their order."""
     files = sorted(Path(path).glob("expression_*.txt"))
     names = [file.stem.removeprefix("expression_") for file in files]
     return sorted(names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name))
 
 
-def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
+def read_spicemix_result(path: str | Path, iteration: int | None = None) -> SpiceMixResult:
     """Read a result file (HDF5) of the authors' 2022 program.
 
     Parameters
     ----------
-    path : path
+    path : str or Path
+        The file.
     iteration : int, optional
-        A stored iteration (the program keeps every tenth); by default the last.
+        A stored iteration (the program stores every tenth); by default the last.
+
+    Returns
+    -------
+    SpiceMixResult
 
     Raises
     ------
+    FileNotFoundError
+        If the file does not exist.
     ValueError
-        If the file is no such result or the iteration was not stored.
+        If the file is not such a result, is damaged, or does not store the iteration.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import h5py
+    >>> from spicemix_core import datasets
+    >>> with tempfile.NamedTemporaryFile(suffix=".h5") as file:
+    ...     with h5py.File(file.name, "w") as content:  # what the authors' program writes, at its smallest
+    ...         content.update({
+    ...             "hyperparameters/K": 2, "hyperparameters/lambda_SigmaXInv": 1e-3,
+    ...             "hyperparameters/repli_list": [b"a"], "parameters/M/10": [[0.5, 0.2], [0.5, 0.8]],
+    ...             "parameters/Sigma_x_inv/10": [[0, 0], [0, 0]], "parameters/sigma_yx_invs/0/10": 5.0,
+    ...             "latent_states/XT/0/10": [[1, 2], [3, 4], [0, 1]], "progress/Q/10": -7.0})
+    ...     result = datasets.read_spicemix_result(file.name)
+    >>> result.iteration, result.noise, result.latent_states["a"].shape
+    (10, {'a': 0.2}, (3, 2))
     """
     try:
         with open_hdf5(path) as file:
@@ -150,17 +200,17 @@ def read_spicemix_result(path, iteration: int | None = None) -> SpiceMixResult:
     except (FileNotFoundError, PermissionError):
         raise
     except KeyError as error:
-        raise ValueError(f"{path} is not a SpiceMix result: {first_line(error)}.") from error
+        raise ValueError(f"{path} is not a result of the authors' program: {first_line(error)}.") from error
     except (ValueError, ArithmeticError, IndexError, MemoryError, OSError, RuntimeError, TypeError) as error:
-        told = first_line(error) if str(path) in str(error) else f"{path} is a damaged SpiceMix result: {error}"
-        raise ValueError(f"{first_line(told)}.") from error
+        damage = "" if str(path) in str(error) else f"{path} is a damaged result of the authors' program: "
+        raise ValueError(f"{damage}{first_line(error)}.") from error
 
 
 def _read_iteration(file, iteration) -> SpiceMixResult:
     stored = sorted(int(key) for key in file["parameters/M"])
     at = stored[-1] if iteration is None else iteration
     if at not in stored:
-        raise ValueError(f"Iteration {at} is not in {file.filename}, which stores {stored}.")
+        raise ValueError(f"Iteration {at} is not in {file.filename}; choose one of {stored}.")
     names = [bytes(name).decode() for name in file["hyperparameters/repli_list"]]
     states = {name: file[f"latent_states/XT/{i}/{at}"][()] for i, name in enumerate(names)}
     noise = {name: 1 / float(file[f"parameters/sigma_yx_invs/{i}/{at}"][()]) for i, name in enumerate(names)}
@@ -185,7 +235,8 @@ def _read_sample(folder: Path, name: str) -> anndata.AnnData:
             raise FileNotFoundError(f"There is no file {path}, which sample {name} needs.")
     expression = read_table(folder / f"expression_{name}.txt")
     if not np.isfinite(expression).all():
-        raise ValueError(f"{folder / f'expression_{name}.txt'} holds a value that is not finite.")
+        raise ValueError(f"{folder / f'expression_{name}.txt'} holds a value that is not finite; remove the cell, or "
+                         "correct the value.")
     n_cells, n_genes = expression.shape
     types, places, cells = (folder / f"{kind}_{name}.txt" for kind in ("celltypes", "coordinates", "cells"))
     named = _read_names(cells, n_cells) if cells.exists() else [f"{name}-{i}" for i in range(n_cells)]
@@ -206,7 +257,7 @@ def _read_graph(path: Path, n_cells: int):
         return graph_from_edges(np.empty((0, 2), dtype=int), n_cells)
     edges = read_table(path, (None, 2), dtype=int)
     if edges.min() >= 1 and edges.max() == n_cells:
-        raise ValueError(f"{path} seems to number the cells from 1 to {n_cells}: number them from 0.")
+        raise ValueError(f"{path} seems to number the cells from 1 to {n_cells}; number them from 0.")
     try:
         return graph_from_edges(edges, n_cells)
     except ValueError as error:
@@ -217,7 +268,7 @@ def _read_names(path: Path, n: int) -> list[str]:
     try:
         names = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not text in UTF-8 ({error}): convert it.") from error
+        raise ValueError(f"{path} is not text in UTF-8 ({error}); convert it.") from error
     if len(names) != n:
-        raise ValueError(f"{path} has {len(names)} lines, but the expression file needs {n}.")
+        raise ValueError(f"{path} has {len(names)} lines, but the expression file needs {n}; correct the file.")
     return names

@@ -1,4 +1,7 @@
-"""Reading data of any format that the package understands."""
+"""Reading data in any format that the package understands.
+
+Nothing in a file is executed: HDF5 and text hold no code, and zarr metadata that ask for pickles are refused.
+"""
 
 import warnings
 from pathlib import Path
@@ -13,15 +16,15 @@ from spicemix_core.files.model_file import FORMAT
 from spicemix_core.inputs.anndata import check_names, check_values
 
 
-def read_data(path):
+def read_data(path: str | Path) -> anndata.AnnData:
     """Read expression with its cells and genes.
 
     Parameters
     ----------
-    path : path
-        A file that AnnData wrote (``.h5ad``), a zarr folder that it wrote, or a folder in the text layout of the
-        authors' programs (``expression_s.txt``, ... for each sample s; all its samples are read, see
-        :func:`spicemix_core.datasets.load_spicemix_directory`). What it is, is told by its content.
+    path : str or Path
+        A file (``.h5ad``) or a zarr folder that AnnData wrote, or a folder in the text layout of the authors' programs
+        (see :func:`spicemix_core.datasets.load_spicemix_directory`; all samples are read). The format is detected from
+        the content.
 
     Returns
     -------
@@ -30,14 +33,24 @@ def read_data(path):
     Raises
     ------
     FileNotFoundError
-        There is nothing of that name.
+        If the path does not exist.
     ValueError
-        It is nothing of these or damaged; no cells or no genes; a cell or gene that is named twice; expression that is
-        not of real numbers; coordinates that are no numbers.
+        If the format is unknown or the file is damaged, or if the data have no cells or genes, names that are not
+        unique, or expression or coordinates that are not real numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from spicemix_core import datasets, read_data
+    >>> with tempfile.NamedTemporaryFile(suffix=".h5ad") as file:
+    ...     datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0).write_h5ad(file.name)
+    ...     adata = read_data(file.name)
+    >>> adata.shape
+    (50, 20)
     """
     path = Path(path)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* names are not unique")  # refused below, with their names
+        warnings.filterwarnings("ignore", message=".* names are not unique")  # they are refused below
         adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
     try:
         check_names(adata)
@@ -55,9 +68,9 @@ def _read_hdf5(path):
                          "folders and folders in the authors' text layout.")
     try:
         with open_hdf5(path) as file:
-            other = _told_apart(file)
-        if other:
-            raise ValueError(f"{path} is {other}.")
+            foreign = _foreign_kind(file)
+        if foreign:
+            raise ValueError(f"{path} is {foreign}.")
         return anndata.read_h5ad(path)
     except (FileNotFoundError, PermissionError):
         raise
@@ -65,8 +78,8 @@ def _read_hdf5(path):
         raise _unreadable(path, error) from error
 
 
-def _told_apart(file):
-    """What an HDF5 file that is not one of AnnData is, as far as one can say."""
+def _foreign_kind(file):
+    """What an HDF5 file is if AnnData did not write it, with what to do; None for a file of AnnData."""
     if "mod" in file:
         return "a file of MuData; write the data of one modality with write_h5ad"
     if {"obs", "var"} <= set(file):
@@ -74,19 +87,19 @@ def _told_apart(file):
     if file.attrs.get("format") == np.bytes_(FORMAT):
         return "a fitted model, not expression; read it with SpiceMix.load"
     if {"parameters", "hyperparameters"} <= set(file):
-        return "a result of the authors' program, not expression; convert_result makes a model of it"
+        return "a result of the authors' program, not expression; make it a model with spicemix_core.convert"
     if {"row_attrs", "col_attrs"} <= set(file):
         return "a loom file; read it with anndata.io.read_loom and write it with write_h5ad"
     if "matrix" in file:
         return "a count matrix of 10x Genomics; read it with scanpy.read_10x_h5 and write it with write_h5ad"
-    return "an HDF5 file but not one of AnnData (it has no obs and var)"
+    return "an HDF5 file but not one of AnnData (it has no obs and var); write the data with write_h5ad"
 
 
 def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
         tables = sorted(str(table) for table in path.glob("tables/*") if table.is_dir())
         if tables:
-            raise ValueError(f"{path} is a store of SpatialData; name its table: {' or '.join(tables)}.")
+            raise ValueError(f"{path} is a store of SpatialData; give the path of its table: {' or '.join(tables)}.")
         try:
             _refuse_pickles(path)
             return anndata.read_zarr(path)
@@ -95,7 +108,7 @@ def _read_folder(path):
     names = sample_names(path)
     if not names:
         raise ValueError(f"{path} is a folder with neither zarr metadata nor files expression_*.txt of the authors' "
-                         "text layout.")
+                         "text layout; give the folder that holds these.")
     return load_spicemix_directory(path, names)
 
 
@@ -108,7 +121,8 @@ def _refuse_pickles(folder):
 
 
 def _unreadable(path, error):
-    """The libraries' errors on damaged files are of every kind; ours already say what is wrong."""
+    """An error that names the file: our own errors do already, those of the libraries on damaged files do not."""
     if isinstance(error, ValueError) and str(error).startswith(str(path)):
         return error
-    return ValueError(f"{path} cannot be read as AnnData, it is damaged or incomplete ({first_line(error)}).")
+    return ValueError(f"{path} cannot be read as AnnData, it is damaged or incomplete ({first_line(error)}); copy or "
+                      "write it again.")

@@ -1,1 +1,1 @@
-"""The package's own files: models, checkpoints, and how a file is written."""
+"""Files of this package: fitted models, checkpoints, and how they are written and opened."""

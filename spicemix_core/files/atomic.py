@@ -1,50 +1,136 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-@contextmanager
-def replacing(path):
-    """A temporary path beside ``path`` to write to, which takes its place when the block ends without an error.
 
-    The bytes are on the disk before the name changes, so that a killed process or a full disk leaves ``path`` as it
-    was. An error removes the temporary file; a killed process may leave it.
-    """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+class DiskFullError(OSError):
+    """A file does not fit on its disk, or is larger than the system allows."""
 
 
 @contextmanager
-def replacing_any(path):
-    """As :func:`replacing`, for a file or a folder, with a temporary path of the same ending.
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Write to a temporary path, which replaces ``path`` when the block ends without an error.
 
-    A folder that is there is put aside for the moment of the change, and comes back if it fails.
+    Parameters
+    ----------
+    path : path
+        File or folder. A symbolic link is followed.
+
+    Yields
+    ------
+    Path
+        A path in the same folder and with the same suffix, which does not exist. The block writes a file or a folder
+        there.
+
+    Raises
+    ------
+    DiskFullError
+        The disk has no space for the content.
+
+    Notes
+    -----
+    The content is on the disk before the name changes, so ``path`` stays as it was if the disk is full or the process
+    is killed. An error removes the temporary path; a killed process may leave it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/table.csv") as temporary:
+    ...         _ = temporary.write_text("a,b")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['table.csv']
     """
-    path = Path(path)
-    temporary, old = (path.with_name(f".{path.stem}-{os.getpid()}-{word}{path.suffix}") for word in ("partial", "old"))
-    try:
+    with replacing_together(path) as (temporary,):
         yield temporary
-        if temporary.is_file():
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-        if path.is_dir():
-            os.rename(path, old)
-        try:
-            os.replace(temporary, path)
-        except OSError:
-            if old.is_dir():
-                os.rename(old, path)
-            raise
+
+
+@contextmanager
+def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
+    """Like :func:`replacing`, for several paths: none is replaced before all are complete.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replacing_together(f"{folder}/a.csv", f"{folder}/b.csv") as (a, b):
+    ...         _ = a.write_text("1"), b.write_text("2")
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['a.csv', 'b.csv']
+    """
+    targets = [Path(os.path.realpath(path)) for path in paths]
+    temporaries = [_beside(target, "partial") for target in targets]
+    try:
+        yield temporaries
+        for temporary in temporaries:
+            _flush(temporary)
+        for temporary, target in zip(temporaries, targets, strict=True):
+            _replace(temporary, target)
+    except Exception as error:
+        if _is_disk_full(error):
+            raise DiskFullError(f"The disk is full: {' and '.join(map(str, paths))} cannot be written. Free some space "
+                                "and try again.") from error
+        raise
     finally:
-        for left in (temporary, old):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        for temporary in temporaries:
+            _remove(temporary)
+
+
+def partials_of(path: str | os.PathLike) -> list[Path]:
+    """Temporary paths of ``path``, of this or another process."""
+    path = Path(os.path.realpath(path))
+    prefix, suffix = f".{path.stem}-", f"-partial{path.suffix}"
+    return [found for found in path.parent.iterdir() if found.name.startswith(prefix) and found.name.endswith(suffix)
+            and found.name[len(prefix):-len(suffix)].isdigit()]
+
+
+def _is_disk_full(error):
+    """Whether an error, or one that it was raised from, says so; the HDF5 library writes the number in its message."""
+    while error is not None:
+        if isinstance(error, DiskFullError) or getattr(error, "errno", None) in _FULL:
+            return True
+        if any(f"errno = {number}" in str(error) for number in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _beside(path, word):
+    return path.with_name(f".{path.stem}-{os.getpid()}-{word}{path.suffix}")
+
+
+def _flush(path):
+    """Wait until a file is on the disk; files in folders are left to the operating system."""
+    if path.is_dir():
+        return
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _replace(temporary, target):
+    """Rename; an existing folder is moved aside first, and back if the renaming fails."""
+    if not target.is_dir():
+        os.replace(temporary, target)
+        return
+    old = _beside(target, "old")
+    os.rename(target, old)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.rename(old, target)
+        raise
+    _remove(old)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,124 +1,156 @@
-"""The state of a fit in a file, so that a fit that was killed goes on from there and ends at the same numbers.
+"""Checkpoints: the state of a fit in a file, from which a stopped fit resumes and gives the same numbers.
 
-An HDF5 file holds the parameters and the states after an iteration, the rows of the history, and a digest of the data
-and of the estimator's parameters. It is written whole or not at all, with checksums, and taken only for the same data
-and parameters. An iteration depends on nothing else, so the numbers are those of an undisturbed fit, bit for bit, on
-the same kind of machine.
+The HDF5 file holds the parameters and states after an iteration, the history, and a fingerprint of the data and of the
+estimator's parameters. It is written whole or not at all, with checksums, and is used only by a fit with the same
+fingerprint. An iteration depends on nothing else, so a resumed fit gives the numbers of an uninterrupted one, bit for
+bit, on the same kind of machine.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from spicemix_core import __version__
-from spicemix_core.files.atomic import replacing
-from spicemix_core.files.damaged import open_hdf5
+from spicemix_core.files.atomic import partials_of, replacing
+from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.removal import once_saved
+
+if TYPE_CHECKING:
+    from spicemix_core.samples import Samples
 
 FORMAT, VERSION = "spicemix-checkpoint", 1
-
-
-SECONDS = 30.0  # between two checkpoints
+SECONDS = 30.0  # least time between two checkpoints
 _ARRAYS = ("metagenes", "affinity", "noise", "proportions", "sizes")
 
 
 @dataclass(frozen=True)
 class Left:
-    """What a checkpoint holds: the parameters, the states of all cells, and the rows of the history."""
+    """Content of a checkpoint: parameters, states of all cells, and rows of the history."""
 
     metagenes: np.ndarray
     affinity: np.ndarray
     noise: float
     proportions: np.ndarray
     sizes: np.ndarray
-    rows: list
+    rows: list[dict[str, Any]]
 
 
 class Checkpoint:
-    """The checkpoint of one fit; nothing is kept if ``path`` is ``None``.
+    """The checkpoint of one fit.
 
     Parameters
     ----------
     path : path or None
-        The file need not exist, its folder must.
+        The file, in an existing folder. Without a path, nothing is read or written.
     parameters : dict
-        Of the estimator.
-    samples : spicemix_core.samples.Samples
+        Parameters of the estimator.
+    samples : Samples
+        Data of the fit.
 
     Raises
     ------
+    FileNotFoundError
+        The folder of the file does not exist.
     ValueError
-        The folder is missing, or ``random_state`` is a generator, whose state a fit that goes on could not restore.
+        ``random_state`` is a Generator, whose state a resumed fit cannot restore.
     """
 
-    def __init__(self, path, parameters, samples):
-        self.path, self._last = None if path is None else Path(path), time.monotonic()
-        if path is None:
+    def __init__(self, path: str | os.PathLike | None, parameters: Mapping[str, Any], samples: Samples):
+        self.path = None if path is None else Path(path)
+        self._last = time.monotonic()
+        if self.path is None:
             return
-        if not self.path.parent.is_dir():
-            raise ValueError(f"the folder of the checkpoint {self.path} does not exist; make it first")
+        if not self.path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"The folder of the checkpoint {self.path} does not exist. Create it first.")
         if isinstance(parameters["random_state"], np.random.Generator):
-            raise ValueError("a fit with a checkpoint needs a whole number as random_state, not a generator")
-        self._digest = fingerprint(parameters, samples)
+            raise ValueError("A fit with a checkpoint cannot use a Generator as random_state. Use an integer.")
+        self._fingerprint = fingerprint(parameters, samples)
 
-    def read(self):
-        """What is in the file, or ``None`` if there is none.
+    def read(self) -> Left | None:
+        """Content of the file, or None if it does not exist.
 
         Raises
         ------
         ValueError
-            The file is not a whole checkpoint, or one of another fit.
+            The file is not an intact checkpoint, or belongs to another fit.
         """
         if self.path is None or not self.path.exists():
             return None
         try:
             with open_hdf5(self.path) as file:
                 if file.attrs.get("format") != np.bytes_(FORMAT) or file.attrs["version"] != VERSION:
-                    raise ValueError(f"not of the format {FORMAT} {VERSION}")
-                digest = file.attrs["fingerprint"].decode()
+                    raise ValueError(f"The format is not {FORMAT} {VERSION}.")
+                written_by = file.attrs["fingerprint"].decode()
                 arrays = {name: file[name][...] for name in _ARRAYS}
-                rows = pd.DataFrame({name: file["history"][name][...] for name in json.loads(file.attrs["columns"])})
-        except (AttributeError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path} is not a whole checkpoint ({error}); remove it, or name another file"
-                             ) from error
-        if digest != self._digest:
-            raise ValueError(f"{self.path} is the checkpoint of a fit of other data, with other parameters or by "
-                             "another version; remove it, or name another file")
-        return Left(**arrays | {"noise": arrays["noise"][0]}, rows=rows.to_dict("records"))
+                history = {name: file["history"][name][...] for name in json.loads(file.attrs["columns"])}
+            if not all(np.isfinite(array).all() for array in arrays.values()):
+                raise ValueError("It holds values that are not finite.")
+            left = Left(**arrays | {"noise": arrays["noise"][0]}, rows=pd.DataFrame(history).to_dict("records"))
+        except (AttributeError, IndexError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.path} is not an intact checkpoint ({first_line(error)}). Remove it, or choose "
+                             "another file.") from error
+        if written_by != self._fingerprint:
+            raise ValueError(f"{self.path} is the checkpoint of a fit with other data, other parameters or another "
+                             "version of the package. Remove it, or choose another file.")
+        return left
 
-    def save(self, theta, cells, rows, *, now=False):
-        """Write the file if ``now`` or if the last time is ``SECONDS`` ago."""
+    def save(self, theta, cells, rows: list[dict[str, Any]], *, now: bool = False) -> None:
+        """Write the file if ``now`` is true or the last time was at least ``SECONDS`` ago.
+
+        Parameters
+        ----------
+        theta
+            Parameters of the model, with ``metagenes``, ``affinity`` and ``noise``.
+        cells
+            Cells of the fit, whose ``states`` are their proportions and sizes.
+        rows : list of dict
+            Rows of the history.
+        now : bool, default=False
+            Write in any case.
+        """
         if self.path is None or not (now or time.monotonic() - self._last >= SECONDS):
             return
-        arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.get_states()
-        table = pd.DataFrame(rows)
+        arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.states
+        history = pd.DataFrame(rows)
         with replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
-            texts = {"format": FORMAT, "fingerprint": self._digest, "columns": json.dumps(list(table.columns))}
+            texts = {"format": FORMAT, "fingerprint": self._fingerprint, "columns": json.dumps(list(history.columns))}
             file.attrs.update({name: np.bytes_(text) for name, text in texts.items()}, version=VERSION)
             for name, array in zip(_ARRAYS, arrays, strict=True):
                 file.create_dataset(name, data=array, chunks=True, fletcher32=True)
-            for name, column in table.items():
+            for name, column in history.items():
                 file.create_dataset(f"history/{name}", data=column.to_numpy(), chunks=True, fletcher32=True)
         self._last = time.monotonic()
 
-    def remove(self):
-        """Remove the file, and what a killed process may have left half-written beside it."""
+    def remove(self) -> None:
+        """Remove the file, and temporary files that a killed process has left next to it.
+
+        Within :func:`spicemix_core.files.removal.until_saved`, they are removed at the end of its block.
+        """
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
-            for partial in self.path.parent.iterdir():
-                if partial.name.startswith(f"{self.path.name}.") and partial.suffix == ".partial":
-                    partial.unlink()
+            once_saved(self._remove)
+
+    def _remove(self):
+        self.path.unlink(missing_ok=True)
+        for partial in partials_of(self.path):
+            partial.unlink()
 
 
-def fingerprint(parameters, samples):
-    """sha256 of the estimator's parameters, the version of this package, and all expression and neighbours."""
-    digest = hashlib.sha256(json.dumps([__version__, parameters], default=str, sort_keys=True).encode())
+def fingerprint(parameters: Mapping[str, Any], samples: Samples) -> str:
+    """SHA-256 of the estimator's parameters, the version of this package, and all expression and neighbours."""
+    described = json.dumps([version("spicemix-core"), parameters], default=str, sort_keys=True)
+    digest = hashlib.sha256(described.encode())
     for y in (*samples.expressions, samples.graph):
         digest.update(f"{y.shape} {y.dtype}".encode())
         for array in ((y.indptr, y.indices, y.data) if sp.issparse(y) else (y,)):

@@ -1,18 +1,27 @@
-"""Opening files that may be empty, foreign, truncated or damaged, with a sentence that says so."""
+"""Opening HDF5 files that may be empty, truncated or corrupt, or of another kind."""
 
 import mmap
+import os
 import struct
 from functools import partial
 from pathlib import Path
 
 import h5py
 
-_HEAP = b"GCOL\x01\0\0\0"  # signature and version of a collection of texts of varying length
-_PACKING = 2000  # deflate makes data at most about a thousand times smaller
+_HEAP = b"GCOL\x01\0\0\0"  # signature and version of a global heap collection, which holds strings
+_COMPRESSION = 2000  # deflate makes data at most about a thousand times smaller
 
 
-def check_file(path):
-    """``path`` as a Path, if it is a file with something in it; a sentence that says what it is instead, if not."""
+def check_file(path: str | os.PathLike) -> Path:
+    """Check that ``path`` is a file with content, and return it as a Path.
+
+    Raises
+    ------
+    FileNotFoundError
+        The file does not exist.
+    ValueError
+        It is a folder or empty.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
@@ -23,23 +32,43 @@ def check_file(path):
     return path
 
 
-def open_hdf5(path):
-    """An HDF5 file opened for reading.
+def open_hdf5(path: str | os.PathLike) -> h5py.File:
+    """Open an HDF5 file for reading, after checking what the HDF5 library does not check.
+
+    Parameters
+    ----------
+    path : path
+        Name of the file.
+
+    Returns
+    -------
+    h5py.File
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     ValueError
-        It is a folder, empty, no HDF5 file, truncated, or one that the HDF5 library would read for ever.
+        It is a folder, empty, not HDF5, truncated, or corrupt in a way in which reading it would not end, fill the
+        memory or crash.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".h5") as file:
+    ...     with h5py.File(file.name, "w") as written:
+    ...         written["numbers"] = [1, 2]
+    ...     with open_hdf5(file.name) as opened:
+    ...         list(opened)
+    ['numbers']
     """
     path = check_file(path)
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is not an HDF5 file or is truncated.")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        endless = _endless_heap(content)
-    if endless is not None:
-        raise ValueError(f"{path} is damaged, its texts at byte {endless} have no end.")
+        unterminated = _unterminated_heap(content)
+    if unterminated is not None:
+        raise ValueError(f"{path} is corrupt: the string table at byte {unterminated} is not terminated.")
     try:
         file = h5py.File(path, "r")
     except PermissionError:
@@ -49,41 +78,45 @@ def open_hdf5(path):
                          ) from error
     try:
         check = partial(_unreadable, n_bytes=path.stat().st_size)
-        wrong = check("root", file) or file.visititems(check)  # which leaves out the root
+        wrong = check("the root", file) or file.visititems(check)  # visititems omits the root
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         file.close()
-        raise ValueError(f"{path} is damaged ({first_line(error)}).") from error
+        raise ValueError(f"{path} is corrupt ({first_line(error)}).") from error
     if wrong:
         file.close()
-        raise ValueError(f"{path} is damaged, its {wrong}.")
+        raise ValueError(f"{path} is corrupt: {wrong}.")
     return file
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's message without its full stop, or the name of its class if it has no message."""
+    lines = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def _unreadable(name, item, n_bytes):
-    """What would fill the memory or end the program if it were read; None of all that can be read."""
+    """Why reading an item would fill the memory or crash; None if it can be read."""
     kinds = [item.attrs.get_id(key).get_type().get_class() for key in item.attrs]
-    if h5py.h5t.VLEN in kinds:  # not that of texts; no file that is read here has it
+    if h5py.h5t.VLEN in kinds:  # strings are of class STRING; no supported file has other types of variable length
         return f"{name} has an attribute of an unknown type"
     if isinstance(item, h5py.Dataset) and item.shape:
-        packed = 1 if item.chunks is None else _PACKING
-        if item.size * item.dtype.itemsize > packed * n_bytes:
+        factor = 1 if item.chunks is None else _COMPRESSION
+        if item.size * item.dtype.itemsize > factor * n_bytes:
             return f"{name} claims more numbers than the file can hold"
         if item.id.get_type().get_class() == h5py.h5t.VLEN:
             return f"{name} has entries of an unknown type"
     return None
 
 
-def first_line(error):
-    """The first line of an error's message, or its kind where it has none."""
-    lines = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _unterminated_heap(content):
+    """Position of a heap entry of size zero, from which the HDF5 library would never advance; None without one.
 
+    An entry has its index (2 bytes), 6 other bytes, its size (8 bytes) and its string, padded to 8 bytes. Index 0 is
+    the free rest of the heap, whose size includes its own head.
 
-def _endless_heap(content):
-    """Where a heap has an entry of no length, at which the HDF5 library's walk along its entries stands still.
-
-    An entry is its index (2 bytes), 6 bytes, its size (8 bytes) and its text, padded to 8 bytes; index 0 is the rest of
-    the heap, and its size counts its own head. Source: HDF5 file format specification 3.0, III.E (global heap).
+    References
+    ----------
+    HDF5 file format specification 3.0, section III.E (global heap).
     """
     start = content.find(_HEAP)
     while start >= 0:

@@ -1,13 +1,156 @@
-"""AnnData, the field's container: reading the input of a fit from it and writing the results back."""
+"""AnnData, the field's container: look-ups with their errors, the samples of a fit, and its results."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from scipy import sparse
 
+from spicemix_core.inputs.checks import check_coordinates, without_duplicates
+from spicemix_core.inputs.normalize import refuse_counts
+from spicemix_core.numerics.errors import MissingDataError
 
-def read_samples(adata, sample_key, graph_key, layer):
+if TYPE_CHECKING:  # importing anndata takes a second
+    from anndata import AnnData
+
+    from spicemix_core.model import SpiceMix
+
+    Matrix = np.ndarray | sparse.spmatrix | sparse.sparray
+
+STATES, EMBEDDING, METAGENES, RESULTS = "X_spicemix", "X_spicemix_umap", "metagenes", "spicemix"  # keys
+
+
+def column_of(adata: AnnData, key: str) -> pd.Series:
+    """The column ``key`` of ``obs``, in which values may be missing; KeyError if there is none."""
+    return _look_up(adata.obs, key, f"There is no column {key!r} in obs")
+
+
+def labels_of(adata: AnnData, key: str) -> pd.Series:
+    """The column ``key`` of ``obs``, in which every cell must have a value; KeyError or ValueError otherwise."""
+    labels = column_of(adata, key)
+    missing = labels.isna()
+    if missing.any():
+        raise ValueError(f"The column {key!r} of obs is missing for {missing.sum()} cells, the first is "
+                         f"{adata.obs_names[missing][0]!r}; give each cell a value, or leave these cells out.")
+    return labels
+
+
+def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
+    """Expression in ``X`` or in a layer, whose sparse entries are summed if they are stored in several parts.
+
+    KeyError if there is no such layer, ValueError as :func:`check_values`.
+    """
+    expression = adata.X if layer is None else _look_up(adata.layers, layer, f"There is no layer {layer!r} in layers")
+    check_values(expression, expression_place(layer))
+    return without_duplicates(expression)
+
+
+def expression_place(layer: str | None) -> str:
+    """How messages name the place of the expression."""
+    return "adata.X" if layer is None else f"layers[{layer!r}]"
+
+
+def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
+    """Expression of some genes as a table, cells x genes.
+
+    Parameters
+    ----------
+    adata : AnnData
+    genes : iterable of str
+        Names of genes. Those that ``adata`` does not have, and repetitions, are left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Values of ``adata.X``; index cell names, columns gene names in the order given.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, inputs
+    >>> adata = datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0)
+    >>> inputs.expression_frame(adata, ["gene3", "gene0", "unknown"]).shape
+    (50, 2)
+    """
+    measured = [gene for gene in dict.fromkeys(genes) if gene in adata.var_names]
+    values = adata[:, measured].X
+    return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)
+
+
+def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one, or name another with {graph_key}") -> Matrix:
+    """The neighbour graph ``obsp[graph_key]`` as it is stored; KeyError if there is none."""
+    return _look_up(adata.obsp, graph_key, f"There is no neighbour graph {graph_key!r} in obsp", remedy)
+
+
+def coordinates_of(adata: AnnData, key: str = "spatial", remedy: str = "put the positions of the cells there",
+                   ) -> np.ndarray:
+    """Coordinates in ``obsm[key]``, (N, 2) or (N, 3), NaN for dissociated cells; KeyError or ValueError otherwise."""
+    points = np.asarray(_look_up(adata.obsm, key, f"There are no coordinates {key!r} in obsm", remedy))
+    if points.dtype.kind not in "fiu":
+        raise ValueError(f"obsm[{key!r}] holds entries of type {points.dtype}, but coordinates are numbers; "
+                         "convert it, for instance with astype(float).")
+    check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
+    return points.astype(float)
+
+
+def states_of(adata: AnnData) -> np.ndarray:
+    """Latent states (N, K) that a fit or :meth:`spicemix_core.SpiceMix.transform` wrote; KeyError without them."""
+    return np.asarray(_look_up(adata.obsm, STATES, "There are no latent states 'X_spicemix' in obsm",
+                               "fit SpiceMix to the data, or transform them, first"))
+
+
+def embedding_of(adata: AnnData) -> np.ndarray:
+    """Two-dimensional embedding (N, 2) that :func:`spicemix_core.tl.umap` wrote; KeyError without it."""
+    return np.asarray(_look_up(adata.obsm, EMBEDDING, "There is no embedding 'X_spicemix_umap' in obsm",
+                               "call tl.umap first"))
+
+
+def metagenes_of(adata: AnnData) -> np.ndarray:
+    """Metagenes (G, K) that a fit wrote; KeyError without them."""
+    return np.asarray(_look_up(adata.varm, METAGENES, "There are no metagenes 'metagenes' in varm",
+                               "fit SpiceMix to the data first"))
+
+
+def result_of(adata: AnnData, name: str, remedy: str = "fit SpiceMix to the data first"):
+    """A result in ``uns["spicemix"]``; KeyError without it, which names the ``remedy``."""
+    return _look_up(adata.uns.get(RESULTS, {}), name, f"There is no result {name!r} in uns['spicemix']", remedy)
+
+
+def _look_up(mapping: Mapping, key: str, missing: str, remedy: str | None = None):
+    if key in mapping:
+        return mapping[key]
+    names = ", ".join(map(repr, mapping))
+    if remedy is None:
+        raise MissingDataError(f"{missing}; {f'choose one of {names}' if names else 'nothing is stored there'}.")
+    raise MissingDataError(f"{missing}.", f"{remedy[0].upper()}{remedy[1:]}.")
+
+
+def check_names(adata: AnnData) -> None:
+    """Refuse an AnnData object without cells or genes, or with a cell or gene whose name is missing or not unique."""
+    for names, kind, place in ((adata.obs_names, "cell", "obs_names"), (adata.var_names, "gene", "var_names")):
+        if not len(names):
+            raise ValueError(f"The data have no {kind}s; check how they were filtered or read.")
+        if pd.isna(names).any() or (names == "").any():
+            raise ValueError(f"A {kind} has no name; give each {kind} a name in adata.{place}.")
+        repeated = names[names.duplicated()]
+        if len(repeated):
+            raise ValueError(f"The {kind} names are not unique: {repeated[0]!r} occurs again ({len(repeated)} such "
+                             f"{kind}s). Drop the repeated {kind}s, or rename them with adata.{place}_make_unique().")
+
+
+def check_values(expression: Matrix | None, place: str) -> None:
+    """Refuse expression that is missing or whose entries are not real numbers."""
+    if expression is None:
+        raise ValueError(f"There is no expression in {place}; put normalised expression there, or name a layer.")
+    if np.dtype(expression.dtype).kind not in "fiub":
+        raise ValueError(f"The entries of {place} are of type {expression.dtype}, but expression must be real numbers; "
+                         "convert it, for instance with astype(float).")
+
+
+def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, layer: str | None, *,
+                 counts: bool = False) -> tuple[list[Matrix], list[sparse.csr_array] | None, list[np.ndarray]]:
     """Split an AnnData object into samples.
 
     Parameters
@@ -16,92 +159,57 @@ def read_samples(adata, sample_key, graph_key, layer):
     sample_key : str or None
         Column of ``obs``; ``None`` means one sample.
     graph_key : str or None
-        Key of ``obsp``; ``None`` means no space.
+        Key of ``obsp``; ``None`` means that no cell has neighbours.
     layer : str or None
+        Layer with the expression; ``None`` means ``X``.
+    counts : bool
+        Whether the expression may be raw counts, which the model is not for.
 
     Returns
     -------
     expressions, graphs : lists
-        As :func:`spicemix_core.samples.check_samples` takes them.
+        As :func:`spicemix_core.inputs.check_samples` takes them; ``graphs`` is None without a ``graph_key``.
     rows : list of integer arrays
         The rows of ``adata`` of each sample.
 
     Raises
     ------
     KeyError
-        Unknown sample, graph or layer key.
+        If a column, graph or layer does not exist.
     ValueError
-        No cells or genes, names that occur twice, expression that is not of numbers, cells without a sample, or edges
-        between samples.
+        If there are no cells or genes, names are not unique, the expression does not consist of real numbers or looks
+        like raw counts, a cell has no sample, or an edge joins two samples.
     """
     check_names(adata)
-    expression, _ = expression_of(adata, layer)
+    expression = expression_of(adata, layer)
+    if not counts:
+        refuse_counts(expression, expression_place(layer), "Normalise them with spicemix_core.prepare(adata, "
+                      "normalize=True), or name a layer with normalised expression.")
     rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
     expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:
         return expressions, None, rows
-    if graph_key not in adata.obsp:
-        place = " (coordinates are in obsm['spatial'])" if "spatial" in adata.obsm else ""
-        raise KeyError(f"obsp has no neighbour graph {graph_key!r}{place}; build one with spicemix_core.prepare, "
-                       "or pass graph_key=None to take the cells as dissociated")
-    graph = sp.csr_array(adata.obsp[graph_key])
+    graph = sparse.csr_array(graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass "
+                                                        "{graph_key=None} to take the cells as dissociated"))
     _check_no_edge_between(graph, rows)
     return expressions, [graph[r][:, r] for r in rows], rows
 
 
-def expression_of(adata, layer):
-    """Expression of ``X`` or of a layer, checked by :func:`check_values`, and how messages name its place."""
-    place = "adata.X" if layer is None else f"layers[{layer!r}]"
-    expression = adata.X if layer is None else _lookup(adata.layers, layer, "layers")
-    check_values(expression, place)
-    return expression, place
+def read_names(adata: AnnData, sample_key: str | None, rows: list[np.ndarray],
+               ) -> tuple[np.ndarray, list[str], list[np.ndarray]]:
+    """Names of the genes, of the samples, and of each sample's cells.
 
-
-def check_names(adata):
-    """Refuse an AnnData object without cells or genes, or in which a cell or a gene is not named or named twice."""
-    for names, kind, place in ((adata.obs_names, "cell", "obs_names"), (adata.var_names, "gene", "var_names")):
-        if not len(names):
-            raise ValueError(f"adata has no {kind}s; check how it was filtered or read")
-        if pd.isna(names).any() or (names == "").any():
-            raise ValueError(f"a {kind} has no name; name all in adata.{place}")
-        twice = names[names.duplicated()]
-        if len(twice):
-            raise ValueError(f"{kind} names must differ, but {twice[0]!r} occurs again ({len(twice)} such {kind}s); "
-                             f"drop them or rename them with adata.{place}_make_unique()")
-
-
-def check_values(expression, place):
-    """Refuse expression that is missing or whose entries are not real numbers."""
-    if expression is None:
-        raise ValueError(f"{place} is empty; put normalised expression there or name a layer")
-    if np.dtype(expression.dtype).kind not in "fiub":
-        raise ValueError(f"{place} holds entries of type {expression.dtype}, expected real numbers; convert it, for "
-                         "instance with astype(float)")
-
-
-def read_names(adata, sample_key, rows):
-    """Names of the genes (array), of the samples (list) and of each sample's cells (list of arrays), all texts.
-
-    ``rows`` as :func:`read_samples` returns them. Without a ``sample_key`` the only sample is named "0".
+    ``rows`` are those of :func:`read_samples`. Without a ``sample_key`` the only sample is called "0".
     """
     samples = ["0"] if sample_key is None else [str(adata.obs[sample_key].iloc[r[0]]) for r in rows]
     names = np.array(adata.obs_names, dtype=object)
     return np.array(adata.var_names, dtype=object), samples, [names[r] for r in rows]
 
 
-def _lookup(mapping, key, name):
-    if key not in mapping:
-        raise KeyError(f"{name} has no {key!r}; it has {', '.join(map(repr, mapping)) or 'nothing'}")
-    return mapping[key]
-
-
 def _rows_by_sample(adata, sample_key):
-    samples = _lookup(adata.obs, sample_key, "obs")
-    if samples.isna().any():
-        raise ValueError(f"obs[{sample_key!r}] is missing for {samples.isna().sum()} cells, the first is "
-                         f"{adata.obs_names[samples.isna()][0]!r}; name a sample for each cell or drop them")
-    labels = samples.to_numpy()
-    return [np.flatnonzero(labels == name) for name in samples.unique()]
+    samples = labels_of(adata, sample_key)
+    values = samples.to_numpy()
+    return [np.flatnonzero(values == name) for name in samples.unique()]
 
 
 def _check_no_edge_between(graph, rows):
@@ -114,18 +222,18 @@ def _check_no_edge_between(graph, rows):
     crossing = (sample_of[edges.row] != sample_of[edges.col]) & (edges.data != 0)
     if crossing.any():
         pairs = np.unique(np.sort(np.stack([edges.row, edges.col])[:, crossing], axis=0), axis=1)
-        raise ValueError(f"the graph has {pairs.shape[1]} edges between cells of different samples; build it one "
-                         "sample at a time with spicemix_core.inputs.graphs.graph_by_sample")
+        raise ValueError(f"The graph has {pairs.shape[1]} edges between cells of different samples; build the graph "
+                         "of each sample separately, as spicemix_core.inputs.graph_by_sample does.")
 
 
-def write_results(adata, model, rows):
+def write_results(adata: AnnData, model: SpiceMix, rows: list[np.ndarray]) -> None:
     """Write states, metagenes, affinity and history of a fitted model into ``adata``."""
     states = np.empty((adata.n_obs, model.metagenes_.shape[1]))
     for r, x in zip(rows, model.latent_states_, strict=True):
         states[r] = x
-    adata.obsm["X_spicemix"] = states
-    adata.varm["metagenes"] = model.metagenes_
-    adata.uns["spicemix"] = {
+    adata.obsm[STATES] = states
+    adata.varm[METAGENES] = model.metagenes_
+    adata.uns[RESULTS] = {
         "affinity": model.affinity_,
         "noise": model.noise_,
         "scaling": model.scaling_,
@@ -136,13 +244,6 @@ def write_results(adata, model, rows):
 
 
 def _plain(value):
-    """A parameter as a file can hold it: numbers and truth values as they are, anything else as its text."""
+    """A parameter as a file can store it: numbers and booleans as they are, anything else as text."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def expression_frame(adata, genes) -> pd.DataFrame:
-    """Expression of those of ``genes`` that were measured, cells x genes, in the order asked for."""
-    measured = [gene for gene in dict.fromkeys(genes) if gene in adata.var_names]
-    values = adata[:, measured].X
-    return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)

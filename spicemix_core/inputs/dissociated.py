@@ -1,62 +1,81 @@
-"""Dissociated cells (scRNA-seq) beside spatial samples, as one more sample without a graph."""
+"""Dissociated cells (scRNA-seq) together with spatial samples, as one more sample without neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata import AnnData
 
-from spicemix_core.inputs.prepare import coordinates_of
+from spicemix_core.inputs.anndata import coordinates_of, graph_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
-def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociated",
-                     graph_key="spatial_connectivities", match_means=False) -> AnnData:
-    """Spatial samples and dissociated cells as one object for :meth:`spicemix_core.SpiceMix.fit`.
+def join_dissociated(adata: AnnData, dissociated: AnnData, *, sample_key: str = "sample", name: str = "dissociated",
+                     graph_key: str = "spatial_connectivities", match_means: bool = False) -> AnnData:
+    """Join spatial samples and dissociated cells into one object for :meth:`spicemix_core.SpiceMix.fit`.
 
-    Both must be normalised alike. Metagenes are shared, so that whatever makes one platform see more of a gene than
-    another ends up in them; ``match_means`` takes out what is a factor per gene. The genes of the result are those that
-    both have, in the order of ``adata``.
+    Both must be normalised in the same way. The metagenes are shared, so that any difference between the platforms in
+    how well they detect a gene becomes part of the metagenes; ``match_means`` removes differences that are one factor
+    per gene. The result has the genes that both objects have, in the order of ``adata``.
 
     Parameters
     ----------
     adata : AnnData
-        With a neighbour graph.
+        Spatial samples with a neighbour graph.
     dissociated : AnnData
         Cells without coordinates.
     sample_key : str
-        Column of ``obs`` with the samples of ``adata``; without it, they are one sample, "spatial".
+        Column of ``obs`` with the samples of ``adata``. If there is no such column, they are one sample, "spatial".
     name : str
-        Sample of the dissociated cells.
+        Name of the sample of the dissociated cells.
     graph_key : str
+        Key of ``obsp`` with the neighbour graph of ``adata``.
     match_means : bool
-        Multiply each gene of the dissociated cells so that its mean is that of the spatial ones. It assumes that both
-        hold the same types of cells in the same shares. A gene without a positive mean in either is left as it is.
+        Multiply each gene of the dissociated cells so that its mean equals that of the spatial cells. This assumes that
+        both have the same cell types in the same proportions. A gene whose mean is not positive in either object is
+        left unchanged.
 
     Returns
     -------
     AnnData
-        ``X``, ``obs[sample_key]`` and ``obsp[graph_key]``, in which the dissociated cells, the last ones, have no
-        neighbours; and ``obsm["spatial"]``, if ``adata`` has it, where they are NaN.
+        ``X``, ``obs[sample_key]`` and ``obsp[graph_key]``; the dissociated cells are the last ones and have no
+        neighbours. If ``adata`` has ``obsm["spatial"]``, so has the result, with NaN for the dissociated cells.
 
     Raises
     ------
     KeyError
-        Without the graph.
+        If ``adata`` has no neighbour graph of that key.
     ValueError
-        If names of cells repeat, no gene is shared or there is a sample of this name.
+        If cell names are not unique, the objects share no gene, or ``adata`` has a sample called ``name``.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, inputs
+    >>> spatial = datasets.simulate_cortex(n_cells=60, n_genes=20, random_state=0)
+    >>> cells = datasets.simulate_cortex(n_cells=40, n_genes=20, random_state=1)
+    >>> cells.obs_names = "cell" + cells.obs_names
+    >>> joined = inputs.join_dissociated(spatial, cells)
+    >>> joined.obs["sample"].value_counts().to_dict()
+    {'0': 60, 'dissociated': 40}
     """
-    if graph_key not in adata.obsp:
-        raise KeyError(f"obsp has no neighbour graph {graph_key!r}; build one with spicemix_core.inputs.graphs")
+    from anndata import AnnData
+
+    graph = graph_of(adata, graph_key)
     genes = adata.var_names[adata.var_names.isin(dissociated.var_names)]
     if not len(genes):
-        raise ValueError(f"The spatial cells have genes such as {adata.var_names[0]!r}, the dissociated ones such as "
-                         f"{dissociated.var_names[0]!r}, and none in common: name genes alike.")
-    spatial = adata.obs[sample_key].astype(str) if sample_key in adata.obs else np.full(adata.n_obs, "spatial")
-    if name in set(spatial):
-        raise ValueError(f"There is a sample {name!r} already: give the dissociated cells another name.")
-    obs = pd.DataFrame({sample_key: [*spatial, *[name] * dissociated.n_obs]},
+        raise ValueError(f"The spatial cells have genes such as {adata.var_names[0]!r}, the dissociated cells genes "
+                         f"such as {dissociated.var_names[0]!r}, and none is in both; use the same kind of gene names.")
+    samples = adata.obs[sample_key].astype(str) if sample_key in adata.obs else np.full(adata.n_obs, "spatial")
+    if name in set(samples):
+        raise ValueError(f"There is already a sample {name!r}; give the dissociated cells another name.")
+    obs = pd.DataFrame({sample_key: [*samples, *[name] * dissociated.n_obs]},
                        index=[*adata.obs_names, *dissociated.obs_names])
     if not obs.index.is_unique:
-        raise ValueError(f"The cell {obs.index[obs.index.duplicated()][0]!r} is there twice: make cell names unique.")
+        raise ValueError(f"The cell {obs.index[obs.index.duplicated()][0]!r} occurs twice; make the cell names unique.")
     parts = adata[:, genes].X, dissociated[:, genes].X
     if match_means:
         mean, own = (np.asarray(part.mean(axis=0), dtype=float).ravel() for part in parts)
@@ -65,8 +84,8 @@ def join_dissociated(adata, dissociated, *, sample_key="sample", name="dissociat
         parts = parts[0], parts[1] @ sp.diags_array(factors) if sp.issparse(parts[1]) else parts[1] * factors
     sparse = any(map(sp.issparse, parts))
     expression = sp.vstack(parts, format="csr") if sparse else np.concatenate(parts)
-    graph = sp.block_diag([adata.obsp[graph_key], sp.csr_array((dissociated.n_obs,) * 2)], format="csr")
-    joined = AnnData(expression, obs=obs, var=pd.DataFrame(index=genes), obsp={graph_key: graph})
+    joined_graph = sp.block_diag([graph, sp.csr_array((dissociated.n_obs,) * 2)], format="csr")
+    joined = AnnData(expression, obs=obs, var=pd.DataFrame(index=genes), obsp={graph_key: joined_graph})
     if "spatial" in adata.obsm:
         places = coordinates_of(adata)
         joined.obsm["spatial"] = np.concatenate([places, np.full((dissociated.n_obs, places.shape[1]), np.nan)])

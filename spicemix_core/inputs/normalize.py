@@ -1,38 +1,53 @@
 """Normalisation of counts."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
+from spicemix_core.inputs.checks import without_duplicates
+from spicemix_core.numerics.errors import ArgumentError
 
-def log_normalize(counts, target_sum: float = 1e4, totals=None):
-    """Log-normalised expression ``log(1 + target_sum * count / total of the cell)`` (natural logarithm).
+
+def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_sum: float = 1e4,
+                  totals: ArrayLike | None = None) -> np.ndarray | sparse.csr_matrix:
+    """Log-normalised expression ``log(1 + target_sum * count / total of the cell)``, with the natural logarithm.
 
     Parameters
     ----------
     counts : dense or sparse array of shape (n_cells, n_genes)
-        Raw counts, finite and not negative.
+        Raw counts, finite and not negative. Entries that a sparse matrix stores in several parts, for instance one per
+        transcript, are summed first.
     target_sum : float
         Total to which each cell is scaled.
     totals : array of shape (n_cells,), optional
-        Cell totals to divide by; by default the row sums of ``counts``. Needed where ``counts`` holds
-        only some of the measured genes.
+        Total count of each cell; by default the row sums of ``counts``. Give them if ``counts`` holds only some of the
+        measured genes.
 
     Returns
     -------
-    float64 array, or scipy.sparse.csr_matrix if ``counts`` is sparse
+    numpy.ndarray or scipy.sparse.csr_matrix of float64
+        A CSR matrix if ``counts`` is sparse.
 
     Raises
     ------
     ValueError
-        If a count is negative or not finite, or a cell's total is not positive.
+        If a count is negative or not finite, or the total of a cell is not positive.
+
+    Examples
+    --------
+    >>> from spicemix_core.inputs import log_normalize
+    >>> log_normalize([[1, 3], [0, 2]], target_sum=4).round(2)
+    array([[0.69, 1.39],
+           [0.  , 1.61]])
     """
-    counts = check_counts(counts)
+    counts = _check_counts(counts)
     totals = np.asarray(counts.sum(axis=1) if totals is None else totals, dtype=float).ravel()
     if totals.shape != (counts.shape[0],):
-        raise ValueError(f"totals has {totals.size} entries, but there are {counts.shape[0]} cells.")
+        raise ValueError(f"totals has {totals.size} entries, but there are {counts.shape[0]} cells; give one total for "
+                         "each cell.")
     empty = np.flatnonzero(~(np.isfinite(totals) & (totals > 0)))
     if empty.size:
-        raise ValueError(f"Cell {empty[0]} has the total {totals[empty[0]]:g} ({empty.size} such cells): remove cells "
+        raise ValueError(f"Cell {empty[0]} has the total {totals[empty[0]]:g} ({empty.size} such cells); remove cells "
                          "without counts before normalising.")
     if sparse.issparse(counts):
         normalised = sparse.csr_matrix(counts, dtype=float, copy=True)
@@ -42,9 +57,23 @@ def log_normalize(counts, target_sum: float = 1e4, totals=None):
     return np.log1p(counts * (target_sum / totals)[:, None])
 
 
-def check_counts(counts):
-    """Return counts as CSR or as a dense array; refuse negative and non-finite entries, naming the first."""
-    counts = counts.tocsr() if sparse.issparse(counts) else np.asarray(counts)
+def are_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray) -> bool:
+    """Whether expression consists of whole numbers only, and not of booleans."""
+    values = expression.data if sparse.issparse(expression) else np.asarray(expression)
+    parts = values[:1000], values  # most expression is recognised by its first values
+    with np.errstate(invalid="ignore"):  # infinite values, which are not whole
+        return bool(values.size) and values.dtype.kind != "b" and all((np.mod(part, 1) == 0).all() for part in parts)
+
+
+def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray, place: str, remedy: str) -> None:
+    """Raise a ValueError if expression looks like raw counts."""
+    if are_counts(expression):
+        raise ArgumentError(f"{place} holds whole numbers only, which look like raw counts.", remedy)
+
+
+def _check_counts(counts):
+    """Return counts as CSR without duplicate entries or as a dense array; refuse negative and non-finite entries."""
+    counts = without_duplicates(counts.tocsr()) if sparse.issparse(counts) else np.asarray(counts)
     if counts.ndim != 2:
         raise ValueError(f"Counts must be a matrix of cells x genes, not an array of shape {counts.shape}.")
     values = counts.data if sparse.issparse(counts) else counts
@@ -56,5 +85,5 @@ def check_counts(counts):
         else:
             cell, gene = np.argwhere(bad)[0]
         raise ValueError(f"The count of cell {cell}, gene {gene} (from 0) is {counts[cell, gene]:g} ({bad.sum()} such "
-                         "entries): raw counts must be finite and not negative.")
+                         "entries); raw counts must be finite and not negative.")
     return counts

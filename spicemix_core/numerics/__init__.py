@@ -1,1 +1,1 @@
-"""Numerical tools without biology: projections, products, threads."""
+"""Numerical routines that know nothing of biology: quadratic programs, projections, products, threads."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 
+from spicemix_core.numerics.errors import ArgumentError
+
 
 def is_integer(value: object) -> bool:
     """Whether ``value`` is a Python or NumPy integer. A bool is not."""
@@ -14,17 +16,18 @@ def is_integer(value: object) -> bool:
 def check_integer(name: str, value: object, lowest: int, remedy: str = "") -> None:
     """Raise ValueError unless ``value`` is an integer of at least ``lowest``; ``remedy`` is a further sentence."""
     if not is_integer(value) or value < lowest:  # type: ignore[operator]
-        raise ValueError(f"{name} must be an integer of at least {lowest}, not {value!r}. {remedy}".rstrip())
+        raise ArgumentError(f"{name} must be an integer of at least {lowest}, not {value!r}.", remedy, name)
 
 
 def check_number(name: str, value: object, *, positive: bool = False) -> None:
     """Raise ValueError unless ``value`` is a finite number of at least zero, or above zero if ``positive``."""
     if not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0 or (positive and value == 0):
-        raise ValueError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}.")
+        raise ArgumentError(f"{name} must be a {'positive' if positive else 'non-negative'} number, not {value!r}.",
+                            parameter=name)
 
 
 def check_choice(name: str, value: object, choices: tuple) -> None:
     """Raise ValueError unless ``value`` is one of ``choices``."""
     if value not in choices:
         *first, last = map(repr, choices)
-        raise ValueError(f"{name} must be {', '.join(first)} or {last}, not {value!r}.")
+        raise ArgumentError(f"{name} must be {', '.join(first)} or {last}, not {value!r}.", parameter=name)

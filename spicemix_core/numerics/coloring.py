@@ -1,6 +1,7 @@
-"""Colours for the cells of a graph such that neighbours differ: cells of one colour can be updated at the same time."""
+"""A colouring of a graph: neighbours differ in colour, so cells of one colour can be updated at the same time."""
 
 import numpy as np
+import scipy.sparse as sp
 from numba import njit
 
 
@@ -19,18 +20,11 @@ def _greedy(indptr, indices):
     return colors
 
 
-def color_classes(graph):
-    """Cells of each colour of a greedy colouring in the order of the cells: deterministic, at most max degree + 1.
+def color_classes(graph: sp.csr_array) -> list[np.ndarray]:
+    """Cells of each colour of a greedy colouring, which is deterministic and needs at most max degree + 1 colours.
 
-    Parameters
-    ----------
-    graph : sparse CSR array, shape (N, N)
-        Symmetric adjacency without self-loops.
-
-    Returns
-    -------
-    list of int arrays
-        They partition ``range(N)``, each in ascending order; no two cells of one array are neighbours.
+    ``graph`` is a symmetric adjacency (N, N) without self-loops. The arrays, each in ascending order, are a partition
+    of ``range(N)``; no two cells of one array are neighbours.
     """
     colors = _greedy(graph.indptr, graph.indices)
     order = np.argsort(colors, kind="stable")

@@ -1,8 +1,7 @@
 """The two passes over the data of an iteration, Y M and Y'X, for dense and CSR expression of either precision.
 
-They run over blocks of cells (:mod:`spicemix_core.numerics.threads`), are summed in double precision in a fixed
-order, and copy no more than one block. SciPy's own sparse products use one thread, and convert all single-precision
-data at each call.
+They run over blocks of cells (:mod:`spicemix_core.numerics.threads`), are summed in double precision in a fixed order,
+and copy at most one block. SciPy's sparse products use one thread and convert all single-precision data at each call.
 """
 
 import numpy as np
@@ -11,10 +10,10 @@ from numba import njit
 
 from spicemix_core.numerics.threads import BLOCK, over_blocks
 
-MOST_PARTS = 32  # partial sums of Y'X that are held at one time
+MOST_PARTS = 32  # partial sums of Y'X in memory at one time
 
 
-def times_metagenes(expression, metagenes):
+def times_metagenes(expression: np.ndarray | sp.csr_array, metagenes: np.ndarray) -> np.ndarray:
     """Y M, shape (N, K), from ``expression`` (N, G) and ``metagenes`` (G, K)."""
     metagenes = np.ascontiguousarray(metagenes)
     product = np.empty((expression.shape[0], metagenes.shape[1]))
@@ -29,7 +28,7 @@ def times_metagenes(expression, metagenes):
     return product
 
 
-def times_states(expression, states):
+def times_states(expression: np.ndarray | sp.csr_array, states: np.ndarray) -> np.ndarray:
     """Y'X, shape (G, K), from ``expression`` (N, G) and ``states`` (N, K)."""
     part = max(BLOCK, -(-len(states) // MOST_PARTS))
 
@@ -63,9 +62,11 @@ def _csr_transposed_times(indptr, indices, data, rows, start, stop, total):
                 total[indices[e], k] += data[e] * rows[i, k]
 
 
-def row_summary(expression):
-    """Sum, sum of squares, smallest and largest entry of each row, shape (N, 4), in one pass; the sum of a row with NaN
-    or infinite entries is not finite."""
+def row_summary(expression: np.ndarray | sp.csr_array) -> np.ndarray:
+    """Sum, sum of squares, smallest and largest entry of each row, shape (N, 4).
+
+    The sum of a row with NaN or infinite entries is not finite.
+    """
     if sp.issparse(expression):
         indptr, values = expression.indptr, expression.data
     else:

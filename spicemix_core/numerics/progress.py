@@ -1,14 +1,15 @@
-"""Progress bars for people who watch, and for nobody else."""
+"""Progress bars in terminals and notebooks."""
 
 import sys
+from collections.abc import Iterable
 
 from tqdm import tqdm
 
 
-def progress(iterable, description, total=None):
-    """``iterable`` with a progress bar after two seconds, in a terminal or a notebook only.
+def progress(iterable: Iterable, description: str, total: int | None = None) -> Iterable:
+    """``iterable`` with a progress bar after two seconds, in terminals and notebooks only.
 
-    Silent too if the environment variable ``TQDM_DISABLE`` is set.
+    The environment variable ``TQDM_DISABLE`` switches it off. ``description`` is the label of the bar.
     """
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     hidden = {} if watched else {"disable": True}

@@ -1,29 +1,32 @@
-"""Blocks of cells, shared out among threads, with the same result for any number of threads.
+"""Blocks of cells, distributed over threads, with the same result for any number of threads.
 
-The blocks depend on the number of cells alone, each is worked on by one thread, and whoever adds up their results does
-so in their order. The kernels release Python's lock, and threads that wait sleep: several fits on one machine do not
-keep each other from the cores, as spinning threads of BLAS or OpenMP do.
+The blocks depend only on the number of cells, one thread processes each block, and results are added in the order of
+the blocks. The kernels release Python's global lock, and idle threads sleep. Several fits on one machine thus do not
+slow each other down as spinning threads of BLAS or OpenMP do.
 """
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
+from typing import Any
 
 import numba
 from threadpoolctl import ThreadpoolController
 
-BLOCK = 1024  # cells; one takes at least a millisecond, a hundred times what handing it to a thread takes
+BLOCK = 1024  # cells; a block takes at least a millisecond, a hundred times the cost of passing it to a thread
 
 
-def n_threads():
-    """Threads that work on blocks: ``NUMBA_NUM_THREADS`` of the environment, by default all cores."""
+def n_threads() -> int:
+    """Number of threads: the environment variable ``NUMBA_NUM_THREADS``, by default the number of cores."""
     return numba.config.NUMBA_NUM_THREADS
 
 
-def over_blocks(function, n, block=BLOCK):
-    """``function(start, stop)`` for consecutive blocks of ``range(n)``, on all threads; results in the blocks' order.
+def over_blocks(function: Callable[[int, int], Any], n: int, block: int = BLOCK) -> list:
+    """``function(start, stop)`` for consecutive blocks of ``range(n)``, on all threads; results in order of the blocks.
 
-    ``function`` must not call this one again.
+    ``function`` must not call :func:`over_blocks`.
     """
     bounds = [(start, min(start + block, n)) for start in range(0, n, block)]
     if len(bounds) < 2 or n_threads() < 2:
@@ -39,8 +42,8 @@ def _pool(n):
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads
 
 
-def one_blas_thread():
-    """Context in which BLAS and OpenMP use one thread each: the threads are those of :func:`over_blocks`."""
+def one_blas_thread() -> AbstractContextManager:
+    """Context in which BLAS and OpenMP use one thread each, because :func:`over_blocks` uses all cores."""
     return _controller().limit(limits=1)
 
 

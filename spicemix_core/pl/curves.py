@@ -8,10 +8,11 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spicemix_core.inputs.anndata import result_of
 from spicemix_core.pl.panels import WIDTH, figure_or_axes, panel, short_name
 from spicemix_core.pl.primitives import draw_curve
 from spicemix_core.pl.style import SKY_BLUE, palette
-from spicemix_core.pl.values import result_of, table_of
+from spicemix_core.pl.values import table_of
 
 
 @figure_or_axes
@@ -135,7 +136,7 @@ def history(adata: AnnData) -> Figure:
     >>> model = SpiceMix(3, max_iter=3, tol=1.0, random_state=0).fit(cortex)
     >>> figure = pl.history(cortex)
     """
-    rows = pd.DataFrame(result_of(adata, "history", "fit SpiceMix to the data first"))
+    rows = pd.DataFrame(result_of(adata, "history"))
     tol = adata.uns["spicemix"].get("parameters", {}).get("tol")
     x = rows["iteration"] if "iteration" in rows else rows.index + 1
     curves = {name: title for name, title in (("Q", "objective Q"), ("energy", "energy of the states")) if name in rows}

@@ -7,6 +7,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spicemix_core.inputs.anndata import embedding_of
 from spicemix_core.pl.panels import (
     HEIGHT,
     WIDTH,
@@ -180,10 +181,8 @@ def umap(adata: AnnData, color: str = "spicemix_cluster", *, layer: str | None =
     >>> cortex.obsm["X_spicemix_umap"] = cortex.obsm["true_latent_states"][:, :2]  # or tl.umap(cortex), after a fit
     >>> figure = pl.umap(cortex, "cell_type")
     """
-    if "X_spicemix_umap" not in adata.obsm:
-        raise KeyError("The data have no embedding in obsm['X_spicemix_umap']: call tl.umap first.")
+    places = embedding_of(adata)
     values, label = values_of(adata, color, layer)
-    places = np.asarray(adata.obsm["X_spicemix_umap"])
     own = panel(ax, 6.0, 6.0)
     size = mark_size(18.0, len(places))
     if isinstance(values, pd.Categorical):

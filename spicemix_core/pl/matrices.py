@@ -5,7 +5,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spicemix_core.inputs.anndata import expression_frame
+from spicemix_core.inputs.anndata import column_of, expression_frame, expression_of, result_of
 from spicemix_core.pl.panels import figure_or_axes, panel, short_name
 from spicemix_core.pl.tables import (
     draw_affinity,
@@ -14,7 +14,7 @@ from spicemix_core.pl.tables import (
     mark_fields,
     order_rows_by_columns,
 )
-from spicemix_core.pl.values import column_of, in_order, result_of, table_of
+from spicemix_core.pl.values import in_order, table_of
 
 LEVEL = 0.05  # false discovery rate below which a field is marked
 
@@ -48,7 +48,7 @@ def affinity(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
     >>> model = SpiceMix(3, max_iter=3, tol=1.0, random_state=0).fit(cortex)
     >>> figure = pl.affinity(cortex)
     """
-    values = np.asarray(result_of(adata, "affinity", "fit SpiceMix to the data first"))
+    values = np.asarray(result_of(adata, "affinity"))
     side = 2.2 + 0.24 * len(values)
     ax = panel(ax, side + 1.2, side)
     draw_affinity(ax, values)
@@ -140,7 +140,7 @@ def markers(adata: AnnData, n_genes: int = 3, *, layer: str | None = None, ax: A
     first = table[table["difference"] > 0].groupby("group", sort=False).head(n_genes)
     values = adata if layer is None else adata.copy()
     if layer is not None:
-        values.X = values.layers[layer]
+        values.X = expression_of(values, layer)
     labels = column_of(adata, result["groupby"]).astype(str)
     means = expression_by_cluster(expression_frame(values, first["gene"]), labels)
     groups = in_order(means.index)

@@ -1,7 +1,6 @@
 """What figures show of an AnnData object: places, columns, genes, proportions, results and colours."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ from anndata import AnnData
 from matplotlib.colors import to_hex
 from scipy import sparse
 
-from spicemix_core.inputs.prepare import coordinates_of
+from spicemix_core.inputs.anndata import column_of, coordinates_of, expression_of, result_of, states_of
 from spicemix_core.tl.normalization import normalize_states
 
 MISSING = "missing"  # text of a cell that is in no category
@@ -17,21 +16,11 @@ MISSING = "missing"  # text of a cell that is in no category
 
 def places_of(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
     """Two coordinates of each cell, and which cells have them: dissociated cells have none."""
-    if "spatial" not in adata.obsm:
-        raise KeyError("The data have no coordinates: put them into obsm['spatial'].")
     places = coordinates_of(adata)[:, :2]
     placed = np.isfinite(places).all(axis=1)
     if not placed.any():
         raise ValueError("All coordinates in obsm['spatial'] are missing: give some cells a place.")
     return places, placed
-
-
-def column_of(adata: AnnData, key: str) -> pd.Series:
-    """A column of ``obs``."""
-    if key not in adata.obs:
-        raise KeyError(f"The data have no column {key!r} in obs: choose one of "
-                       f"{', '.join(map(repr, adata.obs)) or 'none'}.")
-    return adata.obs[key]
 
 
 def samples_of(adata: AnnData, sample_key: str | None) -> pd.Categorical:
@@ -45,16 +34,7 @@ def samples_of(adata: AnnData, sample_key: str | None) -> pd.Categorical:
 
 def proportions_of(adata: AnnData) -> np.ndarray:
     """Proportions of the metagenes in each cell, (N, K)."""
-    if "X_spicemix" not in adata.obsm:
-        raise KeyError("The data have no states in obsm['X_spicemix']: fit SpiceMix to them, or transform them, first.")
-    return normalize_states(adata.obsm["X_spicemix"], "proportions")
-
-
-def result_of(adata: AnnData, name: str, remedy: str) -> Any:
-    """A result in ``uns["spicemix"]``; the error without it names the ``remedy``."""
-    if name not in adata.uns.get("spicemix", {}):
-        raise KeyError(f"The data have no result {name!r} in uns['spicemix']: {remedy}.")
-    return adata.uns["spicemix"][name]
+    return normalize_states(states_of(adata), "proportions")
 
 
 def table_of(adata: AnnData, name: str) -> dict:
@@ -73,7 +53,7 @@ def values_of(adata: AnnData, color: str, layer: str | None) -> tuple[pd.Categor
         names = [*map(str, given), *([MISSING] if column.isna().any() else [])]
         return pd.Categorical(texts, names).remove_unused_categories(), color
     if color in adata.var_names:
-        values = adata[:, color].X if layer is None else adata[:, color].layers[layer]
+        values = expression_of(adata[:, color], layer)
         return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=float).ravel(), color
     word, _, number = str(color).partition(" ")
     if word == "metagene" and number.isdecimal():

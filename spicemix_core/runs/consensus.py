@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,13 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from spicemix_core.files.checkpoint import fingerprint
+from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.checks import check_choice, check_integer, is_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.runs.combination import Consensus, combine_runs
-from spicemix_core.samples import check_samples
 from spicemix_core.tl.clustering import CONSENSUS, write_labels
 from spicemix_core.tl.normalization import NORMALIZATIONS
 
@@ -118,7 +120,7 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
         "run_summary": result.run_summary, "metagene_stability": result.metagene_stability,
         "affinity_stability": result.affinity_stability, "reference": result.reference}
     if folder is not None:
-        _remove(paths)
+        once_saved(partial(_remove, paths))
     return result
 
 
@@ -157,7 +159,8 @@ def _fit(model, path, expressions, graphs):
             model.fit_arrays(expressions, graphs)
         else:
             if not path.exists():
-                model.fit_arrays(expressions, graphs, checkpoint=path.with_suffix(".checkpoint")).save(path)
+                with until_saved():
+                    model.fit_arrays(expressions, graphs, checkpoint=path.with_suffix(".checkpoint")).save(path)
             model = SpiceMix.load(path)
     return model, [(str(w.message), w.category) for w in caught if Path(w.filename).is_relative_to(_PACKAGE)]
 

@@ -16,9 +16,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.model import SpiceMix
+from spicemix_core.runs.held_out import states_without
 from spicemix_core.tl.clustering import GRID, cluster_by_rule
 from spicemix_core.tl.matching import adjusted_rand_index, match_metagenes
-from spicemix_core.transform import states_without
 
 N_FOLDS = 5
 

@@ -38,6 +38,7 @@ def _closure(modules, roots):
         found.add(path)
         todo += [name.rpartition(".")[0]] if parts else []
         todo += _imported(path.read_bytes(), packages)
+        todo += _table(path).values() if parts and path.name == "__init__.py" else []  # any of its names may be used
     return found
 
 
@@ -47,13 +48,17 @@ def _packages(roots):
 
 
 def _homes(packages):
-    """Modules of the names that a package imports on first use, from its table ``_MODULES``."""
-    homes = {}
-    for package, folder in packages.items():
-        for node in ast.parse((folder / "__init__.py").read_bytes()).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODULES":
-                homes |= {f"{package}.{name}": module for name, module in ast.literal_eval(node.value).items()}
-    return homes
+    """Modules of the names that the packages import on first use."""
+    return {f"{package}.{name}": module for package, folder in packages.items()
+            for name, module in _table(folder / "__init__.py").items()}
+
+
+def _table(path):
+    """The table ``_MODULES`` of a package: names that it imports on first use, and their modules."""
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_MODULES":
+            return ast.literal_eval(node.value)
+    return {}
 
 
 def _imported(code, packages):

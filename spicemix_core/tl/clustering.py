@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from spicemix_core.tl._adata import states_of, store
+from spicemix_core.inputs.anndata import states_of
+from spicemix_core.tl._adata import store
 from spicemix_core.tl.normalization import normalize_states
 from spicemix_core.tl.trees import (
     calinski_harabasz_curve,

@@ -9,11 +9,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control
 
-from spicemix_core.inputs.graphs import check_graph
+from spicemix_core.affinity import center
+from spicemix_core.inputs.anndata import graph_of, labels_of
+from spicemix_core.inputs.checks import check_graph
 from spicemix_core.numerics.checks import check_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.numerics.resampling import two_sided_p_value
-from spicemix_core.tl._adata import labels_of, store
+from spicemix_core.tl._adata import store
 from spicemix_core.tl.clustering import CLUSTERS
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ def metagene_affinity(affinity: ArrayLike | pd.DataFrame) -> np.ndarray | pd.Dat
     values = np.asarray(affinity, dtype=float)
     if values.ndim != 2 or values.shape[0] != values.shape[1] or not np.isfinite(values).all():
         raise ValueError(f"affinity has shape {values.shape} or NaN entries. Pass the fitted K x K matrix.")
-    return affinity - values.mean() if isinstance(affinity, pd.DataFrame) else values - values.mean()
+    return center(affinity if isinstance(affinity, pd.DataFrame) else values)
 
 
 def type_affinity(adata: AnnData, groupby: str = CLUSTERS, sample_key: str | None = None, n_permutations: int = 1000,
@@ -201,9 +203,7 @@ def type_affinity(adata: AnnData, groupby: str = CLUSTERS, sample_key: str | Non
     """
     labels = labels_of(adata, groupby).to_numpy(dtype=str)
     samples = None if sample_key is None else labels_of(adata, sample_key).to_numpy(dtype=str)
-    if graph_key not in adata.obsp:
-        raise KeyError(f"obsp has no neighbour graph {graph_key!r}; build one with spicemix_core.inputs.graphs")
-    graph = adata.obsp[graph_key]
+    graph = graph_of(adata, graph_key)
     affinity = cell_type_affinity(graph, labels, samples)
     p_values = affinity_permutation_test(graph, labels, samples, n_permutations=n_permutations,
                                          random_state=random_state).to_numpy()

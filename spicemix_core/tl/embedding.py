@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spicemix_core.tl._adata import states_of
+from spicemix_core.inputs.anndata import states_of
 from spicemix_core.tl.normalization import normalize_states
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control, hypergeom
 
+from spicemix_core.inputs.anndata import metagenes_of
 from spicemix_core.numerics.checks import check_integer
-from spicemix_core.tl._adata import metagenes_of, store
+from spicemix_core.tl._adata import store
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -17,10 +17,10 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata
 
-from spicemix_core.inputs.anndata import expression_of
+from spicemix_core.inputs.anndata import expression_of, labels_of
 from spicemix_core.numerics.checks import check_integer
 from spicemix_core.numerics.progress import progress
-from spicemix_core.tl._adata import labels_of, store
+from spicemix_core.tl._adata import store
 from spicemix_core.tl.clustering import CLUSTERS
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def markers(adata: AnnData, groupby: str = CLUSTERS, *, n_genes: int = 100, laye
     """
     labels = labels_of(adata, groupby)
     check_integer("n_genes", n_genes, 1)
-    expression = expression_of(adata, layer)[0]
+    expression = expression_of(adata, layer)
     if labels.nunique() < 2:
         raise ValueError(f"The column {groupby!r} of obs has a single group. Markers need at least two groups.")
     table = each_against_rest(expression, adata.var_names, labels.array)

@@ -16,10 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix, affinity, algorithm, initialization
 from spicemix_core.backends import dask_cells as distributed
-from spicemix_core.cells import Part
+from spicemix_core.backends.place import place_cells
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.runs.consensus import fit_consensus
 from spicemix_core.runs.stored_tasks import run_stored
-from spicemix_core.samples import check_samples
 
 OPTIONS = dict(n_metagenes=4, random_state=0, max_iter=12, tol=0.0, affinity_iterations=3)
 
@@ -65,23 +65,6 @@ def test_subsets_of_the_cells_are_those_of_one_process(samples, client, monkeypa
     assert_same(fitted(samples, client), fitted(samples))
 
 
-@pytest.mark.parametrize("spacing", [1, 3])
-def test_sums_over_parts_are_those_over_all_cells(samples, client, spacing):
-    all_samples, rng = check_samples(*samples, 4), np.random.default_rng(0)
-    states, metagenes = (rng.dirichlet(np.ones(4), 151), rng.gamma(4.0, size=151)), rng.dirichlet(np.ones(30), 4).T
-    found = []
-    for cells in (Part(all_samples), distributed.DistributedParts(client, all_samples)):
-        cells.set_states(*states)
-        moves = cells.update_states(metagenes, -np.eye(4), 0.1, 1.0)
-        places, coordinates, sizes = cells.profiles(np.eye(30), np.array([150, 3, 70, 61, 60]))
-        order = np.argsort(places)
-        found.append([*moves, *cells.state_products(), cells.affinity_value(-np.eye(4)),
-                      *cells.affinity_sums(-np.eye(4), spacing), cells.affinity_curvature(-np.eye(4), spacing),
-                      coordinates[order], sizes[order], *cells.get_states()])
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-12)
-
-
 def bytes_of(caplog):
     """Bytes to and from the workers by call, the largest of each."""
     found = {}
@@ -99,9 +82,9 @@ def test_what_travels_does_not_grow_with_the_cells(client, caplog):
         caplog.clear()
         fitted(small_samples(0, n_cells=(n_cells, n_cells)), client, max_iter=5)
         found.append(bytes_of(caplog))
-    of_cells = {"profiles", "get_states"}
+    of_cells = {"profiles", "states"}
     small, large = ({name: n for name, n in f.items() if name not in of_cells} for f in found)
-    assert small == large and {"update_states", "state_products", "affinity_sums"} <= set(small)
+    assert small == large and {"update_states", "cluster_sums", "affinity_sums"} <= set(small)
     assert max(small.values()) <= 2 * 8 * (30 * 30 + 30 * 4)  # two workers; 30 genes, so 30 directions; 4 centroids
     assert all(found[1][name] > found[0][name] for name in of_cells)
 
@@ -124,37 +107,37 @@ def test_stored_runs_and_consensus_run_on_the_workers_of_a_client(client, tmp_pa
     np.testing.assert_array_equal(there.model.metagenes_, here.model.metagenes_)
 
 
-def test_errors_of_the_workers_are_told_as_they_are(samples, client, monkeypatch):
-    parts = distributed.DistributedParts(client, check_samples(*samples, 4))
+def test_errors_of_the_workers_are_raised_unchanged(samples, client, monkeypatch):
+    parts = distributed.DaskCells(client, check_samples(*samples, 4), place_cells)
     with pytest.raises(AttributeError, match="no attribute 'dance'"):
         parts._ask("dance")
     with pytest.raises(ValueError, match="matmul"):
-        parts.twice_times(np.ones((7, 2)))
+        parts.gram_times(np.ones((7, 2)))
     monkeypatch.setattr(distributed, "MOST_LOSSES", 1)
-    monkeypatch.setattr(distributed.DistributedParts, "_wait", lambda *_: (_ for _ in ()).throw(OSError("gone")))
-    with pytest.raises(distributed.WorkerLostError, match="lost 2 times during twice_times") as error:
+    monkeypatch.setattr(distributed.DaskCells, "_wait", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    with pytest.raises(distributed.WorkerLostError, match="lost 2 times during gram_times") as error:
         fitted(small_samples(1, n_genes=60), client)
     assert "\n" not in str(error.value)
 
 
-def test_a_cluster_without_workers_is_said_in_one_sentence(samples, monkeypatch):
+def test_a_cluster_without_workers_is_refused(samples, monkeypatch):
     monkeypatch.setattr(distributed, "SECONDS", 0.1)
     with (LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster, Client(cluster) as empty,
-          pytest.raises(distributed.WorkerLostError, match="no worker for 0 seconds; start some")):
+          pytest.raises(distributed.WorkerLostError, match="no worker for 0 seconds: start workers")):
         fitted(samples, empty)
 
 
-def test_samples_are_shared_out_whole_and_evenly():
+def test_whole_samples_are_distributed_evenly():
     expressions, graphs = small_samples(0, n_cells=(90, 30, 40, 80, 20))
     samples = check_samples(expressions, graphs, 4)
-    shares = distributed._share_out(samples, 2)
-    assert shares == [[0, 1, 4], [2, 3]]
-    assert distributed._share_out(samples, 9) == [[0], [3], [2], [1], [4]]
-    part = samples.take(shares[1])
+    parts = distributed._distribute(samples, 2)
+    assert parts == [[0, 1, 4], [2, 3]]
+    assert distributed._distribute(samples, 9) == [[0], [3], [2], [1], [4]]
+    part = samples.take(parts[1])
     assert [y.shape[0] for y in part.expressions] == [40, 80]
     np.testing.assert_array_equal(part.scaling, samples.scaling[[2, 3]])
     np.testing.assert_array_equal(part.graph.toarray()[40:, 40:], graphs[3].toarray())
-    assert samples.numbers(shares[0]).tolist() == [*range(120), *range(240, 260)]
+    assert samples.cells_of(parts[0]).tolist() == [*range(120), *range(240, 260)]
 
 
 def test_progress_goes_by_iterations(samples, client, monkeypatch):
@@ -165,18 +148,18 @@ def test_progress_goes_by_iterations(samples, client, monkeypatch):
 
 
 def killing(client, monkeypatch, at):
-    """Kill the worker of the first part in the middle of an iteration, before its ``state_products``."""
-    ask, done = distributed.DistributedParts._ask, []
+    """Kill the worker of the first part in an iteration, between its state step and the value of its objective."""
+    ask, done = distributed.DaskCells._ask, []
 
     def counted(parts, name, *arguments):
-        if name == "state_products":
+        if name == "affinity_sums" and arguments[1] == 0:
             done.append(None)
             if len(done) == at:
                 worker = parts._parts[0].worker
                 os.kill(client.run(os.getpid, workers=[worker])[worker], signal.SIGKILL)
         return ask(parts, name, *arguments)
 
-    monkeypatch.setattr(distributed.DistributedParts, "_ask", counted)
+    monkeypatch.setattr(distributed.DaskCells, "_ask", counted)
 
 
 def test_a_lost_worker_changes_nothing(samples, client, monkeypatch, caplog):
@@ -188,7 +171,7 @@ def test_a_lost_worker_changes_nothing(samples, client, monkeypatch, caplog):
     client.wait_for_workers(2, timeout=30)
 
 
-def test_a_fit_goes_on_from_a_checkpoint_on_a_cluster_that_loses_a_worker(samples, client, monkeypatch, tmp_path):
+def test_a_fit_resumes_from_a_checkpoint_on_a_cluster_that_loses_a_worker(samples, client, monkeypatch, tmp_path):
     path = tmp_path / "fit.h5"
     stopped_fit(samples, path, 4, **OPTIONS)
     killing(client, monkeypatch, at=3)

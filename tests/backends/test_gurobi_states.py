@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix
 from spicemix_core.backends import gurobi_states as gurobi_solver
-from spicemix_core.latent_states import SWEEP_TOL, states_energy, update_latent_states
+from spicemix_core.latent_states import SWEEP_TOL
+from spicemix_core.steps import states_energy, update_latent_states
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 5.0])
@@ -36,25 +37,25 @@ def test_fit_reaches_the_objective_of_the_active_set_method():
     np.testing.assert_allclose(fits["gurobi"][["Q", "energy"]], fits["active-set"][["Q", "energy"]], rtol=1e-6)
 
 
-def test_missing_gurobipy_is_said_in_one_sentence(monkeypatch):
+def test_missing_gurobipy_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "gurobipy", None)
-    with pytest.raises(RuntimeError, match="needs gurobipy: pip install gurobipy") as error:
+    with pytest.raises(RuntimeError, match="needs gurobipy: install gurobipy") as error:
         SpiceMix(4, solver="gurobi").fit_arrays(*small_samples(0))
     assert "\n" not in str(error.value)
 
 
-def test_a_licence_that_is_too_small_is_said_in_one_sentence():
+def test_a_licence_that_is_too_small_is_refused():
     """The free licence allows 200 variables with a quadratic objective."""
-    with pytest.raises(RuntimeError, match="look at its licence") as error, \
+    with pytest.raises(RuntimeError, match="check its licence") as error, \
             gurobi_solver.quadratic_program(np.eye(201), on_simplex=True) as solve:
         solve(np.ones(201))
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_licence_is_said_in_one_sentence(monkeypatch):
+def test_a_missing_licence_is_refused(monkeypatch):
     def refuse(*arguments, **options):
         raise gurobipy.GurobiError(10009, "No Gurobi license found")
 
     monkeypatch.setattr(gurobipy, "Env", refuse)
-    with pytest.raises(RuntimeError, match=r"No Gurobi license found.*look at its licence"):
+    with pytest.raises(RuntimeError, match=r"No Gurobi license found.*check its licence"):
         SpiceMix(4, solver="gurobi").fit_arrays(*small_samples(0))

@@ -15,13 +15,12 @@ from torch.utils._pytree import tree_leaves
 
 from spicemix_core import SpiceMix, backends
 from spicemix_core import affinity as affinity_module
-from spicemix_core.affinity import update_affinity
 from spicemix_core.backends import torch_cells as torch_backend
 from spicemix_core.backends.torch_series import log_integral_and_mean
-from spicemix_core.latent_states import states_energy, update_latent_states
 from spicemix_core.numerics.coloring import color_classes
 from spicemix_core.partition_function import simplex_moments
 from spicemix_core.samples import Samples
+from spicemix_core.steps import states_energy, update_affinity, update_latent_states
 
 
 def on_device(problem):
@@ -119,14 +118,13 @@ def test_a_series_that_would_not_end_is_refused(wrong):
 @pytest.mark.parametrize("subset", [8192, 60])
 def test_affinity_is_that_of_the_compiled_step(monkeypatch, subset):
     start, z, nu, n_edges = random_affinity_problem(3, n_cells=300)
-    expected = update_affinity(start, z, nu, n_edges, penalty=1e-3)
+    expected = update_affinity(start, z, nu, n_edges, affinity_penalty=1e-3)
     monkeypatch.setattr(affinity_module, "SUBSET", subset)
     (_,), (graph,) = small_samples(3, n_cells=(300,))
-    part = torch_backend.TorchPart(Samples([np.ones((300, 1))], np.ones(1), graph), None, "cpu")
-    part.proportions, part._neighbor_sums = torch.as_tensor(z), torch.as_tensor(nu)
-    ours = affinity_module.minimize(start, part.affinity_sums, part.affinity_curvature, 300, n_edges, penalty=1e-3)
+    cells = torch_backend.TorchCells(Samples([np.ones((300, 1))], np.ones(1), graph), device="cpu")
+    cells.proportions, cells._neighbor_sums = torch.as_tensor(z), torch.as_tensor(nu)
+    ours = affinity_module.AffinityProblem(cells.affinity_sums, 300, n_edges, 1e-3).minimize(start)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
-    assert part.affinity_value(expected) == pytest.approx(affinity_module.objective_sum(expected, z, nu), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["dense", "csr"])
@@ -146,7 +144,7 @@ def test_fit_reaches_the_objective_of_the_compiled_code(kind, dtype, tolerance):
     assert [x.shape for x in ours.latent_states_] == [x.shape for x in compiled.latent_states_]
 
 
-def test_fit_without_space_is_that_of_the_compiled_code():
+def test_non_spatial_fit_is_that_of_the_compiled_code():
     expressions, _ = small_samples(1)
     ours, compiled = (SpiceMix(3, spatial=False, random_state=0, device=device).fit_arrays(expressions)
                       for device in ("cpu", None))
@@ -155,13 +153,13 @@ def test_fit_without_space_is_that_of_the_compiled_code():
 
 
 @pytest.mark.parametrize("device", ["toaster", "cuda:99"])
-def test_a_device_that_is_not_there_is_refused_in_one_sentence(device):
+def test_a_missing_device_is_refused(device):
     with pytest.raises(ValueError, match=f"device='{device}' cannot be used here") as error:
         SpiceMix(4, device=device).fit_arrays(*small_samples(0))
     assert "\n" not in str(error.value)
 
 
-def test_missing_torch_is_said_in_one_sentence(monkeypatch):
+def test_missing_torch_is_refused(monkeypatch):
 
     monkeypatch.delattr(backends, "torch_cells")
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -170,7 +168,7 @@ def test_missing_torch_is_said_in_one_sentence(monkeypatch):
         SpiceMix(4, device="cpu").fit_arrays(*small_samples(0))
 
 
-def test_torch_gurobi_and_dask_are_imported_only_when_asked_for():
+def test_torch_gurobi_and_dask_are_imported_only_when_needed():
     code = "import sys, spicemix_core.model; assert not {'torch', 'gurobipy', 'distributed'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

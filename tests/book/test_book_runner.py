@@ -6,15 +6,15 @@ import importlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import missing
+from required import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -383,33 +383,46 @@ def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
     assert page.read_text() == before
 
 
-@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_killed_run_leaves_no_process_and_the_next_one_goes_on(tmp_path, how, status):
-    slow = """import os, time
-if not os.path.exists("pid"):
-    open("pid", "w").write(str(os.getpid()))
-    time.sleep(90)"""
-    root = make_book(tmp_path, first="print(1)", slow=slow)
-    with subprocess.Popen(**command(root, "--jobs", "2"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+# On its first execution this chapter says by a pipe that it is there, and then stays until its process ends, which
+# closes the pipe.
+STAYING = """import os, threading
+if not os.path.exists("begun"):
+    open("begun", "w").close()
+    pipe = open(os.environ["TOLD"], "w")
+    print("here", file=pipe, flush=True)
+    threading.Event().wait()"""
+IGNORING = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell starts a job in the background
+
+
+def read_line(pipe, limit=100.0):
+    """The next line from a pipe, "" once all that could write to it has ended."""
+    assert select.select([pipe], [], [], limit)[0], f"nothing came in {limit:.0f} seconds"
+    return pipe.readline()
+
+
+@pytest.mark.parametrize(("how", "status", "start"), [
+    (signal.SIGINT, 130, []), (signal.SIGINT, 130, IGNORING), (signal.SIGKILL, -signal.SIGKILL, [])],
+    ids=["interrupted", "interrupted in the background", "killed"])
+def test_stopped_run_leaves_no_process_and_the_next_one_resumes(tmp_path, monkeypatch, how, status, start):
+    root, told = make_book(tmp_path, first="print(1)", slow=STAYING), tmp_path / "told"
+    os.mkfifo(told)
+    monkeypatch.setenv("TOLD", str(told))
+    options = command(root, "--jobs", "2")
+    options["args"] = [*start, *options["args"]]
+    with (subprocess.Popen(**options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run,
+          open(os.open(told, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as pipe):
         assert run.stdout.readline().split()[:2] == ["first", "executed"]
-        pid = notebook(root, "slow", "full").with_name("pid")
-        while not (pid.exists() and pid.read_text()):
-            assert run.poll() is None
-            time.sleep(0.05)
+        assert read_line(pipe) == "here\n"
         run.send_signal(how)
-        assert run.wait(timeout=20) == status
+        assert run.wait(timeout=100) == status
+        assert read_line(pipe) == ""  # the chapter's process has ended too
     assert notebook(root, "first", "full").is_file()
     assert not notebook(root, "slow", "full").exists()
     assert not (root / "book/_build").exists()
-    kernel = Path(f"/proc/{pid.read_text()}")
-    deadline = time.monotonic() + 10
-    while kernel.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not kernel.exists()
-    again = build(root)
+    again = build(root, "--chapter", "first", "--chapter", "slow")
     assert again.returncode == 0, again.stderr
-    told = [line.split()[:2] for line in again.stdout.splitlines()]
-    assert told[:2] == [["first", "unchanged"], ["slow", "executed"]]
+    said = [line.split()[:2] for line in again.stdout.splitlines()]
+    assert said[:2] == [["first", "unchanged"], ["slow", "executed"]]
     assert not [*root.rglob("*.partial*")]
 
 
@@ -424,7 +437,7 @@ def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runne
         assert module.main(["--profile", "full"]) == 0
     with pytest.raises(SystemExit) as stop:
         module.main(["--profile", "quick"])
-    assert stop.value.code == 2 and "is at work in build/quick: wait" in capsys.readouterr().err
+    assert stop.value.code == 2 and "uses build/quick: wait" in capsys.readouterr().err
     left.communicate()
     assert module.main(["--profile", "quick"]) == 0
 

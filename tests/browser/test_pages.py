@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from conftest import missing
 from matplotlib.image import imread
+from required import missing
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By

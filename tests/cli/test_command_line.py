@@ -1,12 +1,12 @@
 """The command line: what each command writes, what it refuses and how it says so, and that nothing is half-written."""
 
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anndata
@@ -17,19 +17,24 @@ import pytest
 import typer
 
 from spicemix_core.command_line import app, main
+from spicemix_core.command_line.messages import one_line
+from spicemix_core.command_line.options import RENAMED
 from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.files.lock import locked
 from spicemix_core.model import SpiceMix
+from spicemix_core.numerics.errors import ArgumentError
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS, GENES, K = 120, 20, 3
-FAST = ("--max-iter", "4", "--metagenes", str(K))
+FAST = ("--max-iter", "4", "--n-metagenes", str(K))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A small tissue, a model of it, and the annotated data, written by the commands themselves."""
     folder = tmp_path_factory.mktemp("made")
-    steps = [("simulate", "-o", "tissue.h5ad", "--samples", "2", "--cells", str(CELLS // 2), "--genes", str(GENES)),
+    sizes = ("--n-samples", "2", "--n-cells", str(CELLS // 2), "--n-genes", str(GENES))
+    steps = [("simulate", "-o", "tissue.h5ad", *sizes),
              ("fit", "tissue.h5ad", "-o", "model.h5", "-a", "fitted.h5ad", "--sample-key", "sample", *FAST)]
     before = Path.cwd()
     os.chdir(folder)
@@ -68,7 +73,7 @@ def test_fit_writes_the_model_that_the_library_fits(here):
 
 def test_seed_decides_the_numbers(here):
     for name, seed in (("a.h5", "1"), ("b.h5", "1"), ("c.h5", "2")):
-        assert main(("fit", "tissue.h5ad", "-o", name, "--seed", seed, *FAST)) == 0
+        assert main(("fit", "tissue.h5ad", "-o", name, "--random-state", seed, *FAST)) == 0
     a, b, c = (SpiceMix.load(name).metagenes_ for name in ("a.h5", "b.h5", "c.h5"))
     np.testing.assert_array_equal(a, b)
     assert abs(a - c).max() > 1e-3
@@ -85,7 +90,7 @@ def test_layer_is_fitted_shown_and_transformed_whatever_x_holds(here):
     assert main(("transform", "m.h5", "layers.h5ad", "-o", "s.h5ad", *options)) == 0
     assert main(("transform", "m.h5", "tissue.h5ad", "-o", "t.h5ad", "--sample-key", "sample")) == 0
     np.testing.assert_array_equal(*(anndata.read_h5ad(name).obsm["X_spicemix"] for name in ("s.h5ad", "t.h5ad")))
-    selection = ("-k", "2,3", "--seeds", "2", "--max-iter", "2")
+    selection = ("-k", "2,3", "--n-seeds", "2", "--max-iter", "2")
     assert main(("select", "layers.h5ad", "-o", "g.csv", *options, *selection)) == 0
 
 
@@ -100,7 +105,7 @@ def test_graph_of_another_name_is_fitted_and_drawn(here):
 
 
 def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
-    assert main(("fit", "tissue.h5ad", "-o", "m.h5", "-a", "a.zarr", "--runs", "2", *FAST)) == 0
+    assert main(("fit", "tissue.h5ad", "-o", "m.h5", "-a", "a.zarr", "--n-runs", "2", *FAST)) == 0
     adata = anndata.read_zarr("a.zarr")
     summary = adata.uns["spicemix"]["consensus"]["run_summary"]
     assert len(summary) == 2
@@ -112,23 +117,23 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
 
 def test_warnings_of_runs_in_other_processes_are_told_once_in_a_line(here):
     command = (sys.executable, "-m", "spicemix_core.command_line", "fit", "tissue.h5ad", "-o", "m.h5", *FAST)
-    run = subprocess.run((*command, "--runs", "3", "--jobs", "2"), capture_output=True, text=True,
+    run = subprocess.run((*command, "--n-runs", "3", "--n-jobs", "2"), capture_output=True, text=True,
                          env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert run.returncode == 0
     lines = run.stderr.splitlines()
     assert all(line.startswith("Warning: ") for line in lines) and len(set(lines)) == len(lines)
-    assert "Warning: no convergence to tol=0.001 in max_iter=4 iterations; see history_" in lines
+    assert "Warning: No convergence to tol=0.001 in max_iter=4 iterations: see history_." in lines
 
 
 def test_transform_gives_the_states_of_new_cells(here):
-    assert main(("simulate", "-o", "new.h5ad", "--cells", "40", "--genes", str(GENES), "--seed", "3")) == 0
+    assert main(("simulate", "-o", "new.h5ad", "--n-cells", "40", "--n-genes", str(GENES), "--random-state", "3")) == 0
     assert main(("transform", "model.h5", "new.h5ad", "-o", "states.h5ad")) == 0
     expected = SpiceMix.load("model.h5").transform(anndata.read_h5ad("new.h5ad"))
     np.testing.assert_array_equal(anndata.read_h5ad("states.h5ad").obsm["X_spicemix"], expected)
 
 
 def test_cluster_writes_clusters_and_markers(here, capsys):
-    assert main(("cluster", "fitted.h5ad", "-o", "clustered.h5ad", "--clusters", "4", "--markers", "m.csv")) == 0
+    assert main(("cluster", "fitted.h5ad", "-o", "clustered.h5ad", "--n-clusters", "4", "--markers", "m.csv")) == 0
     labels = anndata.read_h5ad("clustered.h5ad").obs["spicemix_cluster"]
     assert labels.nunique() == 4
     table = pd.read_csv("m.csv")
@@ -139,7 +144,7 @@ def test_cluster_writes_clusters_and_markers(here, capsys):
 @pytest.mark.parametrize("kind", ["spatial", "metagenes", "affinity", "type-affinity", "genes", "markers", "history"])
 def test_plot_draws_each_figure(here, kind):
     adata = anndata.read_h5ad("fitted.h5ad")
-    arguments = ("--color", "cell_type", "--sample-key", "sample", "--seed", "1")
+    arguments = ("--color", "cell_type", "--sample-key", "sample", "--random-state", "1")
     assert main(("plot", kind, "fitted.h5ad", "-o", "figure.svg", *arguments)) == 0
     words = {"spatial": adata.obs["cell_type"].iloc[0], "history": "objective Q"}
     drawn = Path("figure.svg").read_text()
@@ -155,12 +160,12 @@ def test_plot_draws_enrichment_from_gene_sets(here):
 
 
 def test_select_compares_the_grid_and_suggests_one_of_it(here, capsys):
-    arguments = ("-k", "2,3", "--seeds", "2", "--sample-key", "sample", "--max-iter", "3")
+    arguments = ("-k", "2,3", "--n-seeds", "2", "--sample-key", "sample", "--max-iter", "3")
     assert main(("select", "tissue.h5ad", "-o", "grid.csv", "--plot", "grid.pdf", *arguments)) == 0
     table = pd.read_csv("grid.csv")
     assert list(table["n_metagenes"]) == [2, 3] and table["suggested"].sum() == 1
     suggested = table.loc[table["suggested"], "n_metagenes"].item()
-    assert f"suggestion: --metagenes {suggested} --penalty 0.0001" in capsys.readouterr().out
+    assert f"suggestion: --n-metagenes {suggested} --affinity-penalty 0.0001" in capsys.readouterr().out
     assert Path("grid.pdf").read_bytes().startswith(b"%PDF")
     assert not Path("grid.csv.fits").exists()
 
@@ -184,15 +189,15 @@ def test_result_of_the_authors_becomes_a_model(here, real_data):
 
 def test_data_sets_are_listed_and_checked(real_data, capsys):
     assert main(("data", "list")) == 0
-    assert re.search(r"^starmap +here", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^starmap +present", capsys.readouterr().out, re.MULTILINE)
     assert main(("data", "path", "starmap")) == 0
     assert Path(capsys.readouterr().out.strip()).is_dir()
     assert main(("data", "check", "synthetic_truth")) == 0
-    assert "whole" in capsys.readouterr().out
+    assert "complete" in capsys.readouterr().out
 
 
 def test_force_replaces_files_and_folders(here, capsys):
-    simulated = ("simulate", "--cells", "30", "--genes", "5")
+    simulated = ("simulate", "--n-cells", "30", "--n-genes", "5")
     for name in ("tissue.h5ad", "tissue.zarr"):
         main((*simulated, "-o", name))
         assert main((*simulated, "-o", name)) == 1 and f"{name} exists" in told(capsys)[-1]
@@ -225,6 +230,45 @@ def test_every_option_is_explained(name):
     options = commands()[name].params
     assert all(getattr(option, "help", None) for option in options if option.name != "help")
     assert "debug" in {option.name for option in options}
+
+
+def test_options_have_the_names_of_the_librarys_parameters():
+    from inspect import signature
+
+    from spicemix_core import convert, convert_result, prepare, select, tl, write_report
+    from spicemix_core.runs.consensus import fit_consensus
+
+    library = {"fit": (prepare, SpiceMix, SpiceMix.fit, fit_consensus), "transform": (prepare, SpiceMix.transform),
+               "cluster": (tl.cluster,), "select": (prepare, select, SpiceMix), "simulate": (simulate_cortex,),
+               "convert": (convert, convert_result), "report": (write_report,)}
+    of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot",
+                   "model"}
+    for name, functions in library.items():
+        parameters = {parameter for function in functions for parameter in signature(function).parameters}
+        assert {option.name for option in commands()[name].params} - of_commands <= parameters | {"data"}
+        assert all(f"--{option.name.replace('_', '-')}" in option.opts for option in commands()[name].params
+                   if option.opts[0].startswith("-"))
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_option_of_an_earlier_name_is_answered_with_its_present_one(old, new, capsys):
+    assert not any(old in option.opts for command in commands().values() for option in command.params)
+    assert any(new in option.opts for command in commands().values() for option in command.params)
+    assert main(["fit", "tissue.h5ad", old, "3"]) == 2
+    assert told(capsys) == [f"Error: The option {old} is now called {new}."]
+
+
+@pytest.mark.parametrize(("remedy", "line"), [
+    ("Set {normalize=True}.", "Set --normalize."), ("Set {graph=None}.", "Set --non-spatial."),
+    ("Set {spatial=False}.", "Set --non-spatial."),
+    ("Check {max_length} or {radius}.", "Check --max-length or --radius."),
+    ("Set {graph=knn} with {n_neighbors}.", "Set --graph knn with --n-neighbors.")])
+def test_a_remedy_names_the_options_and_nothing_else_in_a_message_changes(remedy, line):
+    error = ArgumentError("The column 'normalize=True' of obs\nis empty.", remedy)
+    assert one_line(error) == f"The column 'normalize=True' of obs is empty. {line}"
+    assert one_line(pickle.loads(pickle.dumps(error))) == one_line(error)
+    assert one_line(ArgumentError("affinity_penalty must be positive.", parameter="affinity_penalty")) == \
+        "--affinity-penalty must be positive."
 
 
 def test_examples_in_help_are_understood(here, monkeypatch):
@@ -263,7 +307,7 @@ def test_package_and_fit_come_without_torch_umap_and_gurobipy():
 
 def test_threads_are_set_before_the_compiled_code_is_imported(here):
     code = ("import sys; from spicemix_core.command_line import main; assert 'numba' not in sys.modules; "
-            "main(['cluster', 'fitted.h5ad', '-o', 'c.h5ad', '--clusters', '2', '--threads', '1']); "
+            "main(['cluster', 'fitted.h5ad', '-o', 'c.h5ad', '--n-clusters', '2', '--threads', '1']); "
             "import os, numba; print(numba.config.NUMBA_NUM_THREADS, os.environ['OMP_NUM_THREADS'])")
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")} | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
@@ -280,7 +324,7 @@ def test_warnings_of_a_fit_that_succeeds_are_told_in_a_line_each(here, capsys):
     assert main(("fit", "tissue.h5ad", "-o", "m.h5", *FAST)) == 0
     lines = told(capsys)
     assert lines and all(line.startswith("Warning: ") for line in lines)
-    assert any("no convergence" in line for line in lines)
+    assert any("No convergence" in line for line in lines)
 
 
 # ---- what they refuse
@@ -368,7 +412,7 @@ BAD = {
     "no output": ((), ("fit", "tissue.h5ad"), 2, "Missing option '--output'"),
     "no data": ((), ("fit", "-o", "m.h5"), 2, "Missing argument 'DATA'"),
     "unknown option": ((), (*FIT, "--metagens", "3"), 2, "--metagens"),
-    "number that is none": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "many"), 2, "--metagenes"),
+    "number that is none": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "many"), 2, "--n-metagenes"),
     "one metagene": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "1"), 2, "greater than or equal to 2"),
     "unknown graph": ((), (*FIT, "--graph", "voronoi"), 2, "'delaunay', 'knn', 'radius'"),
     "ending of a model": ((), ("fit", "tissue.h5ad", "-o", "m.pkl"), 2, "m.pkl must end in .h5"),
@@ -397,11 +441,11 @@ BAD = {
     "cell twice": (_write("b.h5ad", _names("obs_names")), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "0-0"),
     "text for expression": (_words, FIT, 1, "X"),
     "not a number": (_write("b.h5ad", _nan), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "NaN"),
-    "raw counts": (_write("b.h5ad", _counts), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "--normalize"),
-    "counts that are none": ((), (*FIT, "--normalize"), 1, "leave out --normalize"),
-    "no coordinates": (_write("b.h5ad", _drop), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "--no-space"),
-    "no such column": ((), (*FIT, "--sample-key", "slice"), 1, "obs has no 'slice'"),
-    "no such layer": ((), (*FIT, "--layer", "log"), 1, "layers has no 'log'"),
+    "raw counts": (_write("b.h5ad", _counts), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "Pass --normalize"),
+    "counts that are none": ((), (*FIT, "--normalize"), 1, "Put raw counts there, or leave out --normalize."),
+    "no coordinates": (_write("b.h5ad", _drop), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "or pass --non-spatial."),
+    "no such column": ((), (*FIT, "--sample-key", "slice"), 1, "There is no column 'slice' in obs"),
+    "no such layer": ((), (*FIT, "--layer", "log"), 1, "There is no layer 'log' in layers"),
     "cell without a sample": (_write("b.h5ad", _set("obs", "sample", lambda a: [None, *["a"] * (CELLS - 1)])),
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "sample", *FAST), 1, "missing for 1"),
     "edges between samples": (_write("b.h5ad", _set("obs", "half", lambda a: ["ab"[i % 2] for i in range(CELLS)])),
@@ -409,21 +453,22 @@ BAD = {
     "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "not centred"),
     "longest edge in another unit": (_write("b.h5ad", lambda a: a.obsp.clear()),
                                      ("fit", "b.h5ad", "-o", "m.h5", "--max-length", "1e-9", *FAST), 1,
-                                     "joins no cells"),
+                                     "Check the samples, and --max-length or --radius, which are in the unit"),
     "no radius": (_write("b.h5ad", lambda a: a.obsp.clear()),
-                  ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "--radius"),
-    "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1, "500"),
-    "penalty of zero": ((), (*FIT, "--penalty", "0"), 1, "affinity_penalty must be a positive number"),
+                  ("fit", "b.h5ad", "-o", "m.h5", "--graph", "radius", *FAST), 1, "Set --radius"),
+    "more metagenes than cells": ((), ("fit", "tissue.h5ad", "-o", "m.h5", "-k", "500"), 1,
+                                  "Lower --n-metagenes to at most"),
+    "penalty of zero": ((), (*FIT, "--affinity-penalty", "0"), 1, "--affinity-penalty must be a positive number"),
     # of outputs
-    "model is there": ((), ("fit", "tissue.h5ad", "-o", "model.h5"), 1, "model.h5 exists; give --force"),
+    "model is there": ((), ("fit", "tissue.h5ad", "-o", "model.h5"), 1, "model.h5 exists. Give --force"),
     "second output is there": ((), (*FIT, "-a", "fitted.h5ad"), 1, "fitted.h5ad exists"),
-    "no such folder": ((), ("fit", "tissue.h5ad", "-o", "no/m.h5"), 1, "the folder no of m.h5 does not exist"),
+    "no such folder": ((), ("fit", "tissue.h5ad", "-o", "no/m.h5"), 1, "The folder no of m.h5 does not exist"),
     "a folder for a model": (_own_folder, ("fit", "tissue.h5ad", "-o", "folder.h5", "--force"), 1, "is a folder"),
     "a folder for a table": (_own_folder, ("cluster", "fitted.h5ad", "-o", "c.h5ad", "--markers", "folder.csv",
                                            "--force"), 1, "is a folder"),
     "a file for a store": (_own_folder, ("convert", "tissue.h5ad", "file.zarr", "--force"), 1, "is a file"),
-    "another folder": (_own_folder, ("convert", "tissue.h5ad", "thesis", "--force"), 1, "something else than data"),
-    "this folder": (_own_folder, ("convert", "tissue.h5ad", ".", "--force"), 1, "something else than data"),
+    "another folder": (_own_folder, ("convert", "tissue.h5ad", "thesis", "--force"), 1, "something other than data"),
+    "this folder": (_own_folder, ("convert", "tissue.h5ad", ".", "--force"), 1, "something other than data"),
     "checkpoint of something else": (_checkpoint_of_other_data, FIT, 1, "m.h5.checkpoint"),
     # of models
     "data for a model": ((), ("transform", "tissue.h5ad", "tissue.h5ad", "-o", "s.h5ad"), 1, "tissue.h5ad"),
@@ -433,17 +478,18 @@ BAD = {
                           ("transform", "model.h5", "b.h5ad", "-o", "s.h5ad"), 1, "genes"),
     "too few genes": ((), ("transform", "model.h5", "few.h5ad", "-o", "s.h5ad"), 1, "genes"),
     # of analyses
-    "no states": ((), ("cluster", "tissue.h5ad", "-o", "c.h5ad"), 1, "obsm has no 'X_spicemix'"),
-    "more clusters than cells": ((), ("cluster", "fitted.h5ad", "-o", "c.h5ad", "--clusters", "999"), 1, "999"),
+    "no states": ((), ("cluster", "tissue.h5ad", "-o", "c.h5ad"), 1, "There are no latent states 'X_spicemix'"),
+    "more clusters than cells": ((), ("cluster", "fitted.h5ad", "-o", "c.h5ad", "--n-clusters", "999"), 1, "999"),
     "unknown colour": ((), ("plot", "spatial", "fitted.h5ad", "--color", "mood", "-o", "f.svg"), 1, "'mood'"),
     "no gene sets": ((), ("plot", "enrichment", "fitted.h5ad", "--gene-sets", "no.gmt", "-o", "f.svg"), 1, "no.gmt"),
     "grid beyond the cells": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "900"), 1, "900"),
     "endless variation": ((), ("simulate", "--sigma-x", "inf", "-o", "s.h5ad"), 1, "at least 0 and finite"),
-    "cells that do not fit": ((), ("simulate", "--cells", "2", "--genes", "0", "-o", "s.h5ad"), 2, "--genes"),
+    "cells that do not fit": ((), ("simulate", "--n-cells", "2", "--n-genes", "0", "-o", "s.h5ad"), 2, "--n-genes"),
     "converting nothing": ((), ("convert", "no.h5ad", "t.zarr"), 1, "no.h5ad"),
     "no result": ((), ("convert", "tissue.h5ad", "t.h5"), 1, "tissue.h5ad"),
     "unknown data set": ((), ("data", "path", "moon"), 1, "There is no data set 'moon'"),
-    "report of another model": ((), ("report", "other.h5", "fitted.h5ad", "-o", "r.html"), 1, "states of 3 metagenes"),
+    "report of another model": ((), ("report", "other.h5", "fitted.h5ad", "-o", "r.html"), 1,
+                                "hold states of 3 metagenes, but the model has 2"),
 }
 
 
@@ -502,8 +548,8 @@ def test_every_command_refuses_every_unreadable_file_by_its_name(here, capsys, c
 def test_missing_papermill_is_named_with_its_extra(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "papermill", None)
     assert main(("report", "model.h5", "fitted.h5ad", "-o", "r.html")) == 1
-    assert told(capsys) == ["Error: the report needs the package papermill, which is not installed: "
-                            "pip install 'spicemix-core[book]'"]
+    assert told(capsys) == ["Error: The report needs the package papermill, which is not installed. Install it "
+                            "with pip install 'spicemix-core[book]'."]
 
 
 def test_categories_without_cells_are_no_samples(here):
@@ -524,19 +570,102 @@ def test_samples_named_by_numbers_are_samples(here):
     assert SpiceMix.load("m.h5").sample_names_ == ["0", "7"]
 
 
+# ---- what surrounds them
+
+
+def run_program(code, *arguments, **options):
+    """Run ``code``, which ends the process with the status of ``main``, in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], text=True, capture_output=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
+
+
+SMALL_FILES = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+from spicemix_core.command_line import main
+sys.exit(main())"""
+
+
+@pytest.mark.parametrize(("n_bytes", "arguments", "names"), [
+    (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
+    (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
+    (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv")])
+def test_a_full_disk_is_one_sentence_and_leaves_no_output(here, n_bytes, arguments, names):
+    before = sorted(here.iterdir())
+    run = run_program(SMALL_FILES, n_bytes, *arguments)
+    assert run.returncode == 1
+    assert run.stderr == f"Error: The disk is full: {names} cannot be written. Free some space and try again.\n"
+    assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
+
+
+@pytest.mark.parametrize("runs", [(), ("--n-runs", "2")])
+def test_a_finished_fit_is_kept_until_its_outputs_are_written(here, monkeypatch, runs):
+    command = (*FIT, "-a", "a.h5ad", *runs)
+
+    def fail(*arguments):
+        raise OSError("The disk was removed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("spicemix_core.command_line.fitting.write_data", fail)
+        assert main(command) == 1
+    assert Path("m.h5.checkpoint").exists() and not Path("m.h5").exists() and not Path("a.h5ad").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("spicemix_core.algorithm.initialize", fail)  # it must not begin again
+        assert main(command) == 0
+    assert Path("m.h5").exists() and Path("a.h5ad").exists() and not Path("m.h5.checkpoint").exists()
+
+
+INTERRUPTED = """
+import os, signal, sys
+import spicemix_core.files.checkpoint as kept
+from spicemix_core.command_line import main
+
+def save_and_stop(self, *arguments, save=kept.Checkpoint.save, **options):
+    save(self, *arguments, **options)
+    os.kill(os.getpid(), signal.SIGINT)
+
+kept.Checkpoint.save = save_and_stop
+sys.exit(main())"""
+
+
+def test_a_fit_that_a_script_started_in_the_background_can_be_interrupted(here):
+    run = run_program(INTERRUPTED, *FIT, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert run.returncode == 130
+    assert run.stderr == "Error: The fit was interrupted. The same command resumes from m.h5.checkpoint.\n"
+    assert main(FIT) == 0
+
+
+def test_closed_streams_are_no_error(here):
+    code = "import sys; sys.stdout = sys.stderr = None; from spicemix_core.command_line import main; sys.exit(main())"
+    assert run_program(code, *FIT).returncode == 0 and Path("m.h5").exists()
+    assert run_program(code, *FIT).returncode == 1
+
+
+def test_two_fits_do_not_share_a_checkpoint(here, capsys):
+    with locked("m.h5.checkpoint"):
+        assert main(FIT) == 1
+        assert told(capsys) == ["Error: Another process uses m.h5.checkpoint. Wait until it has finished, or choose "
+                                "another name."]
+        assert main(("select", "tissue.h5ad", "-o", "m.h5.csv", "--folder", "m.h5.checkpoint")) == 1
+    assert not Path("m.h5").exists() and main(FIT) == 0
+
+
 # ---- interrupted
 
 
 LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "150", "--tol", "0")
-# A checkpoint at every iteration, and time to be stopped in after each.
-EVERY_ITERATION = """
-import sys, time
+# A checkpoint at every iteration; after the third the program says so and waits to be stopped.
+WAITING = """
+import sys, threading
 import spicemix_core.files.checkpoint as kept
 from spicemix_core.command_line import main
 
-def save_and_wait(self, *arguments, save=kept.Checkpoint.save, **options):
+def save_and_wait(self, *arguments, save=kept.Checkpoint.save, saved=[], **options):
     save(self, *arguments, **options)
-    time.sleep(0.1)
+    saved.append(None)
+    if len(saved) == 3:
+        print("waiting", flush=True)
+        threading.Event().wait()
 
 kept.SECONDS, kept.Checkpoint.save = 0.0, save_and_wait
 sys.exit(main())"""
@@ -548,27 +677,28 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
     adata = simulate_cortex(2, n_cells=150, n_genes=40, random_state=0)
     adata.write_h5ad(folder / "long.h5ad")
-    with pytest.warns(match="no convergence"):
+    with pytest.warns(match="No convergence"):
         return folder, SpiceMix(6, max_iter=150, tol=0, random_state=0).fit(adata)
 
 
+@pytest.mark.subprocess
 @pytest.mark.filterwarnings("ignore:no convergence")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_fit_goes_on_to_the_same_numbers(undisturbed, tmp_path, monkeypatch, how):
     folder, expected = undisturbed
     shutil.copy(folder / "long.h5ad", tmp_path)
     monkeypatch.chdir(tmp_path)
-    run = subprocess.Popen([sys.executable, "-c", EVERY_ITERATION, *LONG], text=True, stderr=subprocess.PIPE,
-                           env=os.environ | {"PYTHONPATH": str(ROOT)})
+    run = subprocess.Popen([sys.executable, "-c", WAITING, *LONG], text=True, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
     kept, output = Path("long.h5.checkpoint"), Path("long.h5")
-    while not kept.exists() and run.poll() is None:
-        time.sleep(0.02)
+    assert run.stdout.readline() == "waiting\n"
     run.send_signal(how)
     said = run.communicate(timeout=60)[1]
     assert kept.exists() and not output.exists()
     if how == signal.SIGINT:
         assert run.returncode == 130
-        assert said.splitlines() == ["Error: interrupted; the same command goes on from long.h5.checkpoint."]
+        assert said.splitlines() == [
+            "Error: The fit was interrupted. The same command resumes from long.h5.checkpoint."]
     assert main(LONG) == 0
     resumed = SpiceMix.load(output)
     np.testing.assert_array_equal(resumed.metagenes_, expected.metagenes_)

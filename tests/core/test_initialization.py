@@ -7,13 +7,13 @@ import scipy.sparse as sp
 from scipy.linalg import subspace_angles
 
 from spicemix_core import initialization
-from spicemix_core.cells import Part
 from spicemix_core.initialization import _leading_directions, initial_metagenes
-from spicemix_core.samples import check_samples
+from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.local_cells import LocalCells
 
 
 def cells_of(expressions):
-    return Part(check_samples(expressions, None, 4))
+    return LocalCells(check_samples(expressions, None, 4))
 
 
 def pure_cells(rng, n_cells=200, n_genes=80, n_types=4):

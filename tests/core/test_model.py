@@ -12,8 +12,9 @@ from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix
-from spicemix_core.algorithm import has_converged
-from spicemix_core.samples import check_samples
+from spicemix_core.algorithm import Options
+from spicemix_core.history import History
+from spicemix_core.inputs.arrays import check_samples
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +178,9 @@ def test_fit_stops_when_nothing_moves(samples):
 @pytest.mark.parametrize("block", ["states", "metagenes", "affinity", "noise"])
 def test_every_block_must_have_settled(block):
     settled = {f"change_{name}": 0.9e-3 for name in ("states", "metagenes", "affinity", "noise")} | {"energy": 5.0}
-    assert has_converged([{"change_states": 1.0}, settled], 1e-3)
-    assert not has_converged([settled, settled | {f"change_{block}": 1e-3}], 1e-3)
+    samples = check_samples([np.ones((2, 2))], None, 2)
+    assert History(Options(2), samples, [{"change_states": 1.0}, settled]).has_converged(1e-3)
+    assert not History(Options(2), samples, [settled, settled | {f"change_{block}": 1e-3}]).has_converged(1e-3)
 
 
 def test_changes_are_those_of_the_blocks(samples):
@@ -256,21 +258,21 @@ def put(index, value, target="y"):
 
 
 BAD_INPUT = {
-    "NaN": (put((2, 3), np.nan), "sample 0.*1 NaN or infinite.*cell 2"),
+    "NaN": (put((2, 3), np.nan), "sample 0 has 1 NaN or infinite.*cell 2"),
     "infinity": (put((4, 1), np.inf), "sample 0.*NaN or infinite.*cell 4"),
-    "cell of zeros": (put(5, 0.0), "sample 0.*no expression.*cell 5"),
-    "sample of zeros": (put(slice(None), 0.0), "sample 0.*every cell is zero"),
+    "cell of zeros": (put(5, 0.0), "1 cells of sample 0 have no expression.*cell 5"),
+    "sample of zeros": (put(slice(None), 0.0), "Every cell of sample 0 is zero"),
     "centred expression": (lambda y, g: (y - y.mean(axis=1, keepdims=True) - 1e-3, g), "mean total.*positive"),
     "graph of the wrong size": (lambda y, g: (y, g[:-1, :-1]), r"graph of sample 0.*shape \(79, 79\).*80 cells"),
     "asymmetric graph": (lambda y, g: (y, sp.triu(g, format="lil")), "not symmetric"),
     "self-loops": (put((7, 7), 1.0, "g"), "self-loops.*cell 7"),
     "weighted graph": (lambda y, g: (y, 0.5 * g), "other than 0 and 1"),
-    "different genes": (lambda y, g: (y[:, :-2], g), "different numbers of genes.*28, 30"),
+    "different genes": (lambda y, g: (y[:, :-2], g), "different numbers of genes, 28 in sample 0 and 30 in sample 1"),
     "no cells": (lambda y, g: (y[:0], g), "non-empty"),
 }
 
 
-@pytest.mark.filterwarnings("ignore:expression has negative values")
+@pytest.mark.filterwarnings("ignore:Expression has negative values")
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_is_refused_in_one_sentence(samples, case):
     change, message = BAD_INPUT[case]
@@ -287,8 +289,8 @@ def test_sparse_expression_is_checked_too(samples):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (dict(n_metagenes=200), "140 cells but n_metagenes=200"),
-    (dict(n_metagenes=31), "30 genes but n_metagenes=31"),
+    (dict(n_metagenes=200), "200 metagenes but only 140 cells. Lower n_metagenes"),
+    (dict(n_metagenes=31), "31 metagenes but only 30 genes"),
     (dict(n_metagenes=1), "n_metagenes"),
     (dict(n_metagenes=2.5), "n_metagenes"),
     (dict(affinity_penalty=0.0), "affinity_penalty"),
@@ -298,7 +300,7 @@ def test_sparse_expression_is_checked_too(samples):
     (dict(max_iter=0), "max_iter"),
     (dict(affinity_iterations=-1), "affinity_iterations"),
     (dict(solver="barrier"), "solver must be"),
-    (dict(solver="gurobi", device="cpu"), "works without a device"),
+    (dict(solver="gurobi", device="cpu"), "runs without a device"),
 ])
 def test_bad_parameters_are_refused(samples, options, message):
     with pytest.raises(ValueError, match=message):
@@ -315,11 +317,11 @@ def test_wrong_lists_are_refused(samples):
 
 def test_anndata_without_what_is_asked_for_is_refused(samples):
     adata = as_anndata(samples)
-    with pytest.raises(KeyError, match="obs has no 'section'"):
+    with pytest.raises(KeyError, match="There is no column 'section' in obs"):
         SpiceMix(4).fit(adata, sample_key="section")
-    with pytest.raises(KeyError, match="layers has no 'log'"):
+    with pytest.raises(KeyError, match="There is no layer 'log' in layers"):
         SpiceMix(4).fit(adata, layer="log")
-    with pytest.raises(KeyError, match="obsp has no neighbour graph 'neighbours'"):
+    with pytest.raises(KeyError, match="There is no neighbour graph 'neighbours' in obsp"):
         SpiceMix(4).fit(adata, graph_key="neighbours")
     adata.obs["slide"] = adata.obs["slide"].where(np.arange(adata.n_obs) != 4)
     with pytest.raises(ValueError, match="missing for 1 cells"):

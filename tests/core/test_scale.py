@@ -12,13 +12,15 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from spicemix_core import SpiceMix
-from spicemix_core.algorithm import Theta, iterate
-from spicemix_core.cells import Part
+from spicemix_core.algorithm import Options, iterate
+from spicemix_core.history import History
 from spicemix_core.initialization import initialize
+from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.local_cells import LocalCells
 from spicemix_core.numerics import products
 from spicemix_core.numerics import threads as parallel
-from spicemix_core.samples import check_samples
-from spicemix_core.transform import states_without
+from spicemix_core.objective import Theta
+from spicemix_core.runs.held_out import states_without
 
 
 def expression(dtype, sparse, n_cells=2500, n_genes=70):
@@ -111,11 +113,13 @@ def test_an_iteration_allocates_nothing_of_the_size_of_the_data(dtype, sparse):
     y = rng.random((12_000, 800)).astype(dtype)
     size = y.nbytes / 2**20
     y = sp.csr_array(y) if sparse else y
-    metagenes, noise = initialize(Part(check_samples([y[:200]], None, 3)), 3, rng)
-    cells, theta = Part(check_samples([y], None, 3)), Theta(metagenes, np.zeros((3, 3)), noise)
-    cells.set_states(rng.dirichlet(np.ones(3), size=12_000), np.ones(12_000))
-    iterate(SpiceMix(3), cells, theta)
-    _, peak = peak_of(lambda: iterate(SpiceMix(3), cells, theta))
+    metagenes, noise = initialize(LocalCells(check_samples([y[:200]], None, 3)), 3, rng)
+    states = rng.dirichlet(np.ones(3), size=12_000), np.ones(12_000)
+    samples, options = check_samples([y], None, 3), Options(n_metagenes=3)
+    cells, theta = LocalCells(samples, states=states), Theta(metagenes, np.zeros((3, 3)), noise)
+    history = History(options, samples)
+    iterate(options, cells, theta, history)
+    _, peak = peak_of(lambda: iterate(options, cells, theta, history))
     _, checked = peak_of(lambda: check_samples([y], None, 3))
     assert max(peak, checked) < 0.5 * size
 

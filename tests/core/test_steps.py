@@ -7,10 +7,18 @@ import scipy.sparse as sp
 from models import random_affinity_problem, random_state_problem
 
 from spicemix_core import affinity as affinity_module
-from spicemix_core.affinity import affinity_objective, update_affinity
-from spicemix_core.latent_states import SWEEP_TOL, states_energy, update_latent_states
-from spicemix_core.metagenes import duality_gap, squared_residual, update_metagenes, update_noise
-from spicemix_core.partition_function import simplex_moments
+from spicemix_core.latent_states import SWEEP_TOL
+from spicemix_core.steps import (
+    affinity_objective,
+    duality_gap,
+    simplex_moments,
+    squared_residual,
+    states_energy,
+    update_affinity,
+    update_latent_states,
+    update_metagenes,
+    update_noise,
+)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -145,7 +153,7 @@ def test_noise_is_the_root_mean_square_residual():
 @pytest.mark.parametrize("penalty", [1e-4, 1e-2])
 def test_affinity_step_agrees_with_scipy(seed, penalty):
     start, *rest = random_affinity_problem(seed)
-    affinity = update_affinity(start, *rest, penalty=penalty, tol=1e-14)
+    affinity = update_affinity(start, *rest, affinity_penalty=penalty, tol=1e-14)
     objective = affinity_objective(affinity, *rest, penalty)
     rows, columns = np.triu_indices(len(start))
 
@@ -176,7 +184,7 @@ def test_affinity_step_ends_at_the_same_optimum_from_anywhere():
     ends = []
     for scale in (0.0, 1.0, 30.0):
         start = scale * rng.normal(size=(4, 4))
-        ends.append(update_affinity(start + start.T, *rest, penalty=1e-3, tol=1e-14))
+        ends.append(update_affinity(start + start.T, *rest, affinity_penalty=1e-3, tol=1e-14))
     np.testing.assert_allclose(ends[1], ends[0], atol=1e-5)
     np.testing.assert_allclose(ends[2], ends[0], atol=1e-5)
 
@@ -185,9 +193,9 @@ def test_affinity_step_ends_at_the_same_optimum_from_anywhere():
 def test_affinity_step_of_many_cells_ends_where_that_of_few_does(monkeypatch, penalty):
     """With more cells than ``SUBSET`` the Hessian is that of a subset: the steps differ, the optimum does not."""
     start, *rest = random_affinity_problem(9, n_cells=400)
-    exact = update_affinity(start, *rest, penalty=penalty, tol=1e-14)
+    exact = update_affinity(start, *rest, affinity_penalty=penalty, tol=1e-14)
     monkeypatch.setattr(affinity_module, "SUBSET", 60)
-    np.testing.assert_allclose(update_affinity(start, *rest, penalty=penalty, tol=1e-14), exact, atol=1e-5)
+    np.testing.assert_allclose(update_affinity(start, *rest, affinity_penalty=penalty, tol=1e-14), exact, atol=1e-5)
 
 
 def test_affinity_objective_is_convex_along_lines():

@@ -476,7 +476,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not an HDF5 file or is truncated"):
         authors.read_spicemix_result(tmp_path / "broken.h5")
     anndata.AnnData(np.ones((2, 2))).write_h5ad(tmp_path / "other.h5")
-    with pytest.raises(ValueError, match="not a SpiceMix result"):
+    with pytest.raises(ValueError, match="not a result of the authors' program"):
         authors.read_spicemix_result(tmp_path / "other.h5")
     with pytest.raises(FileNotFoundError):
         authors.read_spicemix_result(tmp_path / "none.h5")

@@ -9,7 +9,8 @@ from scipy.integrate import dblquad
 from scipy.spatial.distance import pdist
 
 from spicemix_core.datasets import load_synthetic_cortex, load_synthetic_truth
-from spicemix_core.datasets.simulation import METAGENES, CortexParameters, sample_spicemix, simulate_cortex
+from spicemix_core.datasets.gibbs import sample_spicemix
+from spicemix_core.datasets.simulation import METAGENES, CortexParameters, simulate_cortex
 from spicemix_core.inputs.graphs import delaunay_graph
 
 PARENTS = {"inhibitory": "excitatory", "inh-2": "inh-1", "glia-layer-1": "glia-everywhere",

@@ -1,4 +1,4 @@
-"""Synthetic twins: drawn as their parameters say, made again from the measured data, with nothing of a single cell."""
+"""Synthetic twins: draws from their parameters, and parameters fitted again to the measured data."""
 
 import hashlib
 import re
@@ -129,14 +129,14 @@ def test_types_that_attract_each_other_become_neighbours(small):
 
 
 def test_swaps_draw_types_with_their_exact_probabilities():
-    """Four cells in a ring, two of each kind: opposite pairs and neighbouring pairs are told apart by energy alone."""
+    """Four cells in a ring, two of each kind: the arrangements differ in energy alone."""
     ring = sparse.csr_matrix(np.roll(np.eye(4), 1, axis=1) + np.roll(np.eye(4), -1, axis=1))
     energy, rng = np.array([[-0.6, 0.3], [0.3, 0.5]]), np.random.default_rng(0)
     draws = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(twin, "SWEEPS", 12)
         for _ in range(4000):
-            draws.append(twin.hand_round(np.array([0, 0, 1, 1]), np.zeros(4, int), energy, ring, rng))
+            draws.append(twin.arrange_kinds(np.array([0, 0, 1, 1]), np.zeros(4, int), energy, ring, rng))
     alternate = np.mean([draw[0] == draw[2] for draw in draws])
     weights = 2 * np.exp(-4 * 0.3), 4 * np.exp(0.6 - 0.5 - 2 * 0.3)  # of the two and of the four arrangements
     assert alternate == pytest.approx(weights[0] / sum(weights), abs=0.025)
@@ -234,7 +234,7 @@ def test_cells_of_tiny_clusters_join_the_nearest_type():
 
 
 def test_the_twin_of_a_twin_is_like_it(drawn):
-    """Fitted to a drawn twin: expression and places come back, and the same numbers for the same seed."""
+    """A fit to a drawn twin recovers expression and positions, with the same numbers for the same seed."""
     original = twin.sample_twin(twin.load_twin(path_of("starmap")))[:, :300].copy()
     fit = [twin_fitting.fit_twin(original, "cluster", ["cluster", "cell_type"], n_bins=24, max_length=600.0,
                                  n_metagenes=12, random_state=3) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""One form of the data into another and back, and the authors' results as models."""
+"""Data converted between formats and back, and the authors' results as models."""
 
 import h5py
 import numpy as np
@@ -32,7 +32,7 @@ def dense(adata):
 
 
 def assert_same(first, second):
-    """Equal in all that the text layout can hold."""
+    """Equal in everything that the text layout can represent."""
     np.testing.assert_array_equal(dense(first), dense(second))
     assert list(first.obs_names) == list(second.obs_names) and list(first.var_names) == list(second.var_names)
     for key in ("sample", "cell_type"):
@@ -94,14 +94,14 @@ def test_data_without_samples_and_graph_are_one_dissociated_sample(adata, tmp_pa
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
-    (lambda a: a.obs.__setitem__("sample", ["../up"] * 140), ValueError, "the sample '../up' cannot be written"),
-    (lambda a: a.obs.__setitem__("cell_type", ["a\nb"] * 140), ValueError, r"the cell type 'a\\nb' cannot be written"),
-    (lambda a: setattr(a, "var_names", [" Gene", *a.var_names[1:]]), ValueError, "the gene ' Gene' cannot be written"),
+    (lambda a: a.obs.__setitem__("sample", ["../up"] * 140), ValueError, "The sample '../up' cannot be written"),
+    (lambda a: a.obs.__setitem__("cell_type", ["a\nb"] * 140), ValueError, r"The cell type 'a\\nb' cannot be written"),
+    (lambda a: setattr(a, "var_names", [" Gene", *a.var_names[1:]]), ValueError, "The gene ' Gene' cannot be written"),
     (lambda a: a.obs.__setitem__("sample", [np.nan] * 140), ValueError, "missing for 140 cells"),
     (lambda a: a.obsp["spatial_connectivities"].data.__setitem__(0, 2.0), ValueError, "entries other than 0 and 1"),
     (lambda a: a.obsm["spatial"].__setitem__(3, np.nan), ValueError, "coordinates of cell 3 are"),
     (lambda a: a.obsm.__setitem__("spatial", np.ones((140, 1))), ValueError, "Coordinates must have shape"),
-    (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "expected numbers"),
+    (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "but coordinates are numbers"),
 ])
 def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, tmp_path, change, error, message):
     change(adata)
@@ -113,7 +113,7 @@ def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, t
 def test_text_files_that_are_there_are_never_replaced(adata, tmp_path):
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "mine").touch()
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="text exists; remove it"):
         write_text(adata, tmp_path / "text")
     assert [path.name for path in (tmp_path / "text").iterdir()] == ["mine"]
 
@@ -122,7 +122,7 @@ def test_targets_that_cannot_be_written_are_refused(source, tmp_path):
     for name in ("there.zarr", "there"):
         (tmp_path / name).mkdir()
     for name in ("there.zarr", "there", "source.h5ad"):
-        with pytest.raises(FileExistsError, match="is there already; remove it or choose another name"):
+        with pytest.raises(FileExistsError, match="exists; remove it, or choose another name"):
             convert(source, tmp_path / name)
     with pytest.raises(ValueError, match=r"has an unknown ending; use \.h5ad, \.zarr"):
         convert(source, tmp_path / "data.csv")
@@ -130,7 +130,7 @@ def test_targets_that_cannot_be_written_are_refused(source, tmp_path):
         convert(source, tmp_path / "none" / "data.zarr")
     with pytest.raises(FileNotFoundError, match="There is no file"):
         convert(tmp_path / "none.h5ad", tmp_path / "data.zarr")
-    with pytest.raises(KeyError, match="obs has no 'slide'"):
+    with pytest.raises(KeyError, match="There is no column 'slide' in obs"):
         convert(source, tmp_path / "data", sample_key="slide")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["source.h5ad", "there", "there.zarr"]
 
@@ -176,10 +176,11 @@ def test_the_stored_run_of_the_authors_means_the_same_as_a_model_of_ours(real_da
 def test_a_result_and_data_of_another_run_are_refused(tmp_path, adata):
     write_authors_result(tmp_path / "result.h5")
     adata.write_h5ad(tmp_path / "data.h5ad")
-    with pytest.raises(ValueError, match="has a sample 'a', but the data have left, right"):
+    with pytest.raises(ValueError, match="has a sample 'a', but the samples of the data are left, right"):
         convert_result(tmp_path / "result.h5", tmp_path / "model.h5", data=tmp_path / "data.h5ad")
     adata.obs["sample"] = ["a"] * 6 + ["b"] * 134
-    with pytest.raises(ValueError, match=r"have \[.6, 5., .2, 5.\] cells and genes, but the data \[.6, 30."):
+    with pytest.raises(ValueError, match=r"have \[.6, 5., .2, 5.\] cells and genes, but those of the "
+                                         r"data have \[.6, 30."):
         convert_result(tmp_path / "result.h5", tmp_path / "model.h5", data=adata)
     for name, value, message in (("hyperparameters/K", 4, "metagenes have shape"),
                                  ("parameters/sigma_yx_invs/0/20", 0.0, "division by zero"),
@@ -188,8 +189,8 @@ def test_a_result_and_data_of_another_run_are_refused(tmp_path, adata):
         with h5py.File(tmp_path / "odd.h5", "r+") as file:
             del file[name]
             file[name] = value
-        with pytest.raises(ValueError, match=f"odd.h5 is a damaged SpiceMix result: .*{message}"):
+        with pytest.raises(ValueError, match=f"odd.h5 is a damaged result of the authors' program: .*{message}"):
             convert(tmp_path / "odd.h5", tmp_path / "model.h5")
-    with pytest.raises(ValueError, match="is not a SpiceMix result"):
+    with pytest.raises(ValueError, match="is not a result of the authors' program"):
         convert(tmp_path / "data.h5ad", tmp_path / "model.h5")
     assert not (tmp_path / "model.h5").exists()

@@ -1,4 +1,4 @@
-"""Files damaged in any way that Hypothesis thinks of: read, or refused in one line, soon, and never half believed."""
+"""Randomly damaged files are read, or refused in one line and within seconds."""
 
 import gzip
 import shutil
@@ -23,7 +23,7 @@ some = settings(deadline=20_000, derandomize=True, max_examples=60, database=Non
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """One valid thing of each kind."""
+    """A folder with a valid file of each kind."""
     folder = tmp_path_factory.mktemp("valid")
     (folder / "data.h5ad").write_bytes(gzip.decompress((FIXTURES / "squidpy.h5ad.gz").read_bytes()))
     adata = small_adata(n_cells=(12, 10))
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 @st.composite
 def damages(draw):
-    """A function from whole bytes to damaged ones: cut off, some bits flipped, a stretch replaced, or all of it."""
+    """A function that damages bytes: it cuts them off, flips some bits, replaces a part, or replaces everything."""
     kind = draw(st.sampled_from(["cut", "flip", "flip", "flip", "replace", "foreign"]))
     places = draw(st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=1, max_size=4))
     new = draw(st.binary(min_size=1, max_size=64))
@@ -60,7 +60,7 @@ def damages(draw):
 
 
 def read_or_refuse(read, path):
-    """What was read; None where it was refused as every refusal has to be."""
+    """What was read; None if it was refused by an error of the required form."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -3,8 +3,8 @@
 import multiprocessing
 import os
 import signal
-import time
 import warnings
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -63,26 +63,43 @@ def test_a_fit_may_be_stopped_again_and_again(samples, tmp_path):
     same(fitted(samples, path), fitted(samples))
 
 
-def _child(samples, path):
-    checkpoint.SECONDS = 0.0
-    fitted(samples, path, max_iter=100)
+def _killed_at_save(samples, path, n, moment):
+    """Fit, and kill this process in its ``n``-th save: before the file is begun, half-way, or when it is complete."""
+    checkpoint.SECONDS, whole, saves = 0.0, checkpoint.replacing, []
+
+    @contextmanager
+    def replacing(target):
+        saves.append(target)
+        if len(saves) < n:
+            with whole(target) as temporary:
+                yield temporary
+            return
+        with whole(target) as temporary:
+            if moment == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield temporary
+            if moment == "within":
+                os.truncate(temporary, temporary.stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint.replacing = replacing
+    fitted(samples, path)
 
 
-def test_a_killed_fit_goes_on_to_the_same_numbers(samples, tmp_path):
-    """kill -9 at ever later moments, in the middle of whatever it does then, files included."""
-    expected, left = fitted(samples, max_iter=100), 0
-    for moment in np.linspace(0.01, 0.25, 9):
-        path = tmp_path / f"{moment}.h5"
-        process = multiprocessing.get_context("fork").Process(target=_child, args=(samples, path))
-        process.start()
-        while not path.exists() and process.is_alive():
-            time.sleep(0.001)
-        time.sleep(moment)
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        left += path.exists()
-        same(fitted(samples, path, max_iter=100), expected)
-    assert left > 3
+@pytest.mark.subprocess
+@pytest.mark.parametrize("moment", ["before", "within", "after"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_killed_fit_goes_on_to_the_same_numbers(samples, tmp_path, n, moment):
+    """kill -9 in the first, second or fifth save of a checkpoint."""
+    path = tmp_path / "fit.h5"
+    process = multiprocessing.get_context("fork").Process(target=_killed_at_save, args=(samples, path, n, moment))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert path.exists() == (n > 1 or moment == "after")
+    assert bool(list(tmp_path.glob("*.partial"))) == (moment == "within")
+    same(fitted(samples, path), fitted(samples))
     assert not list(tmp_path.iterdir())
 
 
@@ -118,7 +135,7 @@ def test_the_checkpoint_of_other_data_is_refused(samples, tmp_path, change):
     path = tmp_path / "fit.h5"
     stopped(samples, path, 1)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="checkpoint of a fit of other data") as error:
+    with pytest.raises(ValueError, match="checkpoint of a fit with other data") as error:
         fitted(change(samples), path)
     assert "\n" not in str(error.value) and path.read_bytes() == before
 
@@ -128,7 +145,7 @@ def test_the_checkpoint_of_other_data_is_refused(samples, tmp_path, change):
 def test_the_checkpoint_of_other_parameters_is_refused(samples, tmp_path, options):
     path = tmp_path / "fit.h5"
     stopped(samples, path, 1)
-    with pytest.raises(ValueError, match="with other parameters"):
+    with pytest.raises(ValueError, match="other parameters"):
         fitted(samples, path, **options)
 
 
@@ -143,15 +160,25 @@ def test_what_is_not_a_whole_checkpoint_is_refused(samples, tmp_path):
     for content in (b"", b"some text", whole[: len(whole) // 2], whole[:-100], flipped,
                     (tmp_path / "other.h5").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="is not a whole checkpoint") as error:
+        with pytest.raises(ValueError, match="is not an intact checkpoint") as error:
             fitted(samples, path)
         assert "\n" not in str(error.value) and path.read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["metagenes", "noise", "proportions"])
+def test_a_checkpoint_with_a_number_that_is_not_finite_is_refused(samples, tmp_path, name):
+    path = tmp_path / "fit.h5"
+    stopped(samples, path, 2)
+    with h5py.File(path, "r+") as file:
+        file[name][..., 0] = np.nan
+    with pytest.raises(ValueError, match=r"not an intact checkpoint \(It holds values that are not finite\)"):
+        fitted(samples, path)
+
+
 def test_what_cannot_be_kept_is_refused_before_the_fit(samples, tmp_path):
-    with pytest.raises(ValueError, match=r"folder of the checkpoint .* does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"folder of the checkpoint .* does not exist"):
         fitted(samples, tmp_path / "missing" / "fit.h5")
-    with pytest.raises(ValueError, match="needs a whole number as random_state"):
+    with pytest.raises(ValueError, match="cannot use a Generator as random_state"):
         fitted(samples, tmp_path / "fit.h5", random_state=np.random.default_rng(0))
-    with pytest.raises(ValueError, match="is not a whole checkpoint"):
+    with pytest.raises(ValueError, match="is not an intact checkpoint"):
         fitted(samples, tmp_path)

@@ -33,7 +33,7 @@ def test_a_heap_of_texts_without_an_end_is_refused(path):
     free, = struct.unpack_from("<Q", content, at + 8)
     struct.pack_into("<Q", content, at + 8, free - 64)
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"is damaged, its texts at byte {at + free - 64} have no end"):
+    with pytest.raises(ValueError, match=f"is corrupt: the string table at byte {at + free - 64} is not terminated"):
         open_hdf5(path)
 
 
@@ -44,18 +44,18 @@ def test_a_type_that_is_none_is_refused(path):
     assert content[at : at + 2] == b"\x19\x01"
     content[at + 1] = 9
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is damaged, its root has an attribute of an unknown type"):
+    with pytest.raises(ValueError, match="is corrupt: the root has an attribute of an unknown type"):
         open_hdf5(path)
 
 
 def test_a_dataset_larger_than_its_file_is_refused(path):
     with h5py.File(path, "r+") as file:
         file.create_dataset("huge", (10**9,), "f8")
-    with pytest.raises(ValueError, match="is damaged, its huge claims more numbers than the file can hold"):
+    with pytest.raises(ValueError, match="is corrupt: huge claims more numbers than the file can hold"):
         open_hdf5(path)
     with h5py.File(path, "r+") as file:
         del file["huge"]
         file.create_dataset("sequences", (2,), h5py.vlen_dtype(float))
         file["sequences"][0] = [1.0, 2.0]
-    with pytest.raises(ValueError, match="is damaged, its sequences has entries of an unknown type"):
+    with pytest.raises(ValueError, match="is corrupt: sequences has entries of an unknown type"):
         open_hdf5(path)

@@ -1,4 +1,4 @@
-"""Neighbour graphs: symmetric, simple, complete also where the triangulation degenerates."""
+"""Neighbour graphs are symmetric and simple, also where the triangulation is degenerate."""
 
 from functools import partial
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.spatial import Delaunay
 
+from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.graphs import (
-    check_graph,
     delaunay_graph,
     graph_by_sample,
     graph_from_edges,
@@ -82,8 +82,8 @@ def test_nearest_neighbours_are_joined_from_either_side():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=25))
-def test_no_cell_loses_its_edges_to_a_twin_or_a_line(grid):
-    """Integer positions: duplicates, collinear and cocircular points are the rule."""
+def test_graphs_of_repeated_and_collinear_positions_are_connected(grid):
+    """Integer positions, most of which are repeated, collinear or cocircular."""
     xy = np.array(grid, dtype=float)
     if len(set(grid)) == 1:
         with pytest.raises(ValueError, match="at least two positions"):
@@ -94,14 +94,23 @@ def test_no_cell_loses_its_edges_to_a_twin_or_a_line(grid):
     assert sparse.csgraph.connected_components(graph)[0] == 1
 
 
-def test_a_twin_is_joined_to_the_cell_in_its_place():
-    xy = np.concatenate([points(20), points(20)[[7, 7]]])
-    graph = delaunay_graph(xy)
-    without_twins = [(i, j) for i, j in zip(*graph.nonzero(), strict=True) if max(i, j) < 20]
-    assert sparse.csgraph.connected_components(graph)[0] == 1
-    assert degrees(graph).min() >= 1
-    assert len(without_twins) >= delaunay_graph(xy[:20]).nnz - 2 * degrees(delaunay_graph(xy[:20]))[7]
-    assert degrees(delaunay_graph(xy, max_length=1e-6))[[7, 20, 21]].sum() == 4  # a star of three
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+def test_cells_at_one_position_have_the_same_neighbours(build):
+    """Five cells at each of sixty positions."""
+    spots = np.repeat(np.arange(60), 5)
+    graph = build(points()[spots]).toarray()
+    between = graph[::5, ::5]  # of the first cell of each position
+    np.testing.assert_array_equal(graph + np.eye(300), np.maximum(between, np.eye(60))[spots][:, spots])
+    nearest_are_at_the_position = build is BUILDERS["knn"]
+    np.testing.assert_array_equal(between, 0 if nearest_are_at_the_position else build(points()).toarray())
+
+
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+@pytest.mark.parametrize("xy", [points()[np.repeat(np.arange(60), 3)], np.indices((9, 9)).reshape(2, -1).T * 0.1],
+                         ids=["shared", "lattice"])
+def test_graphs_do_not_depend_on_the_order_of_cells_at_equal_distances(build, xy):
+    order = np.random.default_rng(1).permutation(len(xy))
+    assert (build(xy[order]) != build(xy)[order][:, order]).nnz == 0
 
 
 @pytest.mark.parametrize("xy", [[[0, 0], [5, 5]], [[2, 2], [0, 0], [3, 3], [1, 1]], [[0, 3], [0, 1], [0, 2]]])

@@ -1,4 +1,4 @@
-"""Reading data, preparing them for a fit, and every kind of bad input: one sentence, and nothing changed."""
+"""Reading and preparing data; bad input is refused in one sentence and changes nothing."""
 
 import gzip
 import json
@@ -12,9 +12,10 @@ import pytest
 import scipy.sparse as sp
 from models import small_adata
 
-from spicemix_core import SpiceMix, prepare, read_data
+from spicemix_core import SpiceMix, fit_consensus, prepare, read_data, select
 from spicemix_core.exchange.conversion import write_text
 from spicemix_core.inputs.graphs import delaunay_graph, knn_graph, radius_graph
+from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.tl.clustering import cluster_states
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -105,6 +106,41 @@ def test_counts_are_normalised_and_kept(adata):
     assert (ready.layers["counts"].toarray() == counts).all() and (adata.X.toarray() == counts).all()
 
 
+def transcripts(counts):
+    """The same counts as a CSR matrix with an entry of one for each transcript."""
+    rows, columns = (np.repeat(index, counts[counts > 0]) for index in counts.nonzero())
+    indptr = np.r_[0, np.cumsum(np.bincount(rows, minlength=len(counts)))]
+    return sp.csr_matrix((np.ones(len(rows)), columns, indptr), shape=counts.shape)
+
+
+def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
+    counts = np.random.default_rng(0).poisson(3.0, size=(140, 30)) + 1
+    adata.X = transcripts(counts)
+    assert adata.X.nnz == counts.sum()
+    right = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
+    ready = prepare(adata, sample_key="sample", normalize=True)
+    np.testing.assert_allclose(ready.X.toarray(), right)
+    np.testing.assert_array_equal(ready.layers["counts"].toarray(), counts)
+    assert ready.layers["counts"].nnz == counts.size and adata.X.nnz == counts.sum()  # the input is left as it is
+    np.testing.assert_allclose(log_normalize(transcripts(counts)).toarray(), right)
+    adata.X = 0.5 * transcripts(2 * counts)  # whole numbers, each stored in halves
+    with pytest.raises(ValueError, match="look like raw counts"):
+        prepare(adata)
+
+
+@pytest.mark.parametrize("use", [
+    lambda a: SpiceMix(4, max_iter=2).fit(a, "slide"),
+    lambda a: fit_consensus(a, 4, n_runs=2, sample_key="slide"),
+    lambda a: select(a, n_metagenes=(3, 4), sample_key="slide"),
+    lambda a: SpiceMix(4, max_iter=40, tol=1.0).fit(small_adata(), "slide").transform(a, "slide"),
+], ids=["fit", "fit_consensus", "select", "transform"])
+def test_raw_counts_are_refused_by_everything_that_fits(adata, use):
+    adata.layers["log"], adata.X = adata.X, np.round(100 * adata.X)
+    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts. Normalise"):
+        use(adata)
+    assert "X_spicemix" not in adata.obsm
+
+
 def test_a_layer_with_the_expression_becomes_x_and_nothing_is_lost(adata):
     counts = np.random.default_rng(0).poisson(3.0, size=(140, 30)) + 1
     logged, adata.layers["log"], adata.X = adata.X, adata.X, counts
@@ -175,28 +211,31 @@ def entry(i, j, value):
     return change
 
 
-BAD = [  # change, options, the sentence's beginning or heart
-    (counts, {}, "adata.X holds whole numbers only, which look like raw counts; pass normalize=True"),
+BAD = [  # change, options, part of the message
+    (counts, {}, "adata.X holds whole numbers only, which look like raw counts. Pass normalize=True"),
     (lambda a: None, {"normalize": True}, "adata.X is to be normalised but does not hold whole numbers only"),
     (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "Cell 30 has the total 0"),
-    (lambda a: setattr(a, "X", None), {}, "adata.X is empty; put normalised expression there"),
-    (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "adata.X holds entries of type complex128"),
-    (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "adata.X holds entries of type object"),
-    (duplicate("var_names"), {}, "gene names must differ, but 'Gene0' occurs again (1 such genes); drop them or rename "
-                                 "them with adata.var_names_make_unique()"),
-    (duplicate("obs_names"), {}, "cell names must differ, but 'cell0' occurs again (1 such cells)"),
-    (lambda a: setattr(a, "var_names", ["", *a.var_names[1:]]), {}, "a gene has no name; name all in adata.var_names"),
+    (lambda a: setattr(a, "X", None), {}, "There is no expression in adata.X; put normalised expression there"),
+    (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of adata.X are of type complex128"),
+    (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of adata.X are of type object"),
+    (duplicate("var_names"), {}, "The gene names are not unique: 'Gene0' occurs again (1 such genes). Drop the "
+                                 "repeated genes, or rename them with adata.var_names_make_unique()."),
+    (duplicate("obs_names"), {}, "The cell names are not unique: 'cell0' occurs again (1 such cells)"),
+    (lambda a: setattr(a, "var_names", ["", *a.var_names[1:]]), {},
+     "A gene has no name; give each gene a name in adata.var_names"),
     (samples(pd.Categorical(["left"] * 130 + [None] * 10)), {"sample_key": "sample"},
-     "obs['sample'] is missing for 10 cells, the first is 'cell130'"),
-    (lambda a: None, {"sample_key": "library"}, "obs has no 'library'; it has 'slide', 'sample'"),
+     "The column 'sample' of obs is missing for 10 cells, the first is 'cell130'"),
+    (lambda a: None, {"sample_key": "library"},
+     "There is no column 'library' in obs; choose one of 'slide', 'sample'."),
     (samples(["a"] * 10 + ["b"] * 130), {"sample_key": "sample"}, "edges between cells of different samples"),
-    (without_graph(lambda a: a.obsm.__delitem__("spatial")), {}, "obsm has no coordinates 'spatial'"),
-    (spatial(np.full((140, 2), np.nan)), {}, "obsm['spatial'] has no coordinates but NaN; pass graph=None"),
+    (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
+     "There are no coordinates 'spatial' in obsm."),
+    (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN. Pass graph=None"),
     (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries of type"),
     (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
     (spatial(np.ones((140, 2))), {}, "All 140 cells lie at the point [1.0, 1.0]"),
     (spatial(np.full((140, 2), np.inf)), {}, "The coordinates of cell 0 are [inf, inf]"),
-    (without_graph(lambda a: None), {"graph": "radius"}, 'graph="radius" needs a radius'),
+    (without_graph(lambda a: None), {"graph": "radius"}, "A radius graph needs a radius. Set radius"),
     (without_graph(lambda a: None), {"graph": "radius", "radius": -1.0}, "radius must be positive, not -1.0"),
     (without_graph(lambda a: None), {"graph": "knn", "n_neighbors": 200}, "n_neighbors is 200, but 140 cells allow"),
     (without_graph(lambda a: None), {"max_length": 0}, "max_length must be positive, not 0"),
@@ -220,18 +259,19 @@ def test_data_that_cannot_be_fitted_are_refused_in_one_sentence(adata, change, o
     (pd.Categorical(["b"] * 80 + ["a"] * 60, ["unused", "a", "b"]), ["b", "a"]),
     (pd.Categorical([10] * 80 + [2] * 60), ["10", "2"]), ([1.0] * 80 + [0.0] * 60, ["1.0", "0.0"]),
     ([True] * 80 + [False] * 60, ["True", "False"])])
-def test_samples_of_any_type_are_told_apart_and_unused_categories_ignored(adata, values, names):
+def test_samples_of_any_type_are_distinguished_and_unused_categories_ignored(adata, values, names):
     adata.obs["sample"] = values
     model = SpiceMix(4, max_iter=40, tol=1.0, random_state=0).fit(prepare(adata, sample_key="sample"), "sample")
     assert model.sample_names_ == names and [len(x) for x in model.latent_states_] == [80, 60]
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    (lambda a: a[:0].copy(), "adata has no cells; check how it was filtered or read"),
-    (lambda a: a[:, :0].copy(), "adata has no genes; check how it was filtered or read"),
-    (lambda a: a[:, [0, 0, 1]].copy(), "gene names must differ, but 'Gene0' occurs again"),
-    (lambda a: a[[0, 0, 1]].copy(), "cell names must differ, but 'cell0' occurs again"),
-    (lambda a: anndata.AnnData(a.X.astype(complex)), "X holds entries of type complex128, expected real numbers"),
+    (lambda a: a[:0].copy(), "The data have no cells; check how they were filtered or read"),
+    (lambda a: a[:, :0].copy(), "The data have no genes; check how they were filtered or read"),
+    (lambda a: a[:, [0, 0, 1]].copy(), "The gene names are not unique: 'Gene0' occurs again"),
+    (lambda a: a[[0, 0, 1]].copy(), "The cell names are not unique: 'cell0' occurs again"),
+    (lambda a: anndata.AnnData(a.X.astype(complex)),
+     "The entries of X are of type complex128, but expression must be real numbers"),
 ])
 @pytest.mark.filterwarnings("ignore:.*names are not unique", "ignore:Variable names", "ignore:Observation names")
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
@@ -263,7 +303,7 @@ def hdf5(**groups):
     (lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n half a file"), "cannot be read: it is not an HDF5 file or is trunc"),
     (lambda p: p.write_text("Gene0,Gene1\n1,2\n"), "is not an HDF5 file or is truncated; expression is read from"),
     (cut, "cannot be read: it is not an HDF5 file or is truncated (Unable to synchronously open file (truncated file"),
-    (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var)."),
+    (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var); write"),
     (hdf5(obs=1, var=1, mod=1), "is a file of MuData; write the data of one modality"),
     (hdf5(matrix=1, row_attrs=1, col_attrs=1), "is a loom file; read it with anndata.io.read_loom"),
     (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
@@ -272,7 +312,7 @@ def hdf5(**groups):
     (lambda p: p.mkdir(), "is a folder with neither zarr metadata nor files expression_*.txt"),
     (lambda p: SpiceMix(4, max_iter=40, tol=1.0).fit(small_adata()).save(p), "is a fitted model, not expression"),
 ])
-def test_foreign_files_are_told_what_they_are(tmp_path, write, sentence):
+def test_the_error_says_which_program_wrote_a_file(tmp_path, write, sentence):
     path = tmp_path / "data.h5ad"
     write(path)
     with pytest.raises(ValueError) as caught:
@@ -284,12 +324,12 @@ def test_the_tables_of_a_spatialdata_store_are_named(adata, tmp_path):
     with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
         adata.write_zarr(tmp_path / "xenium.zarr" / "tables" / "table")
     (tmp_path / "xenium.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
-    with pytest.raises(ValueError, match=r"is a store of SpatialData; name its table: .*tables/table\.$"):
+    with pytest.raises(ValueError, match=r"is a store of SpatialData; give the path of its table: .*tables/table\.$"):
         read_data(tmp_path / "xenium.zarr")
     assert read_data(tmp_path / "xenium.zarr" / "tables" / "table").shape == adata.shape
 
 
-def test_nothing_there_is_said(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none\.h5ad\."):
         read_data(tmp_path / "none.h5ad")
 
@@ -297,15 +337,15 @@ def test_nothing_there_is_said(tmp_path):
 @pytest.mark.parametrize(("name", "content", "sentence"), [
     ("genes_left.txt", b"G\xe4n\n" * 30, "is not text in UTF-8"),
     ("celltypes_left.txt", b"\xff\n" * 80, "is not text in UTF-8"),
-    ("cells_left.txt", b"cell0\n" * 80, "cell names must differ, but 'cell0' occurs again"),
+    ("cells_left.txt", b"cell0\n" * 80, "The cell names are not unique: 'cell0' occurs again"),
     ("genes_left.txt", b"Gene1\n" * 30, "genes_right.txt differs from genes_left.txt"),
-    ("genes_*.txt", b"Gene1\n" * 30, "genes_left.txt: gene names must differ, but 'Gene1' occurs again."),
+    ("genes_*.txt", b"Gene1\n" * 30, "genes_left.txt names the gene 'Gene1' again; make the gene names unique."),
     ("expression_left.txt", b"", "holds no numbers"),
     ("expression_left.txt", b"\xff\xfe1 2\n", "is not a table of numbers"),
     ("expression_left.txt", b"1 2\n3\n", "is not a table of numbers"),
     ("expression_left.txt", b"1+2j 2\n", "is not a table of numbers"),
     ("neighborhood_left.txt", "".join(f"{i} {i + 1}\n" for i in range(1, 80)).encode(),
-     "seems to number the cells from 1 to 80: number them from 0."),
+     "seems to number the cells from 1 to 80; number them from 0."),
     ("neighborhood_left.txt", b"0 99999999999999999999999\n", "is not a table of numbers"),
     ("neighborhood_left.txt", b"0.5 1\n", "is not a table of numbers"),
     ("coordinates_left.txt", b"0 0\n" * 79, "has 79 x 2 entries, expected 80 x any"),

@@ -18,7 +18,7 @@ from paper.shared.markers import MYELINATION_MARKERS
 
 from spicemix_core import SpiceMix
 from spicemix_core.datasets import load_gene_set
-from spicemix_core.transform import states_without
+from spicemix_core.runs.held_out import states_without
 
 SHEATH = ("Mbp", "Mobp", "Plp1", "Atp1a2", "Sirt2", "Ina")
 KINDS = {"neuron": 60, "astrocyte": 40, "mixed astrocyte": 12, "mixed oligo": 36, "oligo": 60, "vessel": 20}

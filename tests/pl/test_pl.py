@@ -162,7 +162,7 @@ def test_affinity_maps_are_symmetric_and_dots_mark_what_is_significant(adata):
     (lambda a: pl.spatial(a, "nope"), "Nothing in the data is named 'nope'"),
     (lambda a: pl.spatial(a, "metagene 6"), "Nothing in the data is named 'metagene 6'"),
     (lambda a: pl.umap(a, "nope"), "Nothing in the data is named 'nope'"),
-    (lambda a: pl.spatial(a, sample_key="nope"), "no column 'nope' in obs")])
+    (lambda a: pl.spatial(a, sample_key="nope"), "There is no column 'nope' in obs")])
 def test_a_name_that_the_data_lack_is_refused(adata, call, message):
     with pytest.raises(KeyError, match=message):
         call(adata)
@@ -170,9 +170,9 @@ def test_a_name_that_the_data_lack_is_refused(adata, call, message):
 
 
 @pytest.mark.parametrize(("draw", "message"), [
-    (pl.metagenes, "no states in obsm"), (pl.affinity, r"no result 'affinity' in uns\['spicemix'\]: fit SpiceMix"),
+    (pl.metagenes, "no latent states 'X_spicemix'"), (pl.affinity, "no result 'affinity' in .*; fit SpiceMix"),
     (pl.umap, "call tl.umap first"), (pl.history, "no result 'history'"),
-    (pl.type_affinity, r"no result 'type_affinity' .*: call tl.type_affinity first"),
+    (pl.type_affinity, "no result 'type_affinity' in .*; call tl.type_affinity first"),
     (pl.enrichment, "call tl.enrichment"), (pl.cluster, "call tl.cluster"),
     (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
 def test_errors_name_the_call_that_is_missing(draw, message):

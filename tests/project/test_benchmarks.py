@@ -104,7 +104,7 @@ def test_tissue_comes_in_pieces_and_iterates(sparse):
     from scaling import walk
     from workload import simulate_tissue
 
-    from spicemix_core.samples import check_samples
+    from spicemix_core.inputs.arrays import check_samples
 
     expressions, graphs = simulate_tissue(230, 40, piece=100, sparse=sparse)
     assert [y.shape for y in expressions] == [(100, 40), (100, 40), (30, 40)]

@@ -8,12 +8,13 @@ import shutil
 import anndata
 import numpy as np
 import pytest
-from conftest import missing
+from required import missing
 
 from spicemix_core import report
 from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.model import SpiceMix
-from spicemix_core.report import complete, write_report
+from spicemix_core.report import write_report
+from spicemix_core.report.data import complete
 from spicemix_core.runs.consensus import fit_consensus
 from spicemix_core.tl.fit_residuals import residuals
 
@@ -99,12 +100,12 @@ def test_page_can_be_read_in_a_browser_without_a_network(page, fitted, tmp_path)
 
 
 def test_failing_chapter_leaves_the_old_page_and_one_sentence(fitted, tmp_path, monkeypatch):
-    broken = (report.HERE / "chapter.md").read_text().replace("use_style()", "raise OSError('no such pen')", 1)
+    broken = (report.HERE / "chapter.md").read_text().replace("pl.use_style()", "raise OSError('no such pen')", 1)
     (tmp_path / "chapter.md").write_text(broken)
     monkeypatch.setattr(report, "HERE", tmp_path)
     (tmp_path / "report.html").write_text("old")
     before = dict(os.environ)
-    with pytest.raises(RuntimeError, match="the report's chapter failed: OSError: no such pen"):
+    with pytest.raises(RuntimeError, match=r"The execution of the report failed \(OSError: no such pen\)\."):
         write_report(fitted / "model.h5", fitted / "fitted.h5ad", tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["chapter.md", "report.html"]
@@ -149,7 +150,7 @@ def test_genes_in_another_order_keep_their_weights(fitted):
 
 def test_data_that_do_not_belong_to_the_model_are_refused(fitted):
     model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
-    with pytest.raises(KeyError, match="obs has no column 'slice'"):
+    with pytest.raises(KeyError, match="There is no column 'slice' in obs"):
         complete(adata.copy(), model, "slice")
     adata.var_names = [f"other{i}" for i in range(adata.n_vars)]
     with pytest.raises(ValueError, match="no gene in common"):
@@ -178,7 +179,7 @@ def test_residuals_of_sparse_expression_in_blocks_are_the_same(fitted, monkeypat
     blocks, again = residuals(adata, layer="sparse")
     np.testing.assert_allclose(blocks, whole)
     np.testing.assert_allclose(again, cells)
-    with pytest.raises(KeyError, match="layers has no 'raw'"):
+    with pytest.raises(KeyError, match="There is no layer 'raw' in layers"):
         residuals(adata, layer="raw")
 
 

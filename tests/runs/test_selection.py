@@ -249,8 +249,8 @@ def test_matched_means_are_those_of_the_spatial_cells_sparse_or_dense():
 
 
 @pytest.mark.parametrize(("change", "error", "message"), [
-    (lambda a, b: b.var_names.__class__([f"X{g}" for g in b.var_names]), ValueError, "none in common"),
-    (None, ValueError, "is there twice"), ("name", ValueError, "There is a sample '0' already"),
+    (lambda a, b: b.var_names.__class__([f"X{g}" for g in b.var_names]), ValueError, "and none is in both"),
+    (None, ValueError, "occurs twice"), ("name", ValueError, "There is already a sample '0'"),
     ("graph", KeyError, "no neighbour graph")])
 def test_cells_that_cannot_be_joined_are_refused(change, error, message):
     spatial, others = (simulate_cortex(n_cells=20, n_genes=6, random_state=seed) for seed in (0, 1))

@@ -243,14 +243,14 @@ def with_gap(adata):
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda a: tl.markers(a, "nope"), KeyError, "obs has no column 'nope'"),
+    (lambda a: tl.markers(a, "nope"), KeyError, "There is no column 'nope' in obs"),
     (lambda a: tl.markers(a, "gap"), ValueError, "is missing for 1 cells, the first is '0-0'"),
     (lambda a: tl.markers(a, "one"), ValueError, "single group"),
-    (lambda a: tl.markers(a, "cell_type", layer="raw"), KeyError, "layers has no 'raw'"),
+    (lambda a: tl.markers(a, "cell_type", layer="raw"), KeyError, "There is no layer 'raw' in layers"),
     (lambda a: tl.markers(a, "cell_type", n_genes=0), ValueError, "n_genes must be"),
     (lambda a: tl.metagene_genes(a, 0), ValueError, "n_genes must be"),
     (lambda a: tl.type_affinity(a, "cell_type", graph_key="g"), KeyError, "no neighbour graph 'g'"),
-    (lambda a: tl.type_affinity(a, "cell_type", "nope"), KeyError, "obs has no column"),
+    (lambda a: tl.type_affinity(a, "cell_type", "nope"), KeyError, "There is no column 'nope' in obs"),
     (lambda a: tl.umap(a[:8].copy()), ValueError, "there are 8 cells"),
     (lambda a: tl.cluster(a, n_clusters=10**6), ValueError, "impossible"),
 ])
@@ -262,8 +262,9 @@ def test_what_cannot_be_analysed_is_refused_in_one_sentence(adata, call, error, 
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (tl.cluster, "no 'X_spicemix'"), (tl.umap, "no 'X_spicemix'"), (tl.metagene_genes, "no 'metagenes'"),
-    (lambda a: tl.enrichment(a, {"s": ["gene0"]}), "no 'metagenes'"), (tl.markers, "no column 'spicemix_cluster'")])
+    (tl.cluster, "no latent states 'X_spicemix'"), (tl.umap, "no latent states 'X_spicemix'"),
+    (tl.metagene_genes, "no metagenes 'metagenes'"), (lambda a: tl.enrichment(a, {"s": ["gene0"]}), "no metagenes"),
+    (tl.markers, "no column 'spicemix_cluster'")])
 def test_data_without_a_fit_are_told_to_be_fitted(call, message):
     with pytest.raises(KeyError, match=message):
         call(simulate_cortex(n_cells=30, n_genes=20, random_state=0))

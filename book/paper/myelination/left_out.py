@@ -18,7 +18,7 @@ from spicemix_core import SpiceMix
 from spicemix_core.inputs import expression_frame
 from spicemix_core.inputs.anndata import read_samples
 from spicemix_core.numerics.progress import progress
-from spicemix_core.transform import states_without
+from spicemix_core.runs.held_out import states_without
 
 
 def regress_left_out(model: SpiceMix, adata: AnnData, opposition: Opposition, genes: Sequence[str], *,

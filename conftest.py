@@ -1,0 +1,33 @@
+"""Settings of all tests, the examples in docstrings included."""
+
+import importlib.util
+import signal
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+# Examples of modules that need an optional package run where it is installed.
+OPTIONAL = {"torch": ["spicemix_core/backends/torch_*.py"], "gurobipy": ["spicemix_core/backends/gurobi_*.py"],
+            "distributed": ["spicemix_core/backends/dask_*.py"]}
+collect_ignore_glob = [pattern for package, patterns in OPTIONAL.items()
+                       if importlib.util.find_spec(package) is None for pattern in patterns]
+
+matplotlib.use("agg")
+# A shell that starts a job in the background makes it ignore Ctrl-C, and all of its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def plain_output(request):
+    """Examples in docstrings print arrays and tables in one way and leave no figure open."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    import matplotlib.pyplot as plt
+
+    with np.printoptions(precision=8, threshold=1000, edgeitems=3, linewidth=75, suppress=False, legacy=False), \
+            pd.option_context("display.width", 80, "display.max_columns", 20, "display.max_rows", 60):
+        yield
+    plt.close("all")

@@ -1,0 +1,61 @@
+"""Messages of the command line: errors and warnings as one line that names options, not parameters of Python."""
+
+from contextlib import contextmanager
+
+from spicemix_core.command_line.options import RENAMED
+from spicemix_core.numerics.errors import Explained
+
+NON_SPATIAL = {("graph", "None"), ("graph_key", "None"), ("spatial", "False")}
+
+
+class Interrupted(Exception):
+    """The user stopped a command; the message says what is kept."""
+
+
+@contextmanager
+def resumable(message: str):
+    """Turn an interruption by the user into :class:`Interrupted` with this message."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(message) from stop
+
+
+def option(name: str, value: str | None) -> str:
+    """The option that stands for a parameter of the library.
+
+    Examples
+    --------
+    >>> option("n_metagenes", None), option("normalize", "True"), option("graph", "radius"), option("spatial", "False")
+    ('--n-metagenes', '--normalize', '--graph radius', '--non-spatial')
+    """
+    if (name, value) in NON_SPATIAL:
+        return "--non-spatial"
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value in (None, "True") else f"{flag} {value}"
+
+
+def one_line(error: Exception | Warning) -> str:
+    """The message of an error or a warning on one line.
+
+    Errors of an unexpected kind are preceded by the name of their class.
+    """
+    if isinstance(error, Explained):
+        text = error.message(option)
+    else:
+        text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    text = " ".join(text.split()) or type(error).__name__
+    expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, Warning, Interrupted))
+    return text if expected else f"{type(error).__name__}: {text}"
+
+
+def usage_message(error: Exception) -> str:
+    """The message for a command line that typer could not parse.
+
+    An option of an earlier name is answered with its present name.
+    """
+    given = getattr(error, "option_name", None)
+    if given in RENAMED:
+        return f"The option {given} is now called {RENAMED[given]}."
+    command = getattr(getattr(error, "ctx", None), "command_path", "spicemix")
+    return f"{error.format_message().rstrip('.')}. See {command} --help."

@@ -1,0 +1,61 @@
+"""Arguments and options that several commands share; each has the name of the library's parameter."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+RENAMED = {
+    "--penalty": "--affinity-penalty", "--metagenes": "--n-metagenes", "--neighbors": "--n-neighbors",
+    "--runs": "--n-runs", "--jobs": "--n-jobs", "--seeds": "--n-seeds", "--seed": "--random-state",
+    "--no-space": "--non-spatial", "--clusters": "--n-clusters", "--samples": "--n-samples", "--cells": "--n-cells",
+    "--genes": "--n-genes",
+}
+
+
+def _set_threads(number: int | None) -> int | None:
+    if number is not None:
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(number)))
+    return number
+
+
+def output_option(what: str):
+    """The required option ``--output``, ``-o``; ``what`` is its help."""
+    return Annotated[Path, typer.Option("--output", "-o", help=what)]
+
+
+Data = Annotated[Path, typer.Argument(
+    metavar="DATA",
+    help="Expression of cells x genes: an .h5ad file, a .zarr store, or a directory in the authors' text format.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that `spicemix fit` wrote.")]
+
+SampleKey = Annotated[str | None, typer.Option(
+    help="Column of obs with the sample of each cell. By default, all cells belong to one sample.")]
+Layer = Annotated[str | None, typer.Option(
+    help="Layer that holds the expression; it becomes X of the data that are written. By default, X is used.")]
+Normalize = Annotated[bool, typer.Option(
+    "--normalize", help="Treat the expression as counts: scale each cell to a total of 10,000 and take log(1 + x).")]
+
+GraphKey = Annotated[str, typer.Option(
+    help="Key of obsp with the neighbour graph. An existing graph is used unchanged.")]
+Graph = Annotated[Literal["delaunay", "knn", "radius"], typer.Option(
+    help="Kind of neighbour graph to build from obsm['spatial'] if obsp has no graph.")]
+MaxLength = Annotated[float | None, typer.Option(
+    help="Maximum length of an edge of the Delaunay graph, in the unit of the positions.")]
+NNeighbors = Annotated[int, typer.Option(min=1, help="Number of nearest neighbours of a cell in the knn graph.")]
+Radius = Annotated[float | None, typer.Option(
+    help="Maximum distance between neighbours in the radius graph, in the unit of the positions.")]
+Symmetrize = Annotated[bool, typer.Option(
+    "--symmetrize", help="Make an existing graph symmetric and remove its weights.")]
+NonSpatial = Annotated[bool, typer.Option(
+    "--non-spatial", help="Ignore positions and neighbour graph; the model is then plain NMF.")]
+
+MaxIter = Annotated[int, typer.Option(min=1, help="Maximum number of iterations of a fit.")]
+NJobs = Annotated[int, typer.Option(min=1, help="Number of fits that run at the same time.")]
+RandomState = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing outputs.")]
+Threads = Annotated[int | None, typer.Option(
+    min=1, callback=_set_threads, help="Number of threads of the compiled code. By default, one per core.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

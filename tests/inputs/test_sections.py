@@ -1,0 +1,78 @@
+"""Overlapping sections that are taken as one sample: a warning says so and names the remedy."""
+
+import warnings
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from spicemix_core import prepare
+
+LATTICE = np.array([(x + y % 2 / 2, y * 0.87) for y in range(12) for x in range(12)])
+
+
+def section(places, slide, seed):
+    rng = np.random.default_rng(seed)
+    n = len(places)
+    obs = pd.DataFrame({"tissue": "cortex", "slide": slide, "cell_type": rng.choice(["a", "b"], n),
+                        "total": rng.integers(100, 999, n), "quality": rng.random(n)},
+                       index=[f"{slide}-{i}" for i in range(n)])
+    return anndata.AnnData(rng.random((n, 8)) + 0.1, obs=obs, obsm={"spatial": places})
+
+
+def stacked(first=LATTICE, second=LATTICE):
+    return anndata.concat([section(first, "one", 0), section(second, "two", 1)])
+
+
+def messages(adata, **options):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ready = prepare(adata, **options)
+    return [str(w.message) for w in caught if w.filename == __file__], ready
+
+
+def test_two_sections_on_one_lattice_are_noticed_and_the_column_is_named():
+    (message,), ready = messages(stacked())
+    assert message.startswith("All cells are taken as one sample, but 100% of the cells have the position of another")
+    assert message.endswith("If a column of obs names their samples, such as 'slide', give it as the sample key.")
+    slides = ready.obs["slide"].to_numpy()
+    rows, columns = ready.obsp["spatial_connectivities"].nonzero()
+    crossing = (slides[rows] != slides[columns]).mean()
+    assert f"{crossing:.0%} of the edges join cells that differ in 'slide'" in message and crossing > 0.4
+
+
+def test_with_the_sample_key_each_section_has_the_graph_of_its_own():
+    found, ready = messages(stacked(), sample_key="slide")
+    alone = prepare(section(LATTICE, "one", 0)).obsp["spatial_connectivities"]
+    graph = ready.obsp["spatial_connectivities"]
+    assert not found and graph.nnz == 2 * alone.nnz
+    assert (graph[:144][:, :144] != alone).nnz == 0 and (graph[144:][:, 144:] != alone).nnz == 0
+
+
+def test_sections_of_other_positions_in_one_frame_are_noticed_by_the_name_of_the_column():
+    rng = np.random.default_rng(0)
+    found, _ = messages(stacked(rng.random((150, 2)), rng.random((150, 2))))
+    assert len(found) == 1 and "of the edges join cells that differ in 'slide'" in found[0]
+    assert "position" not in found[0]
+
+
+def test_a_graph_that_was_built_over_both_sections_is_noticed_too():
+    adata = stacked()
+    graph = prepare(adata.copy(), sample_key=None, graph="knn").obsp["spatial_connectivities"]
+    adata.obsp["spatial_connectivities"] = graph
+    assert len(messages(adata)[0]) == 1
+
+
+def test_cells_of_one_spot_are_noticed_without_a_column():
+    spots = np.repeat(np.random.default_rng(0).random((60, 2)), 5, axis=0)
+    adata = section(spots, "one", 0)
+    assert messages(adata)[0] == ["All cells are taken as one sample, but 100% of the cells have the position of "
+                                  "another cell. If they are of several sections, name these in a column of obs and "
+                                  "give it as the sample key."]
+
+
+@pytest.mark.parametrize("adata", [section(LATTICE, "one", 0), stacked(LATTICE, LATTICE + 100.0)],
+                         ids=["one section", "two sections side by side"])
+def test_nothing_is_said_of_sections_that_do_not_overlap(adata):
+    assert not messages(adata)[0]
