@@ -1,6 +1,7 @@
 """Cells in the memory of this process: the state step and all sums over cells, in compiled code."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class LocalCells(Cells):
                  states: tuple[np.ndarray, np.ndarray] | None = None, update: Callable = update_latent_states) -> None:
         first_cells = samples.offsets[:-1] if first_cells is None else first_cells
         self.samples = samples
-        self.data = samples  # the data in the form that the iterations use
+        self.data: Any = samples  # the data in the form that the iterations use
         self.cell_ids = np.concatenate([first + np.arange(y.shape[0])
                                         for first, y in zip(first_cells, samples.expressions, strict=True)])
         self.proportions, self.sizes = (None, None) if states is None else states
@@ -99,7 +100,8 @@ class LocalCells(Cells):
                          moved=float(abs(self.proportions - before).sum(1).sum()), n_sweeps=n_sweeps)
 
     def affinity_sums(self, affinity: np.ndarray, order: int, spacing: int = 1) -> tuple:
-        return pseudo_likelihood_sums(affinity, *self._every(spacing), order)
+        proportions, neighbor_sums = self._every(spacing)
+        return pseudo_likelihood_sums(affinity, proportions, neighbor_sums, order)
 
     def _every(self, spacing):
         """Proportions and neighbour sums of the cells whose index in the fit is a multiple of ``spacing``."""

@@ -7,6 +7,7 @@ double precision. Small problems, the metagenes and the Hessian of the affinity,
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -65,7 +66,7 @@ class TorchSamples:
 
     def times_states(self, states: torch.Tensor) -> np.ndarray:
         """Scaled Y'X summed over samples, shape (G, K); single precision is used within batches only."""
-        total = 0.0
+        total: Any = 0.0
         for i, (y, c) in enumerate(zip(self.expressions, self.scaling, strict=True)):
             rows = states[self.offsets[i] : self.offsets[i + 1]].to(y.dtype)
             if self.transposed[i] is not None:

@@ -1,6 +1,7 @@
 """Messages of the command line: errors and warnings as one line that names options, not parameters of Python."""
 
 from contextlib import contextmanager
+from typing import Any
 
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.numerics.errors import Explained
@@ -49,7 +50,7 @@ def one_line(error: Exception | Warning) -> str:
     return text if expected else f"{type(error).__name__}: {text}"
 
 
-def usage_message(error: Exception) -> str:
+def usage_message(error: Any) -> str:
     """The message for a command line that typer could not parse.
 
     An option of an earlier name is answered with its present name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # importing anndata takes a second
 
     from spicemix_core.model import SpiceMix
 
-    Matrix = np.ndarray | sparse.spmatrix | sparse.sparray
+    Matrix: TypeAlias = np.ndarray | sparse.spmatrix | sparse.sparray
 
 STATES, EMBEDDING, METAGENES, RESULTS = "X_spicemix", "X_spicemix_umap", "metagenes", "spicemix"  # keys
 

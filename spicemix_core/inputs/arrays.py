@@ -58,25 +58,25 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
         raise ValueError(f"There are {len(expressions)} expression arrays but {len(graphs)} graphs: pass one graph "
                          "per sample, or None for a non-spatial sample.")
     _, sample_names, cell_names = names or (None, range(len(expressions)), None)
-    names = [f"sample {name!r}" for name in sample_names]
-    expressions = [_as_rows(y, name) for y, name in zip(expressions, names, strict=True)]
+    titles = [f"sample {name!r}" for name in sample_names]
+    expressions = [_as_rows(y, name) for y, name in zip(expressions, titles, strict=True)]
     cell_names = cell_names or [range(y.shape[0]) for y in expressions]
-    summaries = [_check_expression(*sample) for sample in zip(expressions, names, cell_names, strict=True)]
-    _check_sizes(expressions, names, n_metagenes)
+    summaries = [_check_expression(*sample) for sample in zip(expressions, titles, cell_names, strict=True)]
+    _check_sizes(expressions, titles, n_metagenes)
     if any(summary[:, 2].min() < 0 for summary in summaries):
         warnings.warn("Expression has negative values, which are kept: make sure that it is normalised expression and "
                       "not centred.", stacklevel=stacklevel)
     blocks = [
         sp.csr_array((y.shape[0],) * 2) if g is None
         else check_graph(g, y.shape[0], f"The graph of {name}", cell_names=cells)
-        for g, y, name, cells in zip(graphs, expressions, names, cell_names, strict=True)
+        for g, y, name, cells in zip(graphs, expressions, titles, cell_names, strict=True)
     ]
     graph = sp.csr_array(sp.block_diag(blocks, format="csr"))
     totals = np.array([summary[:, 0].mean() for summary in summaries])
     sizes = np.array([np.sqrt(summary[:, 1].mean()) for summary in summaries])  # at most the total if none is negative
     if (totals <= 1e-6 * sizes).any():  # the total of centred data is rounding
         i = int(np.argmax(totals <= 1e-6 * sizes))
-        raise ValueError(f"The mean total expression per cell of {names[i]} is {totals[i]:.3g}, but must be positive: "
+        raise ValueError(f"The mean total expression per cell of {titles[i]} is {totals[i]:.3g}, but must be positive: "
                          "pass log-normalised expression that is not centred.")
     return Samples(expressions, n_metagenes / totals, graph)
 

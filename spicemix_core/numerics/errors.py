@@ -10,7 +10,7 @@ from collections.abc import Callable
 _PARAMETER = re.compile(r"\{(\w+)(?:=(\w+))?\}")
 
 
-class Explained:
+class Explained(Exception):
     """Base of errors and warnings whose message names parameters.
 
     Parameters

@@ -20,7 +20,7 @@ BLOCK = 1024  # cells; a block takes at least a millisecond, a hundred times the
 
 def n_threads() -> int:
     """Number of threads: the environment variable ``NUMBA_NUM_THREADS``, by default the number of cores."""
-    return numba.config.NUMBA_NUM_THREADS
+    return numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 
 
 def over_blocks(function: Callable[[int, int], Any], n: int, block: int = BLOCK) -> list:

@@ -46,7 +46,7 @@ def use_style() -> None:
         "axes.spines.right": False,
         "axes.titlesize": "medium",
         "legend.frameon": False,
-        "axes.prop_cycle": mpl.cycler(color=BASE_COLORS),
+        "axes.prop_cycle": mpl.cycler(color=BASE_COLORS),  # type: ignore[attr-defined]
         "image.cmap": "viridis",
     })
 

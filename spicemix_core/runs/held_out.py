@@ -36,10 +36,10 @@ def states_without(model, expressions: Sequence, graphs: Sequence | None, held_o
         If a held-out gene does not exist, too few genes are left, or the expression does not match the model.
     """
     n_genes, K = model.metagenes_.shape
-    held_out = np.asarray(held_out, dtype=int)
-    if held_out.size and not 0 <= held_out.min() <= held_out.max() < n_genes:
-        raise ValueError(f"Gene {held_out.max()} cannot be held out: the model has genes 0 to {n_genes - 1}.")
-    kept = np.setdiff1d(np.arange(n_genes), held_out)
+    genes = np.asarray(held_out, dtype=int)
+    if genes.size and not 0 <= genes.min() <= genes.max() < n_genes:
+        raise ValueError(f"Gene {genes.max()} cannot be held out: the model has genes 0 to {n_genes - 1}.")
+    kept = np.setdiff1d(np.arange(n_genes), genes)
     if len(kept) < K:
         raise ValueError(f"{len(kept)} genes are left for {K} metagenes: hold out fewer genes.")
     samples = check_samples(expressions, graphs if model.spatial else None, K)
