@@ -14,7 +14,7 @@ from spicemix_core.files.model_file import load_model, save_model
 from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.inputs.genes import match_genes
-from spicemix_core.numerics.checks import check_choice, check_integer, check_number
+from spicemix_core.inputs.parameters import check_choice, check_integer, check_number
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.transform import FittedModel
 

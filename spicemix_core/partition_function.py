@@ -25,7 +25,6 @@ import math
 import numpy as np
 from numba import njit
 
-from spicemix_core.numerics.checks import check_choice
 from spicemix_core.numerics.threads import over_blocks
 
 _BIG = 1e200
@@ -207,6 +206,7 @@ def simplex_moments(eta: np.ndarray, order: int = 1) -> tuple[np.ndarray, ...]:
     >>> steps.simplex_moments(np.zeros((1, 4)))[1]
     array([[0.25, 0.25, 0.25, 0.25]])
     """
-    check_choice("order", order, (1, 2))
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, not {order!r}.")
     log_integral, mean, second = _batch(_as_rows(eta), order)
     return (log_integral, mean) if order == 1 else (log_integral, mean, second)

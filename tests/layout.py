@@ -14,7 +14,7 @@ FACES = ("spicemix_core", *(f"spicemix_core.{name}" for name in ("baselines", "d
 # From the ground up: a room imports only rooms that are listed before it.
 ROOMS = ("numerics", "core", "inputs", "files", "backends", "model", "steps", "tl", "baselines", "pl", "exchange",
          "datasets", "runs", "report", "command_line",
-         "paper", "paper.simulation", "paper.shared", "paper.choosing", "paper.myelination", "paper.seqfish_plus",
+         "paper", "paper.shared", "paper.simulation", "paper.choosing", "paper.myelination", "paper.seqfish_plus",
          "paper.starmap")
 FACE = "spicemix_core"  # its table of names stands above all rooms; nothing in the package asks it for more than these
 FACE_NAMES = {"__version__"}
@@ -89,6 +89,13 @@ def executed(node, only_at_import=False):
 def lines(path):
     """Number of lines of a file."""
     return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def docstring_lines(path):
+    """Number of lines of a source file that belong to docstrings."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_bytes()))
+             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None]
+    return sum(node.body[0].end_lineno - node.body[0].lineno + 1 for node in nodes)
 
 
 def public(name):

@@ -40,7 +40,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core.baselines.gaussians import GaussianPrior, log_gaussian
 from spicemix_core.inputs.checks import check_graph
-from spicemix_core.numerics.checks import check_integer, check_number
+from spicemix_core.inputs.parameters import check_integer, check_number
 from spicemix_core.numerics.progress import progress
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from spicemix_core.command_line.options import RENAMED
-from spicemix_core.numerics.errors import Explained
+from spicemix_core.inputs.errors import Explained
 
 NON_SPATIAL = {("graph", "None"), ("graph_key", "None"), ("spatial", "False")}
 

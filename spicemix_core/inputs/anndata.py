@@ -10,8 +10,8 @@ import pandas as pd
 from scipy import sparse
 
 from spicemix_core.inputs.checks import check_coordinates, without_duplicates
+from spicemix_core.inputs.errors import MissingDataError
 from spicemix_core.inputs.normalize import refuse_counts
-from spicemix_core.numerics.errors import MissingDataError
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData

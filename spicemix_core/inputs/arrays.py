@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core.inputs.checks import check_graph, without_duplicates
+from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.numerics import products
-from spicemix_core.numerics.errors import ArgumentError
 from spicemix_core.samples import Samples, aligned
 
 

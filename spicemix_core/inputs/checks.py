@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from spicemix_core.numerics.errors import ArgumentError
+from spicemix_core.inputs.errors import ArgumentError
 
 
 def check_coordinates(coordinates: ArrayLike) -> np.ndarray:

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from spicemix_core.inputs.checks import without_duplicates
-from spicemix_core.numerics.errors import ArgumentError
+from spicemix_core.inputs.errors import ArgumentError
 
 
 def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_sum: float = 1e4,

@@ -12,9 +12,9 @@ import scipy.sparse as sp
 from spicemix_core.inputs import graphs
 from spicemix_core.inputs.anndata import check_names, coordinates_of, expression_of, expression_place, read_samples
 from spicemix_core.inputs.checks import check_graph
+from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.inputs.normalize import are_counts, log_normalize, refuse_counts
 from spicemix_core.inputs.sections import warn_of_sections
-from spicemix_core.numerics.errors import ArgumentError
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -22,8 +22,8 @@ from spicemix_core.files.checkpoint import fingerprint
 from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.parameters import check_choice, check_integer, is_integer
 from spicemix_core.model import SpiceMix
-from spicemix_core.numerics.checks import check_choice, check_integer, is_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.runs.combination import Consensus, combine_runs
 from spicemix_core.tl.clustering import CONSENSUS, write_labels

@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from spicemix_core.files.atomic import replacing
-from spicemix_core.numerics.checks import check_integer
+from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.runs.sources import ROOT, sources_of
 

@@ -12,11 +12,11 @@ from scipy.stats import false_discovery_control
 from spicemix_core.affinity import center
 from spicemix_core.inputs.anndata import graph_of, labels_of
 from spicemix_core.inputs.checks import check_graph
-from spicemix_core.numerics.checks import check_integer
+from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.numerics.progress import progress
-from spicemix_core.numerics.resampling import two_sided_p_value
 from spicemix_core.tl._adata import store
 from spicemix_core.tl.clustering import CLUSTERS
+from spicemix_core.tl.resampling import two_sided_p_value
 
 if TYPE_CHECKING:
     from anndata import AnnData

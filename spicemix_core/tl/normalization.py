@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spicemix_core.numerics.checks import check_choice
+from spicemix_core.inputs.parameters import check_choice
 
 NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
 MAX_DEVIATION = 5.0  # standard deviations of z-scored proportions

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control, hypergeom
 
 from spicemix_core.inputs.anndata import metagenes_of
-from spicemix_core.numerics.checks import check_integer
+from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.tl._adata import store
 
 if TYPE_CHECKING:

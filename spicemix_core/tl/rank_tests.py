@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control, mannwhitneyu, norm, rankdata
 
 from spicemix_core.inputs.anndata import expression_of, labels_of
-from spicemix_core.numerics.checks import check_integer
+from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.tl._adata import store
 from spicemix_core.tl.clustering import CLUSTERS

@@ -21,8 +21,8 @@ from spicemix_core.command_line.messages import one_line
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.files.lock import locked
+from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.model import SpiceMix
-from spicemix_core.numerics.errors import ArgumentError
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS, GENES, K = 120, 20, 3

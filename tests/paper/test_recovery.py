@@ -4,8 +4,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from paper.shared import recovery as rc
 from paper.shared.scores import affinity_of_states, morans_i, share_in_own_type
-from paper.simulation import recovery as rc
 from paper.simulation import sensitivity
 from paper.simulation.figures import draw_assignments
 from paper.simulation.methods import best_cut

@@ -10,18 +10,6 @@ import pytest
 from layout import FACES, MODULES, PACKAGE, ROOT, room
 
 SECTIONS = re.compile(r"(?m)^([A-Z][A-Za-z ]+)\n-{3,}\n")
-# Rooms in which something is missing today; an entry goes when its room is complete, because the test is then reported
-# as passed unexpectedly.
-OPEN_EXAMPLES = {"core", "model", "numerics", "pl", "report", "runs", "tl"}
-OPEN_SECTIONS = {"baselines", "core", "model", "numerics", "pl"}
-OPEN_TYPES = {"core", "model", "numerics", "pl", "report"}
-OPEN_MESSAGES = {"backends", "command_line", "core", "exchange", "files", "model", "numerics", "pl", "report"}
-
-
-def but_open(values, open_ones):
-    """Parameters of a test by room, those that are still open marked as expected failures."""
-    mark = pytest.mark.xfail(strict=True, reason="not all of this room is in its new form yet")
-    return [pytest.param(value, marks=[mark] if value in open_ones else []) for value in sorted(values)]
 
 
 def public_objects():
@@ -102,18 +90,18 @@ def test_the_rooms_have_public_objects():
     assert {"model", "core", "inputs", "tl", "pl", "runs", "exchange", "datasets", "baselines", "report"} <= set(PUBLIC)
 
 
-@pytest.mark.parametrize("name", but_open(PUBLIC, OPEN_EXAMPLES))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_every_public_object_has_an_example(name):
     assert not [key for key, thing in PUBLIC[name].items() if ">>> " not in sections(thing).get("Examples", "")
                 and not (isinstance(thing, type) and issubclass(thing, Exception))]
 
 
-@pytest.mark.parametrize("name", but_open(PUBLIC, OPEN_SECTIONS))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_parameters_results_and_errors_of_public_objects_are_described(name):
     assert not [lack for key, thing in PUBLIC[name].items() for lack in lacking_sections(key, thing)]
 
 
-@pytest.mark.parametrize("name", but_open(PUBLIC, OPEN_TYPES))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_public_functions_and_methods_are_typed(name):
     untyped = []
     for key, thing in PUBLIC[name].items():
@@ -172,8 +160,7 @@ def test_the_form_of_a_message_is_recognised():
     assert not well_formed("penalty must be positive.", {"other"})
 
 
-@pytest.mark.parametrize("name", but_open({room(module) for module in MODULES if module.startswith("spicemix_core")},
-                                          OPEN_MESSAGES))
+@pytest.mark.parametrize("name", sorted({room(module) for module in MODULES if module.startswith("spicemix_core")}))
 def test_errors_are_full_sentences(name):
     paths = [path for module, path in MODULES.items() if room(module) == name and path.is_relative_to(PACKAGE)]
     wrong = [f"{path.relative_to(ROOT)}:{line}: {text}" for path in paths for line, text, parameters in messages(path)

@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from paper.results import run_stored
-from paper.simulation.recovery import score_model
+from paper.shared.recovery import score_model
 from spicemix_core import SpiceMix
 from spicemix_core.datasets import simulate_cortex
 from spicemix_core.inputs import join_dissociated
@@ -44,7 +44,7 @@ def measure_gain(folder: str | Path, seeds: Iterable[int], *, n_spatial: int = 1
     DataFrame
         By ``seed`` and ``arm`` (`ARMS`; the last has the places of all cells): ``held_out_error`` of each fifth of the
         genes of the unseen tissue given the others, relative to the genes' means; for the states there and the
-        metagenes, the scores of :func:`paper.simulation.recovery.score_model`.
+        metagenes, the scores of :func:`paper.shared.recovery.score_model`.
     """
     tasks = {f"dissociated-{n_spatial}-{n_dissociated}-seed{seed}":
              (gain_of_seed, (seed, n_spatial, n_dissociated, n_metagenes, platform_sd)) for seed in seeds}

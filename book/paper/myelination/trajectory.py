@@ -21,8 +21,8 @@ from scipy import stats
 from statsmodels.api import OLS
 from statsmodels.stats.multitest import multipletests
 
-from spicemix_core.numerics.checks import check_integer
-from spicemix_core.numerics.resampling import permutation_p_value
+from spicemix_core.inputs.parameters import check_integer
+from spicemix_core.tl.resampling import permutation_p_value
 
 LEVEL = 0.05
 COLUMNS = ["intercept", "slope", "low", "high", "effect", "p_value", "spearman", "spearman_p"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from spicemix_core.numerics.resampling import bootstrap_interval
 from spicemix_core.tl.rank_tests import separate_groups
+from spicemix_core.tl.resampling import bootstrap_interval
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import adjusted_mutual_info_score
 
-from spicemix_core.numerics.checks import check_integer
-from spicemix_core.numerics.resampling import bootstrap_interval, permutation_p_value
+from spicemix_core.inputs.parameters import check_integer
+from spicemix_core.tl.resampling import bootstrap_interval, permutation_p_value
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
-from paper.simulation.recovery import EXCITATORY_TYPES
+from paper.shared.recovery import EXCITATORY_TYPES
 from spicemix_core.datasets import CELL_TYPES, METAGENES, CortexParameters
 from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values, palette
 from spicemix_core.tl import match_labels, normalize_states

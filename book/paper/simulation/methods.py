@@ -13,8 +13,8 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics import silhouette_score
 
+from paper.shared.recovery import EXCITATORY_TYPES, SCATTERED_TYPES, score_model
 from paper.shared.scores import affinity_of_states, share_in_own_type
-from paper.simulation.recovery import EXCITATORY_TYPES, SCATTERED_TYPES, score_model
 from spicemix_core import SpiceMix, fit_consensus
 from spicemix_core.baselines import fit_hmrf_grid
 from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, cut_tree, normalize_states
@@ -155,7 +155,7 @@ def _best_hmrf(name, normalization, features, n_components, adata, seed, setting
 def score_fits(adata: AnnData, fits: Sequence[Fit]) -> pd.DataFrame:
     """One row per `Fit`, columns as `SCORES`.
 
-    Scores of a model (`paper.simulation.recovery.score_model`, and ``silhouette_gain``: mean silhouette of the true
+    Scores of a model (`paper.shared.recovery.score_model`, and ``silhouette_gain``: mean silhouette of the true
     types in the z-scored states minus that in the z-scored expression) are given in the first row of the model and
     are NaN in its other rows.
     """

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from paper.results import run_stored
-from paper.simulation.recovery import supervised_index
+from paper.shared.recovery import supervised_index
 from paper.simulation.study import Scenario, Settings, draw_replicate
 from spicemix_core import SpiceMix, datasets, fit_consensus
 from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, normalize_states
@@ -92,7 +92,7 @@ def run_authors_data(folder: str | Path, names: Sequence[str], master_seeds: Ite
     DataFrame
         ``data``, ``master_seed``, ``run`` (-1: the consensus), the columns of `sweep` for each run (``normalization``
         "first peak": the run's own clustering in the consensus), ``seconds`` of the whole consensus and, of the states
-        of all its runs, ``supervised`` (`paper.simulation.recovery.supervised_index`).
+        of all its runs, ``supervised`` (`paper.shared.recovery.supervised_index`).
     """
     tasks = {f"authors-{name}-{seed}": (authors_consensus, (name, seed, n_metagenes, n_runs))
              for name, seed in itertools.product(names, master_seeds)}
@@ -102,7 +102,7 @@ def run_authors_data(folder: str | Path, names: Sequence[str], master_seeds: Ite
 def supervised_from_expression(name: str) -> pd.Series:
     """Adjusted Rand index of a classifier of types on one of the authors' data sets, without a fit.
 
-    The classifier is that of `paper.simulation.recovery.supervised_index`. Its rows are the z-scored ``profiles``
+    The classifier is that of `paper.shared.recovery.supervised_index`. Its rows are the z-scored ``profiles``
     (expression over the total of the cell) and, if the truth is known, the z-scored proportions of the ``states by true
     metagenes`` (non-negative least squares, cell by cell).
     """

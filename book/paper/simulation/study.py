@@ -16,11 +16,11 @@ from scipy.stats import wilcoxon
 from threadpoolctl import threadpool_limits
 
 from paper.results import run_stored
+from paper.shared.recovery import layer_distance
 from paper.simulation.methods import SCORES, fit_methods, score_fits
-from paper.simulation.recovery import layer_distance
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS
 from spicemix_core.datasets import simulate_cortex
-from spicemix_core.numerics.checks import check_integer
+from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.runs.consensus import N_RUNS
 
 COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "layer_distance", *SCORES]

@@ -25,7 +25,7 @@ class Explained(Exception):
 
     Examples
     --------
-    >>> from spicemix_core.numerics.errors import ArgumentError
+    >>> from spicemix_core.inputs.errors import ArgumentError
     >>> error = ArgumentError("X holds whole numbers only.", "Set {normalize=True}, or store log-normalised values.")
     >>> str(error)
     'X holds whole numbers only. Set normalize=True, or store log-normalised values.'

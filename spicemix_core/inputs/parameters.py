@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 
-from spicemix_core.numerics.errors import ArgumentError
+from spicemix_core.inputs.errors import ArgumentError
 
 
 def is_integer(value: object) -> bool:
