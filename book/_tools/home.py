@@ -69,15 +69,10 @@ def draw_scheme(folder: Path) -> None:
     import matplotlib.pyplot as plt
     from paper import scheme
 
-    from spicemix_core import pl
-
     plt.switch_backend("agg")
     data = scheme.simulate_scheme()
     for name, narrow in (("scheme", False), ("scheme_narrow", True)):
-        with plt.rc_context({"svg.hashsalt": "spicemix"}):
-            figure = scheme.draw_scheme(data, narrow=narrow)
-            (folder / f"{name}.svg").write_text(pl.svg_of(figure), encoding="utf-8")
-        plt.close(figure)
+        (folder / f"{name}.svg").write_text(scheme.scheme_svg(data, narrow=narrow), encoding="utf-8")
 
 
 def use_this_checkout() -> None:

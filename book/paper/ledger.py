@@ -106,7 +106,7 @@ def verdict(claim: Mapping, measurement: Measurement) -> str:
     """``reproduced``, ``partly``, ``not reproduced`` or ``cannot be tested``, by the ranges of the ledger.
 
     A claim is reproduced if the value lies in its range and at least half of the single runs, if there are any, do too.
-    A result that depends on the seed is therefore reproduced in part. See :func:`judge` for claims that require another.
+    A result that depends on the seed is therefore reproduced in part. :func:`judge` treats claims that require another.
     """
     if measurement.value is None or math.isnan(measurement.value):
         return "cannot be tested"

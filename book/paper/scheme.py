@@ -3,6 +3,7 @@
 The tissue is invented, small and the same every time. It illustrates the model and is not the result of a fit.
 """
 
+import io
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -107,6 +108,16 @@ def draw_scheme(scheme: Scheme, *, narrow: bool = False) -> plt.Figure:
         ax.axis("off")
         panel(ax, scheme, colors)
     return figure
+
+
+def scheme_svg(scheme: Scheme, *, narrow: bool = False) -> str:
+    """The drawing of :func:`draw_scheme` as the text of an SVG, the same every time."""
+    file = io.StringIO()
+    figure = draw_scheme(scheme, narrow=narrow)
+    with plt.rc_context({"svg.hashsalt": "spicemix"}):
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    plt.close(figure)
+    return file.getvalue()
 
 
 def _draw_measured(ax, scheme, colors):

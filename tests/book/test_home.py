@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from paper import ledger, ledger_page, scheme
 
-from spicemix_core import datasets, pl
+from spicemix_core import datasets
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
@@ -127,11 +127,5 @@ def test_the_scheme_follows_the_model_and_is_always_the_same():
     assert data.affinity[0, 0] < 0 and data.affinity[1, 1] < 0 < data.affinity[0, 1]
     assert data.pair in {(i, j) for i, j in data.edges.tolist()} | {(j, i) for i, j in data.edges.tolist()}
     plt.switch_backend("agg")
-    drawn = []
-    for example in (data, again):
-        for narrow in (False, True):
-            with plt.rc_context({"svg.hashsalt": "spicemix"}):
-                figure = scheme.draw_scheme(example, narrow=narrow)
-                drawn.append(pl.svg_of(figure))
-            plt.close(figure)
+    drawn = [scheme.scheme_svg(example, narrow=narrow) for example in (data, again) for narrow in (False, True)]
     assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1]
