@@ -1,4 +1,4 @@
-"""What the home page says of the results: the ledger of all claims, and how many of them hold."""
+"""What the home page and the ledger say of the results: tables of claims, counts of verdicts, cards of chapters."""
 
 import sys
 from pathlib import Path
@@ -7,39 +7,127 @@ from _tools import BOOK, ROOT
 
 NOTES = {
     "quick": "These verdicts are from the *quick* profile: with so few seeds they can differ from the full book's.",
-    "full": "These verdicts are from the full book.",
+    "full": "",
 }
 UNMEASURED = ("Claims about data sets whose files were not found are *not evaluated*: their chapters ran on simulated "
               "tissue.")
-SIMULATED = "**These are not measurements:** the data were not found, and what is shown is simulated tissue."
+NAMES = ("tally", "cards", "ledger_spicemix", "ledger_others", "ledger_data")
+GROUPS = {"SpiceMix": ("claim about SpiceMix", "claims about SpiceMix"),
+          "other methods": ("claim about other methods", "claims about other methods"),
+          "data": ("fact about the data", "facts about the data")}
+# For each result chapter, its title and what its card names: a claim, and its content in a few words.
+CARDS = {
+    "simulation": ("The simulated cortex", {
+        "sim-spicemix-best": "SpiceMix is the best of all methods in every setting",
+        "sim-layer-metagene": "it recovers the metagenes of the layers",
+        "sim-nmf-half": "NMF agrees less than half as well with the truth",
+        "sim-nmf-ari": "NMF is as weak as the paper reports"}),
+    "seqfish_plus": ("seqFISH+ in the mouse cortex", {
+        "seqfish-layers": "types of excitatory neurons that follow the layers",
+        "seqfish-el5b-el6": "eL5b separated from eL6",
+        "seqfish-types": "the paper's number of types",
+        "seqfish-oligo-2": "a second type of oligodendrocyte",
+        "seqfish-vip-sst": "VIP separated from SST"}),
+    "starmap": ("STARmap in the mouse cortex", {
+        "starmap-layers": "types of excitatory neurons that follow the layers",
+        "starmap-reassigned": "the cells reassigned between eL2/3 and eL4",
+        "starmap-new-types": "subtypes that NMF does not find",
+        "starmap-el6-pair": "two metagenes that separate two eL6 types"}),
+    "myelination": ("Myelination of oligodendrocytes", {
+        "myelin-continuum": "a continuum of oligodendrocytes",
+        "myelin-opposed": "two strikingly opposed metagenes",
+        "myelin-genes": "myelin genes that change along the continuum",
+        "myelin-only-spicemix": "a trajectory that only SpiceMix reveals"}),
+}
 
 
 def substitutions(results: Path, profile: str) -> dict[str, str]:
-    """Markdown for ``{{ tally }}``, ``{{ ledger }}`` and ``{{ not_measured }}``, from the claims that were judged.
+    """Markdown for ``{{ tally }}``, ``{{ cards }}`` and the three tables of the ledger, from the claims judged so far.
 
-    The last one is a warning for the figure of the seqFISH+ chapter, empty where that ran on the measured data. All are
-    empty for a book without a ledger or without results.
+    All are empty for a book without a ledger or without results.
     """
     if not (BOOK / "claims.yml").exists() or not list(results.glob("claims_*.json")):
-        return {"tally": "", "ledger": "", "not_measured": ""}
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))  # the package of this checkout, whatever is installed
-    from paper import ledger  # here, because it takes seconds
+        return dict.fromkeys(NAMES, "")
+    use_this_checkout()
+    from paper import ledger, ledger_page  # here, because it takes seconds
 
     entries = ledger.load_ledger(BOOK / "claims.yml")
     verdicts = ledger.read_results(results, entries)
-    counts = ledger.count_verdicts(verdicts, entries)
-    notes = [NOTES[profile], *([UNMEASURED] if "not evaluated" in counts else [])]
-    simulated = (verdicts.loc[entries.loc[verdicts.index, "chapter"] == "seqfish_plus", "verdict"]
-                 == "not evaluated").any()
-    return {"not_measured": SIMULATED if simulated else "", "tally": f"{tally(counts)}\n\n{' '.join(notes)}",
-            "ledger": ledger.ledger_table(verdicts, entries)}
+    counts = ledger_page.count_verdicts(verdicts, entries)
+    notes = [NOTES[profile], UNMEASURED if counts["not evaluated"].any() else ""]
+    tables = [ledger_page.ledger_table(verdicts, entries[entries["about"] == about]) for about in ledger.ABOUT]
+    judged = {chapter: ledger_page.count_verdicts(verdicts, own) for chapter, own in entries.groupby("chapter")}
+    return dict(zip(NAMES, ("\n\n".join(filter(None, (tally(counts), *notes))), cards(verdicts, judged), *tables),
+                    strict=True))
+
+
+def draw_scheme(folder: Path) -> None:
+    """Draw the scheme of the model, wide and narrow, for a book that has the code for it."""
+    if not (BOOK / "paper/scheme.py").exists():
+        return
+    use_this_checkout()
+    import matplotlib.pyplot as plt
+    from paper import scheme
+
+    plt.switch_backend("agg")
+    data = scheme.simulate_scheme()
+    for name, narrow in (("scheme", False), ("scheme_narrow", True)):
+        (folder / f"{name}.svg").write_text(scheme.scheme_svg(data, narrow=narrow), encoding="utf-8")
+
+
+def use_this_checkout() -> None:
+    """Import the package of this checkout, whatever is installed."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
 
 
 def tally(counts) -> str:
-    """The numbers of verdicts as a bar and as a sentence; ``counts`` is a Series by verdict."""
+    """The numbers of verdicts as a bar for SpiceMix and as a sentence; ``counts`` has a row for each of `GROUPS`."""
+    sentences = [f"{counted(about, numbers)}." for about, numbers in counts.iterrows() if numbers.sum()]
+    return f"{bar(counts.loc['SpiceMix'])}\n\n{' '.join(sentences)}"
+
+
+def counted(about, numbers) -> str:
+    """The numbers of verdicts in words, without those that no claim has."""
+    total = int(numbers.sum())
+    parts = ", ".join(f"{number} {verdict}" for verdict, number in numbers.items() if number)
+    return f"{total} {GROUPS[about][total > 1]}: {parts}"
+
+
+def bar(numbers) -> str:
+    """The numbers of verdicts as a bar; a text says the same."""
     parts = "".join(f'<span class="{verdict.replace(" ", "-")}" style="flex: {number}">{number}</span>'
-                    for verdict, number in counts.items())
-    told = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    return (f'<div class="tally" aria-hidden="true">{parts}</div>\n\n'
-            f"Of {counts.sum()} claims: {told}.")
+                    for verdict, number in numbers.items() if number)
+    return f'<div class="tally" aria-hidden="true">{parts}</div>'
+
+
+def cards(verdicts, counts) -> str:
+    """A card for each result chapter: its verdicts on SpiceMix, and some of its claims by their verdict."""
+    found = []
+    for chapter, (title, phrases) in CARDS.items():
+        if chapter in counts:
+            numbers = counts[chapter].loc["SpiceMix"]
+            parts = [f":::{{grid-item-card}} {title}\n:link: chapters/{chapter}\n:link-type: doc", bar(numbers),
+                     sentence(verdicts, phrases, numbers.index),
+                     f"[{counted('SpiceMix', numbers)}.]{{.counts}}\n:::"]
+            found.append("\n\n".join(parts))
+    return "\n\n".join(["::::{grid} 1 1 2 2\n:gutter: 3", *found, "::::"])
+
+
+def sentence(verdicts, phrases, order) -> str:
+    """One sentence that names each of these claims after its verdict, in this order of the verdicts."""
+    groups = {}
+    for name, phrase in phrases.items():
+        if name in verdicts.index:
+            groups.setdefault(verdicts.loc[name, "verdict"], []).append(phrase)
+    if not groups:
+        return "Not measured yet."
+    if set(groups) == {"not evaluated"}:
+        return "Not evaluated: the data were not found, and the chapter shows simulated tissue."
+    text = "; ".join(f"**{verdict}**: {joined(groups[verdict])}" for verdict in order if verdict in groups)
+    return f"{text[:2]}{text[2].upper()}{text[3:]}."
+
+
+def joined(phrases) -> str:
+    """Phrases as one enumeration."""
+    return ", ".join(phrases[:-1]) + " and " * (len(phrases) > 1) + phrases[-1]

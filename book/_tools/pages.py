@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from _tools import BOOK, ROOT, home, provenance
+from _tools import BOOK, ROOT, home, provenance, repository
 from _tools.alone import alone
 from _tools.commands import command_reference
 
@@ -40,7 +40,8 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict) -> Path:
     others = html.escape(", ".join(f"{key} = {value}" for key, value in given.items()))
     notes = [*([QUICK_NOTE] if profile == "quick" else []), *([OTHER_NOTE.format(others)] if given else [])]
     config["sphinx"]["config"]["html_theme_options"]["announcement"] = " ".join(notes)
-    config["parse"]["myst_substitutions"] = home.substitutions(run / "results", profile)
+    config["parse"]["myst_substitutions"] = home.substitutions(run / "results", profile) | repository.add_links(config)
+    home.draw_scheme(stage / "_static")
     (stage / "_config.yml").write_text(yaml.safe_dump(config))
     return stage
 

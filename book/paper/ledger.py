@@ -15,10 +15,13 @@ import yaml
 
 from spicemix_core.files.atomic import replacing
 
-FIELDS = {"id", "chapter", "place", "figure", "claim", "paper", "measure", "reproduced", "partly"}
+FIELDS = {"id", "chapter", "about", "place", "figure", "claim", "paper", "measure", "reproduced", "partly"}
+OPTIONAL = {"requires"}
 BOUNDS = {"at_least", "at_most"}
-VERDICTS = ("reproduced", "partly", "not reproduced", "cannot be tested", "not evaluated", "not measured")
-COLUMNS = ["claim", "paper", "measured", "single runs", "verdict", "comment"]
+ABOUT = ("SpiceMix", "other methods", "data")
+FOUND = ("reproduced", "partly")  # verdicts on what SpiceMix finds, at least in part
+COLUMNS = ["claim", "measure", "range", "paper", "measured", "single runs", "verdict", "comment"]
+PROCEDURE = "procedure"  # a column that is there if a chapter also followed the paper's own procedure
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def load_ledger(path: str | Path | None = None) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If an entry lacks a field or has an unknown field or bound, or if an id occurs twice.
+        If an entry lacks a field or has an unknown field, bound or required claim, or if an id occurs twice.
     FileNotFoundError
         If there is no ledger.
     """
@@ -72,28 +75,38 @@ def load_ledger(path: str | Path | None = None) -> pd.DataFrame:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"The file {path} must be a list of claims, each a mapping of {', '.join(sorted(FIELDS))}.")
     for number, entry in enumerate(entries, 1):
-        name = entry.get("id", f"number {number}")
-        if wrong := sorted(FIELDS ^ set(entry)):
-            raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]} or does not need it: give the fields "
-                             f"{', '.join(sorted(FIELDS))}.")
-        texts = sorted(FIELDS - {"reproduced", "partly"})
-        if other := [field for field in texts if not isinstance(entry[field], str)]:
-            raise ValueError(f"The {other[0]} of claim {name} in {path} is not text: put it in quotation marks.")
-        for level in ("reproduced", "partly"):
-            if not isinstance(entry[level], dict) or not entry[level] or not set(entry[level]) <= BOUNDS:
-                raise ValueError(f"Claim {name} in {path} needs at_least and/or at_most, with a number, in {level}.")
-    ledger = pd.DataFrame(entries).set_index("id")
+        _check_entry(entry, entry.get("id", f"number {number}"), path)
+    ledger = pd.DataFrame([{"requires": ""} | entry for entry in entries]).set_index("id")
     if not ledger.index.is_unique:
         twice = ledger.index[ledger.index.duplicated()][0]
         raise ValueError(f"The file {path} has the claim {twice} twice: rename one.")
+    for name, needed in ledger.loc[ledger["requires"] != "", "requires"].items():
+        if needed not in ledger.index or ledger.loc[needed, "chapter"] != ledger.loc[name, "chapter"] \
+                or ledger.loc[needed, "requires"]:
+            raise ValueError(f"Claim {name} in {path} requires {needed}, which must be a claim of the same chapter "
+                             "that requires no other one.")
     return ledger
+
+
+def _check_entry(entry: Mapping, name: str, path: Path) -> None:
+    if wrong := sorted(FIELDS ^ (set(entry) - OPTIONAL)):
+        raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]} or does not need it: give the fields "
+                         f"{', '.join(sorted(FIELDS | OPTIONAL))}.")
+    texts = sorted(set(entry) - {"reproduced", "partly"})
+    if other := [field for field in texts if not isinstance(entry[field], str)]:
+        raise ValueError(f"The {other[0]} of claim {name} in {path} is not text: put it in quotation marks.")
+    if entry["about"] not in ABOUT:
+        raise ValueError(f"Claim {name} in {path} is about {entry['about']!r}: write one of {', '.join(ABOUT)}.")
+    for level in ("reproduced", "partly"):
+        if not isinstance(entry[level], dict) or not entry[level] or not set(entry[level]) <= BOUNDS:
+            raise ValueError(f"Claim {name} in {path} needs at_least and/or at_most, with a number, in {level}.")
 
 
 def verdict(claim: Mapping, measurement: Measurement) -> str:
     """``reproduced``, ``partly``, ``not reproduced`` or ``cannot be tested``, by the ranges of the ledger.
 
     A claim is reproduced if the value lies in its range and at least half of the single runs, if there are any, do too.
-    A result that depends on the seed is therefore reproduced in part.
+    A result that depends on the seed is therefore reproduced in part. :func:`judge` treats claims that require another.
     """
     if measurement.value is None or math.isnan(measurement.value):
         return "cannot be tested"
@@ -101,6 +114,34 @@ def verdict(claim: Mapping, measurement: Measurement) -> str:
         meeting = sum(_lies_in(run, claim["reproduced"]) for run in measurement.runs)
         return "reproduced" if 2 * meeting >= len(measurement.runs) else "partly"
     return "partly" if _lies_in(measurement.value, claim["partly"]) else "not reproduced"
+
+
+def judge(measurements: Mapping[str, Measurement], claims: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Verdict and comment for each claim of one chapter.
+
+    A claim with the field ``requires`` says that other methods do not find something, or that only SpiceMix finds it.
+    Such a claim counts only where SpiceMix finds it, that is, where the required claim is at least partly reproduced.
+    Otherwise a claim about SpiceMix is not reproduced, and a claim about other methods cannot be tested.
+
+    Parameters
+    ----------
+    measurements : dict of str to Measurement
+    claims : DataFrame
+        The rows of :func:`load_ledger` for the chapter.
+
+    Returns
+    -------
+    dict of str to (str, str)
+    """
+    judged = {name: (verdict(claim, measurements[name]), measurements[name].comment)
+              for name, claim in claims.iterrows()}
+    for name, claim in claims[claims["requires"] != ""].iterrows():
+        found, comment = judged[name]
+        if found != "cannot be tested" and judged[claim["requires"]][0] not in FOUND:
+            reason = f"SpiceMix itself does not find this (claim {claim['requires']})"
+            judged[name] = ("not reproduced" if claim["about"] == "SpiceMix" else "cannot be tested",
+                            "; ".join(filter(None, (reason, comment))))
+    return judged
 
 
 def evaluate(chapter: str, measurements: Mapping[str, Measurement], *, not_evaluated: str = "",
@@ -122,7 +163,7 @@ def evaluate(chapter: str, measurements: Mapping[str, Measurement], *, not_evalu
     Returns
     -------
     DataFrame
-        Claims of the chapter by id: claim, paper, measured, single runs, verdict, comment.
+        Claims of the chapter by id, with the columns of :func:`tabulate`.
 
     Raises
     ------
@@ -136,34 +177,49 @@ def evaluate(chapter: str, measurements: Mapping[str, Measurement], *, not_evalu
     if own.empty or set(measurements) != expected:
         raise ValueError(f"Chapter {chapter} must measure exactly the claims {', '.join(sorted(expected)) or 'none'}: "
                          f"add or remove {', '.join(sorted(set(measurements) ^ expected)) or 'its measurements'}.")
-    records = []
-    for name, claim in own.iterrows():
-        if not_evaluated:
-            found, judged = Measurement(None, comment=not_evaluated), "not evaluated"
-        else:
-            found = measurements[name]
-            judged = verdict(claim, found)
-        if judged == "cannot be tested" and not found.comment:
-            raise ValueError(f"Claim {name} has no value: state in its comment why it cannot be tested.")
-        runs = [None if math.isnan(run) else float(run) for run in found.runs]
-        records.append({"id": name, "chapter": chapter, "claim": claim["claim"], "paper": claim["paper"],
-                        "value": None if judged in ("cannot be tested", "not evaluated") else float(found.value),
-                        "runs": runs, "verdict": judged, "comment": found.comment})
+    if not_evaluated:
+        measurements = dict.fromkeys(own.index, Measurement(None))
+        judged = dict.fromkeys(own.index, ("not evaluated", not_evaluated))
+    else:
+        judged = judge(measurements, own)
+    records = [_record(name, claim, measurements[name], *judged[name]) for name, claim in own.iterrows()]
     _write(Path(folder) / f"claims_{chapter}.json", records)
     return tabulate(records, own)
 
 
+def _record(name: str, claim: Mapping, measurement: Measurement, judged: str, comment: str) -> dict:
+    """What is stored for one claim; None for a number that could not be computed."""
+    if judged == "cannot be tested" and not comment:
+        raise ValueError(f"Claim {name} has no value: state in its comment why it cannot be tested.")
+    value, *runs = (None if number is None or math.isnan(number) else float(number)
+                    for number in (measurement.value, *measurement.runs))
+    return {"id": name, "chapter": claim["chapter"], "claim": claim["claim"], "paper": claim["paper"], "value": value,
+            "runs": runs, "verdict": judged, "comment": comment}
+
+
 def tabulate(records: Sequence[dict], ledger: pd.DataFrame) -> pd.DataFrame:
-    """Table of texts, indexed by id, of verdicts that :func:`evaluate` has written."""
+    """Table of texts, indexed by id, of verdicts that :func:`evaluate` has written.
+
+    There is a column "procedure" if any record has the number that the paper's own procedure gives.
+    """
     rows = []
     for record in records:
+        claim = ledger.loc[record["id"]]
         runs = [run for run in record["runs"] if run is not None]
-        meeting = sum(_lies_in(run, ledger.loc[record["id"], "reproduced"]) for run in runs)
         spread = ""
         if runs:
-            spread = f"{_number(min(runs))} to {_number(max(runs))}; in range: {meeting} of {len(record['runs'])}"
-        rows.append(record | {"measured": _number(record["value"]), "single runs": spread})
-    return pd.DataFrame(rows).set_index("id")[COLUMNS]
+            meeting = sum(_lies_in(run, claim["reproduced"]) for run in runs)
+            ends = " to ".join(dict.fromkeys((_number(min(runs)), _number(max(runs)))))
+            spread = f"runs: {ends}; {meeting} of {len(record['runs'])} in range"
+        rows.append(record | {"measure": claim["measure"], "range": describe_range(claim), "single runs": spread,
+                              "measured": _number(record["value"]), PROCEDURE: _number(record.get(PROCEDURE))})
+    columns = COLUMNS + [PROCEDURE] * any(PROCEDURE in record for record in records)
+    return pd.DataFrame(rows).set_index("id")[columns]
+
+
+def describe_range(claim: Mapping) -> str:
+    """The two ranges of a claim in words."""
+    return "; ".join(f"{level}: {_bounds(claim[level])}" for level in ("reproduced", "partly"))
 
 
 def read_results(folder: str | Path, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -178,59 +234,35 @@ def read_results(folder: str | Path, ledger: pd.DataFrame | None = None) -> pd.D
 
 def to_markdown(verdicts: pd.DataFrame) -> str:
     """The table of :func:`evaluate` as a Markdown table of four columns, narrow enough for a page."""
-    lines = ["| claim | paper | measured | verdict |", "| - | - | - | - |"]
+    lines = ["| claim | what is measured | our fit | verdict |", "| - | - | - | - |"]
     for name, row in verdicts.iterrows():
-        runs = f"<br>({row['single runs']})" if row["single runs"] else ""
+        runs = f"<br>{row['single runs']}" if row["single runs"] else ""
         comment = f"<br>{row['comment']}" if row["comment"] else ""
-        cells = (f"{row['claim']} `{name}`", row["paper"], f"{row['measured']}{runs}", f"**{row['verdict']}**{comment}")
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append(table_row(f"{row['claim']} `{name}`", f"{row['measure']}<br>{row['range']}",
+                               f"{row['measured']}{runs}", f"**{row['verdict']}**{comment}"))
     return "\n".join(lines)
 
 
-def count_verdicts(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> pd.Series:
-    """Number of claims with each verdict, in the order of `VERDICTS`; a claim without one counts as "not measured".
-
-    ``verdicts`` is from :func:`read_results`. Verdicts that no claim has are left out.
-    """
-    counts = verdicts["verdict"].reindex(ledger.index).fillna("not measured").value_counts()
-    return counts.reindex(VERDICTS, fill_value=0).loc[lambda numbers: numbers > 0].rename("claims")
-
-
-def ledger_table(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> str:
-    """All claims of the ledger as one MyST table for a page of the book, with links to figures and chapters.
-
-    Parameters
-    ----------
-    verdicts : DataFrame
-        From :func:`read_results`. A claim that is not in it is listed as "not measured".
-    ledger : DataFrame
-        From :func:`load_ledger`.
-
-    Returns
-    -------
-    str
-        Markdown; the verdict has the classes ``verdict`` and, for example, ``not-reproduced``.
-    """
-    lines = ["| claim | paper | measured | verdict |", "| - | - | - | - |"]
-    unmeasured = dict.fromkeys(COLUMNS, "") | {"verdict": "not measured"}
-    for name, claim in ledger.iterrows():
-        found = verdicts.loc[name] if name in verdicts.index else unmeasured
-        runs = f"<br>{found['single runs']}" if found["single runs"] else ""
-        judged = f"[{found['verdict']}]{{.verdict .{found['verdict'].replace(' ', '-')}}}"
-        here = f"{{numref}}`{claim['figure']}` in {{doc}}`/chapters/{claim['chapter']}`"
-        where = f"`{name}`, paper: {claim['place']}<br>here: {here}"
-        measured = found["measured"] or found["comment"]  # the reason why there is none
-        cells = (f"{claim['claim']}<br>{where}", claim["paper"], f"{measured}{runs}", judged)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+def table_row(*cells: str) -> str:
+    """One row of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _lies_in(value, bounds):
     return bounds.get("at_least", -math.inf) <= value <= bounds.get("at_most", math.inf)
 
 
+def _bounds(bounds):
+    low, high = (_number(bounds.get(bound)) for bound in ("at_least", "at_most"))
+    if low and high:
+        return low if low == high else f"{low} to {high}"
+    return f"at least {low}" if low else f"at most {high}"
+
+
 def _number(value):
-    return "" if value is None else f"{value:.3g}"
+    if value is None:
+        return ""
+    return "< 0.001" if 0 < value < 0.001 else f"{value:.3g}"
 
 
 def _write(path, records):

@@ -317,8 +317,8 @@ def test_claims_of_a_chapter_become_a_table(runner):
 @pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
 def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, monkeypatch, verdict, warned):
     root, _ = runner
-    claim = {"id": "a", "chapter": "seqfish_plus", "place": "Fig. 1", "figure": "fig-a", "claim": "x", "paper": "1",
-             "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
+    claim = {"id": "a", "chapter": "seqfish_plus", "about": "SpiceMix", "place": "Fig. 1", "figure": "fig-a",
+             "claim": "x", "paper": "1", "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
     (root / "book/claims.yml").write_text(json.dumps([claim]))
     home, results = sys.modules["_tools.home"], root / "results"
     monkeypatch.setattr(home, "ROOT", ROOT)  # the toy has no package to judge with
@@ -328,8 +328,9 @@ def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runne
               "verdict": verdict, "comment": ""}
     (results / "claims_seqfish_plus.json").write_text(json.dumps([record]))
     said = home.substitutions(results, "full")
-    assert f"Of 1 claims: 1 {verdict}." in said["tally"] and "`a`, paper: Fig. 1" in said["ledger"]
-    assert ("not measurements" in said["not_measured"]) == warned == ("*not evaluated*" in said["tally"])
+    assert f"1 claim about SpiceMix: 1 {verdict}." in said["tally"] and "paper: Fig. 1 (1)" in said["ledger_spicemix"]
+    assert ("*not evaluated*" in said["tally"]) == warned
+    assert ":link: chapters/seqfish_plus" in said["cards"] and "chapters/starmap" not in said["cards"]
 
 
 def test_streams_are_joined_however_the_kernel_cut_them(runner):

@@ -284,3 +284,38 @@ def test_solutions_are_open_on_paper(browser, site):
     shown = shown_on_paper(browser, site, "chapters/fitting",
                            "details.sd-dropdown:not(.provenance) p, .tag_solution .cell_input")
     assert len(shown) >= 6 and all(shown)
+
+
+ROWS = "return [...document.querySelectorAll('.ledger tbody tr')].map(row => row.checkVisibility())"
+
+
+def test_ledger_shows_the_claims_of_a_chapter_and_a_verdict(browser, site):
+    opened(browser, site, "ledger")
+    chapter, verdict = (Select(one) for one in browser.find_elements(By.CSS_SELECTOR, ".ledger-filter select"))
+    count = browser.find_element(By.CSS_SELECTOR, ".ledger-filter output")
+    every = browser.execute_script(ROWS)
+    assert len(every) > 50 and all(every) and count.text == f"{len(every)} of {len(every)} claims"
+    chapter.select_by_index(1)
+    of_chapter = sum(browser.execute_script(ROWS))
+    assert 0 < of_chapter < len(every) and count.text == f"{of_chapter} of {len(every)} claims"
+    numbers = []
+    for option in [option.text for option in verdict.options][1:]:
+        verdict.select_by_visible_text(option)
+        numbers.append(sum(browser.execute_script(ROWS)))
+    assert sum(numbers) == of_chapter
+    verdict.select_by_index(0)
+    browser.find_element(By.CSS_SELECTOR, ".ledger-filter select").send_keys(Keys.HOME)  # the keyboard does it too
+    assert all(browser.execute_script(ROWS))
+
+
+def test_ledger_is_whole_on_paper_and_without_scripts(browser, site):
+    opened(browser, site, "ledger")
+    Select(browser.find_element(By.CSS_SELECTOR, ".ledger-filter select")).select_by_index(1)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    printed, filters = browser.execute_script(ROWS), browser.execute_script(
+        "return [...document.querySelectorAll('.ledger-filter')].map(form => form.checkVisibility())")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert all(printed) and not any(filters)
+    written = source(HTML / "ledger.html")
+    assert len(re.findall("<tr", written)) > 50
+    assert not re.search("<tr[^>]*(hidden|left-out)|ledger-filter", written)

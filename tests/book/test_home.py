@@ -1,0 +1,131 @@
+"""The home page: its quick start runs as it is shown, and what it says of the results comes from the results."""
+
+import contextlib
+import importlib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from paper import ledger, ledger_page, scheme
+
+from spicemix_core import datasets
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+PAGES = sorted([*BOOK.glob("*.md"), *BOOK.glob("chapters/*.md")])
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    """The modules behind the home page, by name."""
+    monkeypatch.syspath_prepend(BOOK)
+    for name in [name for name in sys.modules if name.split(".")[0] == "_tools"]:
+        monkeypatch.delitem(sys.modules, name)
+    return SimpleNamespace(**{name: importlib.import_module(f"_tools.{name}")
+                              for name in ("home", "repository", "description")})
+
+
+@pytest.fixture
+def tissue(tmp_path, monkeypatch):
+    """A folder with a small file of counts, ``tissue.h5ad``, that is the working folder."""
+    adata = datasets.simulate_cortex(n_cells=150, n_genes=60, random_state=0)
+    adata.X = np.random.default_rng(0).poisson(100 * np.clip(adata.X, 0, None)).astype(float)
+    del adata.obsp["spatial_connectivities"]
+    adata.write_h5ad(tmp_path / "tissue.h5ad")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def code_of_home(language):
+    (code,) = re.findall(rf"```{language}\n(.*?)```", (BOOK / "intro.md").read_text(encoding="utf-8"), re.DOTALL)
+    return code
+
+
+def test_quick_start_in_python_runs_as_shown(tissue):
+    code = code_of_home("python")
+    assert len(code.splitlines()) <= 10
+    plt.switch_backend("agg")
+    names = {}
+    exec(code, names)
+    plt.close("all")
+    assert names["adata"].obs["spicemix_cluster"].nunique() > 1
+    assert (tissue / "types.svg").stat().st_size > 1000 and (tissue / "affinity.svg").stat().st_size > 1000
+
+
+def test_quick_start_in_a_shell_runs_as_shown(tissue):
+    from spicemix_core.command_line import main
+
+    program, *words = shlex.split(code_of_home("bash").replace("\\\n", " "))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        status = main(words)
+    assert program == "spicemix" and status == 0, said.getvalue()
+    assert (tissue / "model.h5").is_file() and (tissue / "fitted.h5ad").is_file()
+
+
+def test_cards_name_claims_of_the_ledger_after_their_verdicts(tools):
+    entries = ledger.load_ledger()
+    named = [(chapter, name) for chapter, (_, phrases) in tools.home.CARDS.items() for name in phrases]
+    assert all(entries.loc[name, "chapter"] == chapter for chapter, name in named)
+    verdicts = pd.DataFrame({"verdict": ["partly", "reproduced", "partly"]}, index=["a", "b", "c"])
+    phrases = {"a": "one", "b": "two", "c": "three", "d": "four"}
+    text = tools.home.sentence(verdicts, phrases, ledger_page.VERDICTS)
+    assert text == "**Reproduced**: two; **partly**: one and three."
+    verdicts["verdict"] = "not evaluated"
+    assert "simulated tissue" in tools.home.sentence(verdicts, phrases, ledger_page.VERDICTS)
+    assert tools.home.sentence(verdicts, {"d": "four"}, ledger_page.VERDICTS) == "Not measured yet."
+
+
+def test_home_states_no_number_of_claims_by_hand():
+    text = (BOOK / "intro.md").read_text(encoding="utf-8")
+    assert "{{ tally }}" in text and "{{ cards }}" in text
+    assert not re.search(r"\d+ (claims|of the claims|reproduced)", text)
+
+
+def test_without_an_address_no_page_has_a_link_or_a_placeholder(tools):
+    config = {"html": {}, "repository": {"url": "", "branch": "main"}}
+    said = tools.repository.add_links(config)
+    assert config == {"html": {}} and "git" not in " ".join(said.values())
+    assert not [page.name for page in PAGES if re.search(r"\bADDRESS\b|\bgit clone\b|TODO", page.read_text("utf-8"))]
+
+
+def test_with_an_address_there_are_buttons_and_commands(tools):
+    config = {"repository": {"url": "https://host/a/b/", "branch": "main"}}
+    said = tools.repository.add_links(config)
+    assert config["repository"] == {"url": "https://host/a/b", "branch": "main", "path_to_book": "book"}
+    assert set(config["html"].values()) == {True}
+    assert all("https://host/a/b" in text for text in said.values())
+
+
+def test_a_page_is_described_by_its_first_paragraph(tools):
+    from docutils import nodes, utils
+
+    document = utils.new_document("page")
+    item = nodes.list_item("", nodes.paragraph("", "of a list"))
+    output = nodes.container("", nodes.paragraph("", "of an output"), classes=["cell_output"])
+    first = nodes.paragraph("", "First [A et al., 2020]\nwords. " + "more " * 60)
+    document += nodes.section("", nodes.bullet_list("", item), output, first)
+    text = tools.description.describe(document)
+    assert text.startswith("First words. more") and text.endswith("more …") and len(text) <= 202
+    first.parent.remove(first)
+    document[0] += nodes.section("", first)
+    assert tools.description.describe(document) == ""
+
+
+def test_the_scheme_follows_the_model_and_is_always_the_same():
+    data, again = scheme.simulate_scheme(), scheme.simulate_scheme()
+    np.testing.assert_allclose(data.proportions.sum(axis=1), 1)
+    np.testing.assert_allclose(data.metagenes.sum(axis=0), 1)
+    np.testing.assert_allclose(data.expression, data.proportions @ data.metagenes.T)
+    np.testing.assert_allclose(data.affinity, data.affinity.T)
+    assert data.affinity[0, 0] < 0 and data.affinity[1, 1] < 0 < data.affinity[0, 1]
+    assert data.pair in {(i, j) for i, j in data.edges.tolist()} | {(j, i) for i, j in data.edges.tolist()}
+    plt.switch_backend("agg")
+    drawn = [scheme.scheme_svg(example, narrow=narrow) for example in (data, again) for narrow in (False, True)]
+    assert drawn[:2] == drawn[2:] and drawn[0] != drawn[1]
