@@ -6,7 +6,7 @@ estimated here, from sums over the cells.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Options:
     random_state: int | np.random.Generator | None = None
 
     @classmethod
-    def of(cls, estimator) -> "Options":
+    def of(cls, estimator: Any) -> "Options":
         """The options of an estimator, whose parameters have the same names."""
         return cls(**{field.name: getattr(estimator, field.name) for field in fields(cls)})
 

@@ -1,6 +1,7 @@
 """The record of a fit: one row of numbers per iteration."""
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class History:
     []
     """
 
-    def __init__(self, options, samples: Samples, rows: list[dict] | None = None) -> None:
+    def __init__(self, options: Any, samples: Samples, rows: list[dict] | None = None) -> None:
         self.rows = [] if rows is None else rows
         self._samples, self._state_penalty = samples, options.state_penalty
 

@@ -297,4 +297,4 @@ def check_parameters(model: SpiceMix) -> None:
     check_number("tol", model.tol)
     check_choice("solver", model.solver, ("active-set", "gurobi"))
     if model.solver == "gurobi" and model.device is not None:
-        raise ValueError(f"solver='gurobi' runs without a device: leave out device={model.device!r}.")
+        raise ValueError(f"The solver 'gurobi' runs without a device: leave out device={model.device!r}.")

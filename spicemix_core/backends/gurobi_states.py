@@ -92,8 +92,8 @@ def quadratic_program(Q: np.ndarray, on_simplex: bool = False) -> Iterator[Calla
     try:
         import gurobipy
     except ImportError as error:
-        raise RuntimeError("solver='gurobi' needs gurobipy: install gurobipy, or use the solver 'active-set', which "
-                           "gives the same result.") from error
+        raise RuntimeError("The solver 'gurobi' needs gurobipy: install gurobipy, or use the solver 'active-set', "
+                           "which gives the same result.") from error
     try:
         with (gurobipy.Env(params={"OutputFlag": 0, "Method": 0, "Threads": 1}) as environment,
               gurobipy.Model(env=environment) as model):

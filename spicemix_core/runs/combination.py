@@ -44,7 +44,11 @@ class Consensus:
 
     Examples
     --------
-    See :func:`fit_consensus`.
+    >>> from spicemix_core import datasets, fit_consensus
+    >>> cortex = datasets.simulate_cortex(n_cells=80, n_genes=20, sigma_y=0.0, random_state=0)
+    >>> found = fit_consensus(cortex, n_runs=2, n_metagenes=4, max_iter=2, tol=1.0, random_state=0)
+    >>> found.labels.shape, found.run_summary.shape[0]
+    ((80,), 2)
     """
 
     labels: np.ndarray

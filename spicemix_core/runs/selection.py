@@ -72,7 +72,11 @@ class Selection:
 
     Examples
     --------
-    See :func:`select`.
+    >>> from spicemix_core import datasets, select
+    >>> cortex = datasets.simulate_cortex(n_cells=80, n_genes=20, sigma_y=0.0, random_state=0)
+    >>> found = select(cortex, n_metagenes=(2, 3), n_seeds=2, max_iter=2, tol=1.0, random_state=0)
+    >>> sorted(found.suggestion), len(found.table)
+    (['affinity_penalty', 'n_metagenes'], 2)
     """
 
     table: pd.DataFrame

@@ -76,6 +76,14 @@ class Clustering:
         Calinski-Harabasz index by number of clusters, over all numbers considered.
     linkage : (N - 1, 4) array
         Ward's tree in SciPy's layout. With more than 10,000 cells, the tree of the random subset that was clustered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import tl
+    >>> states = np.repeat(np.eye(3), 20, axis=0) + 0.01 * np.random.default_rng(0).random((60, 3))
+    >>> tl.cluster_states(states, n_clusters=3).n_clusters
+    3
     """
 
     labels: np.ndarray

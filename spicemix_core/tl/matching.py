@@ -21,6 +21,14 @@ class MetageneMatch:
         Column of b paired with each column of a, or -1 if b has no column left.
     correlations : (K_a,) array
         Pearson correlation of each pair over the genes, NaN for unpaired columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spicemix_core import tl
+    >>> metagenes = np.random.default_rng(0).random((10, 3))
+    >>> tl.match_metagenes(metagenes, metagenes[:, [2, 0, 1]]).permutation
+    array([1, 2, 0])
     """
 
     permutation: np.ndarray
