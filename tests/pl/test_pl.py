@@ -170,11 +170,11 @@ def test_a_name_that_the_data_lack_is_refused(adata, call, message):
 
 
 @pytest.mark.parametrize(("draw", "message"), [
-    (pl.metagenes, "no latent states 'X_spicemix'"), (pl.affinity, "no result 'affinity' in .*; fit SpiceMix"),
-    (pl.umap, "call tl.umap first"), (pl.history, "no result 'history'"),
-    (pl.type_affinity, "no result 'type_affinity' in .*; call tl.type_affinity first"),
-    (pl.enrichment, "call tl.enrichment"), (pl.cluster, "call tl.cluster"),
-    (pl.markers, "call tl.markers"), (pl.metagene_genes, "call tl.metagene")])
+    (pl.metagenes, "no latent states 'X_spicemix'"), (pl.affinity, r"no result 'affinity' in .*\. Fit SpiceMix"),
+    (pl.umap, "Call tl.umap first"), (pl.history, "no result 'history'"),
+    (pl.type_affinity, r"no result 'type_affinity' in .*\. Call tl.type_affinity first"),
+    (pl.enrichment, "Call tl.enrichment"), (pl.cluster, "Call tl.cluster"),
+    (pl.markers, "Call tl.markers"), (pl.metagene_genes, "Call tl.metagene")])
 def test_errors_name_the_call_that_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))

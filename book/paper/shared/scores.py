@@ -37,7 +37,7 @@ def affinity_of_states(states: ArrayLike, graph: sp.sparray, penalty: float) -> 
     proportions = normalize_states(states, "proportions")
     graph = sp.csr_array(graph)
     start = np.zeros((proportions.shape[1],) * 2)
-    return update_affinity(start, proportions, graph @ proportions, graph.nnz, penalty=penalty)
+    return update_affinity(start, proportions, graph @ proportions, graph.nnz, affinity_penalty=penalty)
 
 
 def share_in_own_type(labels: ArrayLike, types: ArrayLike, chosen: Sequence[str]) -> float:
