@@ -53,8 +53,8 @@ class CellTypes:
         Separation by number of clusters.
     branches : DataFrame
         One row per branch of the tree down to the fine clusters, the root first: ``parent`` (row, -1 for the root),
-        ``cells``, ``height`` (Ward's height of its split, 0 where it is not split), ``support``, ``cluster`` (fine label
-        where it is not split, else -1) and ``members`` (cells, as an array of their numbers).
+        ``cells``, ``height`` (Ward's height of its split, 0 where it is not split), ``support``, ``cluster`` (fine
+        label where it is not split, else -1) and ``members`` (cells, as an array of their numbers).
     messages : list of str
         What a reader must know about the number: that it is the last of the range, or that the curve is flat.
     """
@@ -237,12 +237,12 @@ def remarks(separation: pd.Series, chosen: int, largest: int) -> list[str]:
     within = separation.index[separation >= separation.max() - TOLERANCE]
     sentences = []
     if chosen >= largest:
-        sentences.append(f"The number of cell types, {chosen}, is the largest that was considered, and the clusters are "
-                         "still well separated there. Consider more clusters, or give their number.")
+        sentences.append(f"The number of cell types, {chosen}, is the largest that was considered, and the clusters "
+                         "are still well separated there. Consider more clusters, or give their number.")
     if chosen > 1.25 * within[0] + 1:
-        sentences.append(f"The separation of the clusters hardly differs between {within[0]} and {chosen} clusters, so "
-                         f"the data do not decide between these numbers. The finest, {chosen}, is used; see the support "
-                         "of each branch, and the coarse level.")
+        sentences.append(f"The separation of the clusters hardly differs between {within[0]} and {chosen} clusters, "
+                         f"so the data do not decide between these numbers. The finest, {chosen}, is used; see the "
+                         "support of each branch, and the coarse level.")
     return sentences
 
 
