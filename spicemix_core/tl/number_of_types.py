@@ -151,6 +151,18 @@ class Split:
     height: float
 
 
+def leaf_order(tree: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells in an order in which those of every node of a tree stand side by side, and each node's start and size."""
+    n_cells = len(tree) + 1
+    sizes = np.concatenate([np.ones(n_cells, dtype=int), tree[:, 3].astype(int)])
+    start = np.zeros(2 * n_cells - 1, dtype=int)
+    for merge in range(n_cells - 2, -1, -1):
+        first, second = tree[merge, :2].astype(int)
+        start[first] = start[n_cells + merge]
+        start[second] = start[first] + sizes[first]
+    return np.argsort(start[:n_cells]), start, sizes
+
+
 def accepted_splits(tree: np.ndarray, n_clusters: int) -> list[Split]:
     """The first splits of a Ward tree, from the top, in which both branches hold at least ``MIN_CELLS`` cells.
 
@@ -167,13 +179,8 @@ def accepted_splits(tree: np.ndarray, n_clusters: int) -> list[Split]:
         The cells of a branch that is too small stay in the branch that it was split from.
     """
     n_cells = len(tree) + 1
-    children, sizes = tree[:, :2].astype(int), np.concatenate([np.ones(n_cells, dtype=int), tree[:, 3].astype(int)])
-    start = np.zeros(2 * n_cells - 1, dtype=int)  # of each node's cells, where the leaves stand side by side
-    for merge in range(n_cells - 2, -1, -1):
-        first, second = children[merge]
-        start[first] = start[n_cells + merge]
-        start[second] = start[first] + sizes[first]
-    order = np.argsort(start[:n_cells])
+    children = tree[:, :2].astype(int)
+    order, start, sizes = leaf_order(tree)
 
     def cells(node):
         return np.sort(order[start[node] : start[node] + sizes[node]])
@@ -260,18 +267,16 @@ def branch_support(splits: list[Split], run_trees: list[np.ndarray]) -> np.ndarr
     array, shape (2 * len(splits) + 1,)
         Mean over the runs of the highest Jaccard index with any branch of the run's tree; 1 for the root.
     """
-    n_cells = len(run_trees[0]) + 1
     branches = [part for split in splits for part in (split.larger, split.smaller)]
-    inside = np.zeros((2 * n_cells - 1, len(branches)), dtype=np.float32)
+    inside = np.zeros((len(run_trees[0]) + 1, len(branches)))
     for column, members in enumerate(branches):
         inside[members, column] = 1.0
-    sizes = inside.sum(axis=0)
     total = np.zeros(len(branches))
     for tree in run_trees:
-        for merge, (first, second) in enumerate(tree[:, :2].astype(int)):
-            inside[n_cells + merge] = inside[first] + inside[second]
-        nodes = np.concatenate([np.ones(n_cells), tree[:, 3]])[:, None]
-        total += (inside / (nodes + sizes - inside)).max(axis=0)
+        order, start, sizes = leaf_order(tree)
+        counts = np.concatenate([np.zeros((1, len(branches))), np.cumsum(inside[order], axis=0)])
+        shared = counts[start + sizes] - counts[start]
+        total += (shared / (sizes[:, None] + counts[-1] - shared)).max(axis=0)
     return np.concatenate([[1.0], total / len(run_trees)])
 
 
