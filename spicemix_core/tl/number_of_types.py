@@ -34,7 +34,7 @@ from scipy.cluster.hierarchy import linkage
 
 MAX_DEVIATION = 5.0  # standard deviations
 MIN_CELLS = 5
-TOLERANCE = 0.02  # of the separation, which lies between -1 and 1
+TOLERANCE = 0.015  # of the separation, which lies between -1 and 1
 SURE = 0.6
 RANGE = (2, 40)
 
