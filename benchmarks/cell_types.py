@@ -5,7 +5,7 @@
 
 ``fit`` stores the states of every run in single precision, one file per data set, start and run; a file that is there
 is not computed again. ``table`` scores the stored states; each score is stored too. The starts are ``weighted`` (the
-package's), ``expression`` (the paper's) and, for ``table`` alone, ``mixed``: half of the runs from each. Scores:
+package's), ``expression`` (the paper's) and, for ``table`` alone, ``mixed``: every other run from each. Scores:
 
 - ARI with the published classes;
 - macro-F1: the mean over the published classes of at least five cells of the best F1 of any cluster;
@@ -28,39 +28,39 @@ def fit_run(adata, n_metagenes, start, seed):
     """States (N, K) in the units of the data, and a row of numbers, of one fit from ``start``."""
     import numpy as np
 
-    from spicemix_core import SpiceMix, algorithm
-    from spicemix_core.cells import Part
+    from spicemix_core.algorithm import Options, iterate
+    from spicemix_core.history import History
     from spicemix_core.inputs.anndata import read_samples
+    from spicemix_core.inputs.arrays import check_samples
+    from spicemix_core.local_cells import LocalCells
     from spicemix_core.numerics.threads import one_blas_thread
-    from spicemix_core.samples import check_samples
 
     expressions, graphs, rows = read_samples(adata, "sample", "spatial_connectivities", None)
-    model = SpiceMix(n_metagenes, random_state=seed)
+    options = Options(n_metagenes)
     with one_blas_thread():
         samples = check_samples(expressions, graphs, n_metagenes)
-        cells = Part(samples)
+        cells, history = LocalCells(samples), History(options, samples)
         theta = start(cells, n_metagenes, np.random.default_rng(seed))
-        history = []
-        while len(history) < model.max_iter:
-            theta, row = algorithm.iterate(model, cells, theta,
-                                           estimate_affinity=len(history) < model.affinity_iterations)
-            history.append(row)
-            if algorithm.has_converged(history, model.tol):
+        while len(history.rows) < options.max_iter:
+            early = len(history.rows) < options.last_affinity_iteration
+            theta = iterate(options, cells, theta, history, estimate_affinity=early)
+            if history.has_converged(options.tol):
                 break
-    proportions, sizes = cells.get_states()
+    proportions, sizes = cells.states
     parts = samples.split(sizes[:, None] * proportions)
     states = np.concatenate([x / c for x, c in zip(parts, samples.scaling, strict=True)])
-    return states[np.argsort(np.concatenate(rows))], {"Q": history[-1]["Q"], "energy": history[-1]["energy"],
-                                                      "n_iter": len(history)}
+    last = history.rows[-1]
+    return states[np.argsort(np.concatenate(rows))], {"Q": last["Q"], "energy": last["energy"],
+                                                      "n_iter": len(history.rows)}
 
 
 def starts():
     """By name, functions of (cells, K, generator) that return the first parameters; cells keep the states."""
     import numpy as np
 
-    from spicemix_core.algorithm import Theta
     from spicemix_core.baselines.published_fit import start
     from spicemix_core.initialization import initialize
+    from spicemix_core.objective import Theta
 
     def weighted(cells, n_metagenes, rng):
         metagenes, noise = initialize(cells, n_metagenes, rng)
@@ -105,11 +105,13 @@ def path_of(store, name, start, run):
 
 
 def stored_states(store, name, start, runs):
-    """States of the runs of one data set; ``None`` if one is missing. Of mixed starts, every other run."""
+    """States of the runs of one data set; ``None`` if one is missing. Mixed starts alternate."""
     import numpy as np
 
-    of_run = (lambda run: STARTS[run % 2]) if start == "mixed" else (lambda run: start)
-    paths = [path_of(store, name, of_run(run), run) for run in runs]
+    if start == "mixed":
+        paths = [path_of(store, name, STARTS[run % 2], run // 2) for run in runs]
+    else:
+        paths = [path_of(store, name, start, run) for run in runs]
     return [np.load(path)["states"].astype(float) for path in paths] if all(p.exists() for p in paths) else None
 
 

@@ -6,9 +6,10 @@ A way is a function of the states, a list of arrays (N, K), that returns labels.
 import numpy as np
 from scipy.cluster.hierarchy import linkage
 
-from spicemix_core.tl.clustering import calinski_harabasz_curve, cut_tree, normalize_states
 from spicemix_core.tl.matching import adjusted_rand_index
+from spicemix_core.tl.normalization import normalize_states
 from spicemix_core.tl.number_of_types import RANGE, accepted_splits, cell_types, clipped_scores
+from spicemix_core.tl.trees import calinski_harabasz_curve, cut_tree
 
 NUMBERS = range(5, 41)
 
@@ -21,10 +22,10 @@ def of_the_package(states):
 def first_peak(states):
     """Better half of the runs by index, z-scored proportions, first peak of the Calinski-Harabasz index from 5 on."""
     rows = [normalize_states(x, "zscore_proportions") for x in states]
-    highest = [calinski_harabasz_curve(x, NUMBERS).max() for x in rows]
+    highest = [calinski_harabasz_curve(linkage(x, method="ward"), NUMBERS).max() for x in rows]
     kept = np.sort(np.argsort(-np.array(highest), kind="stable")[: max(2, (len(rows) + 1) // 2)])
     tree = linkage(np.concatenate([rows[i] for i in kept], axis=1), method="ward")
-    curve = calinski_harabasz_curve(None, NUMBERS, tree=tree)
+    curve = calinski_harabasz_curve(tree, NUMBERS)
     falls = np.flatnonzero(np.diff(curve.to_numpy()) < 0)
     return cut_tree(tree, int(curve.index[falls[0] if len(falls) else -1]))
 
@@ -32,7 +33,7 @@ def first_peak(states):
 def highest_index(states):
     """All runs, z-scored states with a limit, highest Calinski-Harabasz index."""
     tree = linkage(_joined(states), method="ward")
-    return cut_tree(tree, int(calinski_harabasz_curve(None, range(RANGE[0], RANGE[1] + 1), tree=tree).idxmax()))
+    return cut_tree(tree, int(calinski_harabasz_curve(tree, range(RANGE[0], RANGE[1] + 1)).idxmax()))
 
 
 def halves(states, n_halvings=6, tolerance=0.02):

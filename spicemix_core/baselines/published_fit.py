@@ -26,23 +26,26 @@ Chidester, Zhou, Alam and Ma, Nature Genetics 55, 78-88 (2023), Algorithm 1; htt
 branch NatureGenetics-2022. Adam: D. P. Kingma and J. Ba, ICLR (2015).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.cluster import KMeans
 
-from spicemix_core.affinity import objective_sums, objective_value
-from spicemix_core.algorithm import Theta
-from spicemix_core.cells import Part
+from spicemix_core.affinity import pseudo_likelihood_sums
+from spicemix_core.algorithm import Options
+from spicemix_core.cells import Cells
 from spicemix_core.files.checkpoint import Checkpoint
+from spicemix_core.history import History
 from spicemix_core.initialization import KMEANS_RESTARTS, NMF_ROUNDS
+from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.local_cells import LocalCells
 from spicemix_core.metagenes import update_metagenes, update_noise
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.threads import one_blas_thread
-from spicemix_core.objective import energy, objective
-from spicemix_core.samples import Samples, check_samples
+from spicemix_core.objective import Theta
+from spicemix_core.samples import Samples
 
 N_ITERATIONS = 500
 KMEANS_TOL = 1e-8
@@ -91,20 +94,21 @@ def fit_as_published(expressions: list, graphs: list, n_metagenes: int = 20, *, 
     """
     model = SpiceMix(n_metagenes, affinity_penalty=affinity_penalty, affinity_iterations=None, max_iter=max_iter,
                      tol=0.0, random_state=random_state)
+    options = Options.of(model)
     with one_blas_thread():
         samples = check_samples(expressions, graphs, n_metagenes)
-        cells = Part(samples)
         kept = Checkpoint(checkpoint, {"procedure": "published"} | model.get_params(), samples)
         if (left := kept.read()) is None:
-            theta, rows = start(cells, n_metagenes, random_state), []
+            cells = LocalCells(samples)
+            theta, history = start(cells, n_metagenes, random_state), History(options, samples)
         else:
-            cells.set_states(left.proportions, left.sizes)
-            theta, rows = Theta(left.metagenes, left.affinity, left.noise), left.rows
-        while len(rows) < max_iter:
-            theta, row = iterate(cells, theta, model, np.random.default_rng([random_state, len(rows)]))
-            rows.append(row)
-            kept.save(theta, cells, rows)
-    _store(model, samples, theta, cells.get_states(), rows)
+            cells = LocalCells(samples, states=(left.proportions, left.sizes))
+            theta = Theta(left.metagenes, left.affinity, left.noise)
+            history = History(options, samples, left.rows)
+        while len(history.rows) < max_iter:
+            theta = iterate(options, cells, theta, history, np.random.default_rng([random_state, len(history.rows)]))
+            kept.save(theta, cells, history.rows)
+    _store(model, samples, theta, cells.states, history.rows)
     kept.remove()
     return model
 
@@ -119,7 +123,7 @@ def _store(model, samples, theta, states, rows):
     model.n_iter_, model.converged_ = len(rows), False
 
 
-def start(cells: Part, n_metagenes: int, seed: int) -> Theta:
+def start(cells: Cells, n_metagenes: int, seed: int) -> Theta:
     """Lines 1 to 8 of Algorithm 1: k-means on the scaled expression, rounds of NMF, S = 0; ``cells`` keep the states.
 
     A cluster whose centroid has no positive entry gets a uniform metagene.
@@ -139,29 +143,26 @@ def start(cells: Part, n_metagenes: int, seed: int) -> Theta:
     return Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
 
 
-def iterate(cells: Part, theta: Theta, model: SpiceMix, rng: np.random.Generator) -> tuple[Theta, dict]:
-    """Lines 10 and 11 of Algorithm 1. Returns the parameters and the row of the history."""
-    samples = cells.samples
-    states = cells.update_states(theta.metagenes, theta.affinity, theta.noise, model.state_penalty)
-    gram, cross = cells.state_products()
-    sums = {"sum_of_squares": samples.sum_of_squares}
-    metagenes = update_metagenes(theta.metagenes, gram, cross, **sums)
-    noise = update_noise(metagenes, gram, cross, n_entries=samples.n_entries, **sums)
-    theta = replace(theta, metagenes=metagenes, noise=noise)
-    lowered = energy(theta, states.pairs, states.sizes, samples, state_penalty=model.state_penalty)
-    step = update_affinity_by_adam(theta.affinity, cells.get_states()[0], samples, model.affinity_penalty, rng)
-    theta = replace(theta, affinity=step.affinity)
-    row = objective(theta, step.total, states.sizes, samples, state_penalty=model.state_penalty,
-                    affinity_penalty=model.affinity_penalty)
-    return theta, row | {"energy": lowered, "n_sweeps": states.n_sweeps, "adam_steps": step.n_steps}
+def iterate(options: Options, cells: Cells, theta: Theta, history: History, rng: np.random.Generator) -> Theta:
+    """Lines 10 and 11 of Algorithm 1, as :func:`spicemix_core.algorithm.iterate` but with the step of Adam for S."""
+    samples, norm = cells.samples, cells.samples.sum_of_squares
+    history.start()
+    sums = cells.update_states(theta.metagenes, theta.affinity, theta.noise, options.state_penalty)
+    metagenes = update_metagenes(theta.metagenes, sums.gram, sums.cross, sum_of_squares=norm)
+    noise = update_noise(metagenes, sums.gram, sums.cross, sum_of_squares=norm, n_entries=samples.n_entries)
+    step = update_affinity_by_adam(theta.affinity, cells.states[0], samples, options.affinity_penalty, rng)
+    after = Theta(metagenes, step.affinity, noise)
+    history.add(theta, after, sums, step.value)
+    history.rows[-1]["adam_steps"] = step.n_steps
+    return after
 
 
 @dataclass(frozen=True)
 class AdamStep:
-    """Result of an affinity step: S, the sum over cells of its objective, and the number of Adam steps taken."""
+    """Result of an affinity step: S, its objective per directed edge, and the number of Adam steps taken."""
 
     affinity: np.ndarray
-    total: float
+    value: float
     n_steps: int
 
 
@@ -186,19 +187,19 @@ def update_affinity_by_adam(affinity: np.ndarray, proportions: np.ndarray, sampl
     AdamStep
     """
     if not samples.n_directed_edges:
-        return AdamStep(affinity, objective_sums(affinity, proportions, np.zeros_like(proportions))[0], 0)
-    problem = AdamProblem(proportions, samples, penalty)
-    optimizer = Adam(affinity)
-    best, last, best_check = (np.inf, affinity, np.nan), -np.inf, 0
+        edgeless = np.zeros_like(proportions)
+        return AdamStep(affinity, pseudo_likelihood_sums(affinity, proportions, edgeless, 0)[0], 0)
+    problem, optimizer = AdamProblem(proportions, samples, penalty), Adam(affinity)
+    per_cell = samples.n_directed_edges / samples.n_cells
+    best, last, best_check = (np.inf, affinity), -np.inf, 0
     for n_steps in range(MAX_ADAM_STEPS + 1):
         S = optimizer.value
         if n_steps % CHECK_EVERY == 0:
-            total, gradient = problem.full(S)
-            value = problem.value(S, total) / samples.n_cells
+            value, gradient = problem.full(S)
             if value < best[0]:
-                best, best_check = (value, S, total), n_steps
+                best, best_check = (value, S), n_steps
             flat = (np.abs(gradient) < GRADIENT_TOL * (np.abs(S) + GRADIENT_OFFSET)).all()
-            settled = flat and value > last - VALUE_TOL * CHECK_EVERY
+            settled = flat and per_cell * (value - last) > -VALUE_TOL * CHECK_EVERY
             if settled or n_steps >= best_check + 2 * CHECK_EVERY:
                 break
             last = value
@@ -206,7 +207,8 @@ def update_affinity_by_adam(affinity: np.ndarray, proportions: np.ndarray, sampl
             gradient = problem.sampled_gradient(S, rng)
         if n_steps < MAX_ADAM_STEPS:
             optimizer.step(gradient)
-    return AdamStep(best[1], best[2], n_steps)
+    value, affinity = best
+    return AdamStep(affinity, value, n_steps)
 
 
 class AdamProblem:
@@ -221,14 +223,10 @@ class AdamProblem:
         bounds = zip(samples.offsets[:-1], samples.offsets[1:], strict=True)
         self.cells = [(first, last - first, degrees[first:last]) for first, last in bounds if degrees[first:last].any()]
 
-    def value(self, S, total):
-        """Sum over cells and ridge, not divided by the number of edges."""
-        return self.n_edges * objective_value(total, S, self.n_edges, self.penalty)
-
     def full(self, S):
-        """Sum over all cells, and the symmetric gradient of the objective per directed edge."""
-        total, excess = objective_sums(S, self.proportions, self.neighbor_sums)
-        return total, self._gradient(S, excess)
+        """Objective per directed edge and its symmetric gradient, from all cells."""
+        total, excess = pseudo_likelihood_sums(S, self.proportions, self.neighbor_sums, 1)
+        return total / self.n_edges + 0.5 * self.penalty * (S**2).sum(), self._gradient(S, excess)
 
     def sampled_gradient(self, S, rng):
         """The gradient with the partition function of ``BATCH_CELLS`` random cells of each sample.
@@ -241,7 +239,7 @@ class AdamProblem:
             batch = rng.choice(n_cells, min(BATCH_CELLS, n_cells), replace=False)
             neighbors = self.neighbor_sums[first + batch]
             observed = self.proportions[first + batch]
-            _, difference = objective_sums(S, observed, neighbors)
+            _, difference = pseudo_likelihood_sums(S, observed, neighbors, 1)
             scale = degrees.sum() / max(degrees[batch].sum(), 1)
             excess += scale * (difference - observed.T @ neighbors)
         return self._gradient(S, excess)

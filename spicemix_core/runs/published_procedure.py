@@ -16,11 +16,12 @@ from joblib import Parallel, delayed
 
 from spicemix_core.baselines.published_fit import N_ITERATIONS, fit_as_published
 from spicemix_core.files.checkpoint import fingerprint
+from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.progress import progress
-from spicemix_core.samples import check_samples
-from spicemix_core.tl.clustering import Clustering, cluster_states, label_categories
+from spicemix_core.tl.clustering import CLUSTERS, Clustering, cluster_states, write_labels
 
 N_SEEDS = 5
 NORMALIZATION, N_CLUSTERS_RANGE, SMALLEST_CLUSTER = "zscore", (5, 40), 5
@@ -123,11 +124,11 @@ def published_procedure(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = 
     order = np.argsort(np.concatenate(rows))
     result = choose_as_published(runs, [np.concatenate(run.latent_states_)[order] for run in runs])
     write_results(adata, result.model, rows)
-    kept = result.labels != LEFT_OUT
-    adata.obs["spicemix_cluster"] = label_categories(result.labels).remove_categories([] if kept.all() else [
-        str(LEFT_OUT)])
+    write_labels(adata, result.labels)
+    adata.obs[CLUSTERS] = adata.obs[CLUSTERS].cat.set_categories([str(c) for c in range(result.labels.max() + 1)])
     adata.uns["spicemix"]["published"] = {"run_summary": result.run_summary, "best": result.best}
-    _remove(folder, places)
+    if folder is not None:
+        once_saved(lambda: _remove(places))
     return result
 
 
@@ -183,20 +184,18 @@ def _places(folder, seeds, expressions, graphs, n_metagenes, options):
 
 def _fit(expressions, graphs, n_metagenes, seed, place, options):
     """Fit a run, or read it from its place if it was finished before."""
-    if place is not None and place.exists():
-        return SpiceMix.load(place)
-    checkpoint = None if place is None else place.with_suffix(".checkpoint")
-    model = fit_as_published(expressions, graphs, n_metagenes, random_state=seed, checkpoint=checkpoint, **options)
-    if place is not None:
-        model.save(place)
-    return model
+    if place is None:
+        return fit_as_published(expressions, graphs, n_metagenes, random_state=seed, **options)
+    if not place.exists():
+        with until_saved():
+            fit_as_published(expressions, graphs, n_metagenes, random_state=seed,
+                             checkpoint=place.with_suffix(".checkpoint"), **options).save(place)
+    return SpiceMix.load(place)
 
 
-def _remove(folder, places):
+def _remove(places):
     """Remove the files of the runs, and their folder if it holds nothing else."""
-    if folder is None:
-        return
     for place in places:
         place.unlink()
-    if not any(Path(folder).iterdir()):
-        Path(folder).rmdir()
+    if not any(places[0].parent.iterdir()):
+        places[0].parent.rmdir()

@@ -6,13 +6,13 @@ import scipy.sparse as sp
 from models import Stopped, assert_same_model, small_samples
 from sklearn.cluster import KMeans
 
-from spicemix_core.affinity import affinity_objective, update_affinity
 from spicemix_core.baselines import published_fit
 from spicemix_core.baselines.published_fit import Adam, AdamProblem, fit_as_published, update_affinity_by_adam
-from spicemix_core.cells import Part
 from spicemix_core.files import checkpoint
+from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.local_cells import LocalCells
 from spicemix_core.partition_function import log_simplex_integral
-from spicemix_core.samples import check_samples
+from spicemix_core.steps import affinity_objective, update_affinity
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def test_the_full_gradient_is_that_of_the_objective_of_the_affinity_step(samples
     def value(step):
         return affinity_objective(S + step * direction, proportions, neighbors, samples.n_directed_edges, 1e-2)
 
-    total, gradient = problem.full(S)
-    assert problem.value(S, total) / samples.n_directed_edges == pytest.approx(value(0.0), rel=1e-12)
+    found, gradient = problem.full(S)
+    assert found == pytest.approx(value(0.0), rel=1e-12)
     assert (gradient * direction).sum() == pytest.approx((value(1e-5) - value(-1e-5)) / 2e-5, rel=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_batches_estimate_the_full_gradient_without_bias_where_all_degrees_are_e
 
 def test_the_step_ends_at_the_first_check_where_the_gradient_is_small(samples, proportions):
     optimum = update_affinity(np.zeros((4, 4)), proportions, samples.graph @ proportions, samples.n_directed_edges,
-                              penalty=1e-2)
+                              affinity_penalty=1e-2)
     step = update_affinity_by_adam(optimum, proportions, samples, 1e-2, np.random.default_rng(0))
     assert step.n_steps == 0 and np.array_equal(step.affinity, optimum)
 
@@ -122,9 +122,9 @@ def test_the_step_ends_at_a_check_that_meets_the_rule_and_at_none_before(samples
     checks, full = [], AdamProblem.full
 
     def recorded(self, S):
-        total, gradient = full(self, S)
-        checks.append((S, self.value(S, total) / samples.n_cells, gradient))
-        return total, gradient
+        value, gradient = full(self, S)
+        checks.append((S, value * samples.n_directed_edges / samples.n_cells, gradient))
+        return value, gradient
 
     monkeypatch.setattr(AdamProblem, "full", recorded)
     smooth = proportions
@@ -145,9 +145,9 @@ def test_the_step_ends_at_a_check_that_meets_the_rule_and_at_none_before(samples
 
 def test_the_start_is_kmeans_on_the_scaled_expression_and_no_affinity(samples, monkeypatch):
     monkeypatch.setattr(published_fit, "NMF_ROUNDS", 1)
-    cells = Part(samples)
+    cells = LocalCells(samples)
     solved = []
-    monkeypatch.setattr(cells, "solve_states", lambda M: solved.append(M) or Part.solve_states(cells, M))
+    monkeypatch.setattr(cells, "solve_states", lambda M: solved.append(M) or LocalCells.solve_states(cells, M))
     theta = published_fit.start(cells, 4, 7)
     scaled = np.concatenate([c * y for c, y in zip(samples.scaling, samples.expressions, strict=True)])
     centers = KMeans(4, n_init=10, tol=1e-8, random_state=7).fit(scaled).cluster_centers_

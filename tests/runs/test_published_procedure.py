@@ -9,8 +9,8 @@ from sklearn.metrics import calinski_harabasz_score
 from spicemix_core import datasets
 from spicemix_core.runs import published_procedure as module
 from spicemix_core.runs.published_procedure import cluster_as_published, published_procedure, without_small_clusters
-from spicemix_core.tl.clustering import cut_tree
 from spicemix_core.tl.matching import adjusted_rand_index
+from spicemix_core.tl.trees import cut_tree
 
 OPTIONS = {"n_metagenes": 4, "sample_key": "slide", "max_iter": 4, "random_state": 5}
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import linkage
 
-from spicemix_core.tl.clustering import cut_tree
 from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.number_of_types import (
     accepted_splits,
@@ -16,6 +15,7 @@ from spicemix_core.tl.number_of_types import (
     remarks,
     separation_curve,
 )
+from spicemix_core.tl.trees import cut_tree
 
 
 def runs_of(kind, n_runs=4, noise=0.15, n_metagenes=8, seed=0):
