@@ -6,9 +6,10 @@ A way is a function of the states, a list of arrays (N, K), that returns labels.
 import numpy as np
 from scipy.cluster.hierarchy import linkage
 
+from spicemix_core.tl.branches import accepted_splits
 from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.normalization import normalize_states
-from spicemix_core.tl.number_of_types import RANGE, accepted_splits, cell_types, clipped_scores
+from spicemix_core.tl.number_of_types import RANGE, cell_types, clipped_scores
 from spicemix_core.tl.trees import calinski_harabasz_curve, cut_tree
 
 NUMBERS = range(5, 41)

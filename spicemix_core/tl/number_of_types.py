@@ -24,19 +24,28 @@ Simplified silhouette: E. R. Hruschka, L. N. de Castro and R. J. G. B. Campello,
 Jaccard index: C. Hennig, Computational Statistics and Data Analysis 52, 258-271 (2007).
 """
 
-import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import linkage
+from scipy.spatial import cKDTree
+
+from spicemix_core.tl.branches import (
+    MIN_CELLS,
+    Split,
+    accepted_splits,
+    branch_support,
+    branch_table,
+    labels_of,
+)
 
 MAX_DEVIATION = 5.0  # standard deviations
-MIN_CELLS = 5
 TOLERANCE = 0.015  # of the separation, which lies between -1 and 1
-SURE = 0.6
+SURE = 0.6  # below this value a cluster should not be trusted (Hennig)
 RANGE = (2, 40)
+MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs of cells: 0.4 GB for this number
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,8 @@ def cell_types(states: Sequence[np.ndarray], *, n_types: int | None = None,
     Returns
     -------
     CellTypes
+        Of more than 10,000 cells, a random subset of this size (always the same) is clustered, ``branches`` is about
+        it, and every cell is assigned to the fine cluster with the nearest mean.
 
     Raises
     ------
@@ -110,6 +121,20 @@ def cell_types(states: Sequence[np.ndarray], *, n_types: int | None = None,
     (3, 3, [])
     """
     rows = [clipped_scores(x) for x in states]
+    n_cells = len(rows[0])
+    if n_cells <= MAX_TREE_CELLS:
+        return _from_rows(rows, n_types, n_types_range)
+    chosen = np.sort(np.random.default_rng(0).choice(n_cells, MAX_TREE_CELLS, replace=False))
+    found = _from_rows([x[chosen] for x in rows], n_types, n_types_range)
+    joined = np.concatenate(rows, axis=1)
+    means = [joined[chosen[found.labels == label]].mean(axis=0) for label in range(found.n_types)]
+    nearest = cKDTree(means).query(joined)[1]
+    coarse = np.array([found.coarse_labels[np.argmax(found.labels == label)] for label in range(found.n_types)])
+    return replace(found, labels=nearest, coarse_labels=coarse[nearest])
+
+
+def _from_rows(rows, n_types, n_types_range):
+    """:func:`cell_types` of scores, with a tree of all cells."""
     joined = np.concatenate(rows, axis=1)
     tree = linkage(joined, method="ward")
     smallest, largest = n_types_range if n_types is None else (n_types, n_types)
@@ -139,68 +164,6 @@ def clipped_scores(states: np.ndarray) -> np.ndarray:
     scores = np.clip((states - states.mean(axis=0)) / spread, -MAX_DEVIATION, MAX_DEVIATION)
     scores[:, constant] = 0.0
     return scores
-
-
-@dataclass(frozen=True)
-class Split:
-    """A split of a branch into a larger and a smaller one, each an array of the numbers of its cells."""
-
-    branch: np.ndarray
-    larger: np.ndarray
-    smaller: np.ndarray
-    height: float
-
-
-def leaf_order(tree: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells in an order in which those of every node of a tree stand side by side, and each node's start and size."""
-    n_cells = len(tree) + 1
-    sizes = np.concatenate([np.ones(n_cells, dtype=int), tree[:, 3].astype(int)])
-    start = np.zeros(2 * n_cells - 1, dtype=int)
-    for merge in range(n_cells - 2, -1, -1):
-        first, second = tree[merge, :2].astype(int)
-        start[first] = start[n_cells + merge]
-        start[second] = start[first] + sizes[first]
-    return np.argsort(start[:n_cells]), start, sizes
-
-
-def accepted_splits(tree: np.ndarray, n_clusters: int) -> list[Split]:
-    """The first splits of a Ward tree, from the top, in which both branches hold at least ``MIN_CELLS`` cells.
-
-    Parameters
-    ----------
-    tree : array, shape (N - 1, 4)
-        In SciPy's layout.
-    n_clusters : int
-        Number of clusters after the last split that is wanted; there may be fewer.
-
-    Returns
-    -------
-    list of Split
-        The cells of a branch that is too small stay in the branch that it was split from.
-    """
-    n_cells = len(tree) + 1
-    children = tree[:, :2].astype(int)
-    order, start, sizes = leaf_order(tree)
-
-    def cells(node):
-        return np.sort(order[start[node] : start[node] + sizes[node]])
-
-    root = 2 * n_cells - 2
-    waiting, splits = [(-root, np.arange(n_cells))], []  # heights rise with the number of the merge
-    while waiting and len(splits) < n_clusters - 1:
-        node, branch = heapq.heappop(waiting)
-        first, second = children[-node - n_cells]
-        larger, smaller = (first, second) if sizes[first] >= sizes[second] else (second, first)
-        if sizes[smaller] < MIN_CELLS:
-            if larger >= n_cells:
-                heapq.heappush(waiting, (-larger, branch))
-            continue
-        gone = cells(smaller)
-        splits.append(Split(branch, np.setdiff1d(branch, gone), gone, float(tree[-node - n_cells, 2])))
-        for child, members in ((larger, splits[-1].larger), (smaller, gone)):
-            if child >= n_cells:
-                heapq.heappush(waiting, (-child, members))
-    return splits
 
 
 def separation_curve(rows: np.ndarray, splits: list[Split]) -> pd.Series:
@@ -253,48 +216,6 @@ def remarks(separation: pd.Series, chosen: int, largest: int) -> list[str]:
     return sentences
 
 
-def branch_support(splits: list[Split], run_trees: list[np.ndarray]) -> np.ndarray:
-    """Support of each branch: the root, then the larger and the smaller branch of every split.
-
-    Parameters
-    ----------
-    splits : list of Split
-    run_trees : list of arrays, each (N - 1, 4)
-        Ward tree of each run's own states.
-
-    Returns
-    -------
-    array, shape (2 * len(splits) + 1,)
-        Mean over the runs of the highest Jaccard index with any branch of the run's tree; 1 for the root.
-    """
-    branches = [part for split in splits for part in (split.larger, split.smaller)]
-    inside = np.zeros((len(run_trees[0]) + 1, len(branches)))
-    for column, members in enumerate(branches):
-        inside[members, column] = 1.0
-    total = np.zeros(len(branches))
-    for tree in run_trees:
-        order, start, sizes = leaf_order(tree)
-        counts = np.concatenate([np.zeros((1, len(branches))), np.cumsum(inside[order], axis=0)])
-        shared = counts[start + sizes] - counts[start]
-        total += (shared / (sizes[:, None] + counts[-1] - shared)).max(axis=0)
-    return np.concatenate([[1.0], total / len(run_trees)])
-
-
-def branch_table(splits: list[Split], support: np.ndarray) -> pd.DataFrame:
-    """The branches as a table, see :class:`CellTypes`; ``cluster`` is left to the caller."""
-    members = [part for split in splits for part in (split.larger, split.smaller)]
-    members = [splits[0].branch, *members] if splits else []
-    parent, height, open_branches = np.full(len(members), -1), np.zeros(len(members)), {0: 0}
-    for number, split in enumerate(splits):
-        row = open_branches.pop(int(split.branch[0]))
-        height[row] = split.height
-        for child, part in ((2 * number + 1, split.larger), (2 * number + 2, split.smaller)):
-            parent[child] = row
-            open_branches[int(part[0])] = child
-    return pd.DataFrame({"parent": parent, "cells": [len(m) for m in members], "height": height, "support": support,
-                         "members": members})
-
-
 def coarse_number(branches: pd.DataFrame) -> int:
     """The largest number of clusters at which every cluster has a support of at least ``SURE``; at least 2."""
     support, parent = branches["support"].to_numpy(), branches["parent"].to_numpy()
@@ -304,16 +225,3 @@ def coarse_number(branches: pd.DataFrame) -> int:
         if support[list(present)].min() >= SURE:
             best = number
     return best
-
-
-def labels_of(branches: pd.DataFrame, n_clusters: int) -> np.ndarray:
-    """Labels of the cut into ``n_clusters``; 0 is the largest cluster, equal sizes in the order of their first cell."""
-    members, parent = list(branches["members"]), branches["parent"].to_numpy()
-    present = {0}
-    for child in range(1, 2 * n_clusters - 1, 2):
-        present = (present - {int(parent[child])}) | {child, child + 1}
-    ranked = sorted((members[row] for row in present), key=lambda cells: (-len(cells), cells[0]))
-    labels = np.empty(len(members[0]), dtype=int)
-    for label, cells in enumerate(ranked):
-        labels[cells] = label
-    return labels

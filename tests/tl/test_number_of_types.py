@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import linkage
 
+from spicemix_core.tl import number_of_types
+from spicemix_core.tl.branches import accepted_splits, branch_support
 from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.number_of_types import (
-    accepted_splits,
-    branch_support,
     cell_types,
     choose_number,
     clipped_scores,
@@ -141,3 +141,12 @@ def test_scores_are_limited_and_constant_metagenes_do_not_count():
 def test_more_types_than_there_are_branches_are_refused():
     with pytest.raises(ValueError, match=r"only .* branches of at least 5 cells"):
         cell_types(runs_of(np.repeat([0, 1], 8)), n_types=9)
+
+
+def test_of_many_cells_a_subset_is_clustered_and_all_are_assigned(monkeypatch):
+    kind = np.tile(np.arange(5), 80)
+    runs = runs_of(kind)
+    monkeypatch.setattr(number_of_types, "MAX_TREE_CELLS", 100)
+    found = cell_types(runs)
+    assert found.n_types == 5 and found.branches["cells"].iloc[0] == 100
+    assert adjusted_rand_index(found.labels, kind) == adjusted_rand_index(found.coarse_labels, kind) == 1.0
