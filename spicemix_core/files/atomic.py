@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_ATTEMPTS = 100  # to remove a folder into which other threads still write
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -93,7 +94,9 @@ def partials_of(path: str | os.PathLike) -> list[Path]:
 
 def _is_disk_full(error):
     """Whether an error, or one that it was raised from, says so; the HDF5 library writes the number in its message."""
-    while error is not None:
+    seen = set()  # an error that is raised again can be its own context
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, DiskFullError) or getattr(error, "errno", None) in _FULL:
             return True
         if any(f"errno = {number}" in str(error) for number in _FULL):
@@ -130,7 +133,11 @@ def _replace(temporary, target):
 
 
 def _remove(path):
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
+    if not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    for _ in range(_ATTEMPTS):  # after an error, threads of the zarr library may still write a few chunks
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+    shutil.rmtree(path)

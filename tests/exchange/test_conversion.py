@@ -126,7 +126,7 @@ def test_targets_that_cannot_be_written_are_refused(source, tmp_path):
             convert(source, tmp_path / name)
     with pytest.raises(ValueError, match=r"has an unknown ending; use \.h5ad, \.zarr"):
         convert(source, tmp_path / "data.csv")
-    with pytest.raises(FileNotFoundError, match="none of data.zarr does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"none of data\.zarr does not exist"):
         convert(source, tmp_path / "none" / "data.zarr")
     with pytest.raises(FileNotFoundError, match="There is no file"):
         convert(tmp_path / "none.h5ad", tmp_path / "data.zarr")

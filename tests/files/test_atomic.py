@@ -66,3 +66,11 @@ def test_temporary_paths_keep_the_suffix_and_are_found(tmp_path, name):
         temporary.mkdir()
         assert temporary.suffix == (tmp_path / name).suffix and partials_of(tmp_path / name) == [temporary]
         assert partials_of(tmp_path / f"other{name}") == []
+
+
+def test_an_error_that_is_its_own_context_is_raised_as_it_is(tmp_path):
+    first, second = ValueError("first"), ValueError("second")
+    first.__context__, second.__context__ = second, first
+    with pytest.raises(ValueError, match="first"), replacing(tmp_path / "table.csv"):
+        raise first
+    assert not list(tmp_path.iterdir())
