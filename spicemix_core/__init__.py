@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from spicemix_core.model import SpiceMix as SpiceMix
 
 _MODULES = {"Consensus": "spicemix_core.runs.consensus",
+            "PublishedResult": "spicemix_core.runs.published_procedure",
             "Selection": "spicemix_core.runs.selection",
             "SpiceMix": "spicemix_core.model",
             "baselines": "spicemix_core.baselines",
@@ -44,6 +45,7 @@ _MODULES = {"Consensus": "spicemix_core.runs.consensus",
             "inputs": "spicemix_core.inputs",
             "pl": "spicemix_core.pl",
             "prepare": "spicemix_core.inputs.prepare",
+            "published_procedure": "spicemix_core.runs.published_procedure",
             "read_data": "spicemix_core.exchange.readers",
             "select": "spicemix_core.runs.selection",
             "steps": "spicemix_core.steps",
