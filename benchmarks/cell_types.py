@@ -11,6 +11,9 @@ package's), ``expression`` (the paper's) and, for ``table`` alone, ``mixed``: ev
 - macro-F1: the mean over the published classes of at least five cells of the best F1 of any cluster;
 - the number of clusters, whether it is within 25 % of the published number, and whether it is equal;
 - agreement: ARI between the answers of two disjoint halves of the runs.
+
+This benchmark is a study. The definition that it calls the package's, :mod:`spicemix_core.tl.number_of_types`, is not
+the default of any function.
 """
 
 import argparse

@@ -13,7 +13,6 @@ from spicemix_core.command_line.options import (
     Graph,
     GraphKey,
     Layer,
-    MaxIter,
     MaxLength,
     Model,
     NJobs,
@@ -33,6 +32,12 @@ from spicemix_core.files.atomic import replacing_together
 from spicemix_core.files.lock import locked
 from spicemix_core.files.removal import until_saved
 
+FIXED = {
+    "--non-spatial": "Leave it out with --as-in-the-paper, which includes the spatial term.",
+    "--device": "Leave it out with --as-in-the-paper, which runs on the processor.",
+    "--tol": "Leave it out with --as-in-the-paper, which has no convergence criterion.",
+}
+
 
 def fit(
     data: Data,
@@ -50,12 +55,19 @@ def fit(
     layer: Layer = None,
     normalize: Normalize = False,
     non_spatial: NonSpatial = False,
-    n_runs: Annotated[int, typer.Option(
-        min=1, help="Number of fits from different seeds; two or more are combined into a consensus.")] = 1,
+    as_in_the_paper: Annotated[bool, typer.Option(
+        "--as-in-the-paper",
+        help="Fit and cluster exactly as the paper describes: several seeds, of which the one with the highest "
+             "objective Q is written.")] = False,
+    n_runs: Annotated[int | None, typer.Option(
+        min=1, help="Number of fits from different seeds; two or more are combined into a consensus. By default 1, or "
+                    "5 with --as-in-the-paper.")] = None,
     n_jobs: NJobs = 1,
-    max_iter: MaxIter = 200,
-    tol: Annotated[float, typer.Option(
-        min=0, help="Convergence tolerance: the fit stops when all changes in one iteration are smaller.")] = 1e-3,
+    max_iter: Annotated[int | None, typer.Option(
+        min=1, help="Maximum number of iterations of a fit. By default 200, or 500 with --as-in-the-paper.")] = None,
+    tol: Annotated[float | None, typer.Option(
+        min=0, help="Convergence tolerance: the fit stops when all changes in one iteration are smaller. By default "
+                    "0.001.")] = None,
     device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(
         help="Fit with PyTorch on this device. By default, the compiled code runs on the processor.")] = None,
     annotated: Annotated[Path | None, typer.Option(
@@ -75,34 +87,54 @@ def fit(
     --n-runs, the command writes the consensus of several seeds: the model is the run that agrees best with the others,
     and the annotated data hold the cluster of each cell and the share of the runs that agree on it.
 
+    With --as-in-the-paper, the command runs the procedure of the paper to reproduce it. The model is the run with the
+    highest objective Q, and the annotated data hold its clusters; cells of clusters with fewer than five cells have
+    none.
+
     \b
     Examples:
       spicemix fit tissue.h5ad -k 20 --sample-key sample -o model.h5
       spicemix fit counts.h5ad --normalize --n-runs 10 -o model.h5 -a fitted.h5ad
+      spicemix fit tissue.h5ad --as-in-the-paper -o model.h5 -a fitted.h5ad
     """
+    if as_in_the_paper:
+        _refuse_what_the_paper_fixes({"--non-spatial": non_spatial or None, "--device": device, "--tol": tol})
     check_suffix(output, MODEL_SUFFIXES)
     check_suffix(annotated, DATA_SUFFIXES, "--annotated")
     check_outputs(force, output, annotated)
     checkpoint = checkpoint or output.with_name(f"{output.name}.checkpoint")
+    if checkpoint.is_file() and (as_in_the_paper or (n_runs or 1) > 1):
+        raise FileExistsError(f"{checkpoint} is a file, but several runs are kept in a folder. Remove it, or choose "
+                              "another name with --checkpoint.")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
                           normalize=normalize, non_spatial=non_spatial)
-    options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "spatial": not non_spatial,
-               "max_iter": max_iter, "tol": tol, "device": device, "random_state": random_state}
     keys = {"sample_key": sample_key, "graph_key": graph_key}
+    options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
+    options |= {name: value for name, value in (("max_iter", max_iter), ("tol", tol)) if value is not None}
     interrupted = f"The fit was interrupted. The same command resumes from {checkpoint}."
     with locked(checkpoint), resumable(interrupted), until_saved():
-        if n_runs == 1:
-            model = _fit_one(adata, checkpoint, keys, options)
+        if as_in_the_paper:
+            model = _fit_as_published(adata, checkpoint, n_runs, keys | {"n_jobs": n_jobs}, options)
+        elif n_runs in (None, 1):
+            model = _fit_one(adata, checkpoint, keys, options | {"spatial": not non_spatial, "device": device})
         else:
-            model = _fit_several(adata, checkpoint, keys | {"n_runs": n_runs, "n_jobs": n_jobs}, options)
+            model = _fit_several(adata, checkpoint, keys | {"n_runs": n_runs, "n_jobs": n_jobs},
+                                 options | {"spatial": not non_spatial, "device": device})
         with replacing_together(*filter(None, (output, annotated))) as temporary:
             model.save(temporary[0])
             if annotated:
                 write_data(adata, temporary[1])
+    convergence = "" if as_in_the_paper else "converged, " if model.converged_ else "not converged, "
     print(f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {n_metagenes} metagenes: {model.n_iter_} iterations, "
-          f"{'converged' if model.converged_ else 'not converged'}, noise {model.noise_:.4g}")
+          f"{convergence}noise {model.noise_:.4g}")
     print(f"model: {output}" + (f"\nannotated data: {annotated}" if annotated else ""))
+
+
+def _refuse_what_the_paper_fixes(options):
+    for option, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(FIXED[option], param_hint=option)
 
 
 def _fit_one(adata, checkpoint, keys, options):
@@ -120,6 +152,16 @@ def _fit_several(adata, folder, keys, options):
           f"between each run and the consensus {agreement.min():.2f} to {agreement.max():.2f}")
     print("the run that agrees best:")
     return consensus.model
+
+
+def _fit_as_published(adata, folder, n_runs, keys, options):
+    from spicemix_core.runs.published_procedure import N_SEEDS, published_procedure
+
+    result = published_procedure(adata, n_runs=n_runs or N_SEEDS, folder=folder, **keys, **options)
+    for number, run in enumerate(result.run_summary.itertuples(), 1):
+        print(f"run {number}: seed {run.random_state}, Q {run.Q:.6g}, {run.n_clusters} clusters")
+    print(f"chosen: run {result.best + 1}, which has the highest Q")
+    return result.model
 
 
 def transform(

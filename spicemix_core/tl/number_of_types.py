@@ -15,6 +15,8 @@ of another. Two levels are reported:
   its support is at least ``SURE``. The support of a branch is the mean over the runs of the highest Jaccard index
   between its cells and the cells of any branch of the run's own tree.
 
+This module is under study: no default of the package uses it.
+
 The criterion is that of the data, not of the agreement between runs. All runs see the same noise, so they can agree on
 clusters that are too many, and they agree best on clusters that are too few (``benchmarks/cell_types.py``).
 

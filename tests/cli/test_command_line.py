@@ -242,7 +242,7 @@ def test_options_have_the_names_of_the_librarys_parameters():
                "cluster": (tl.cluster,), "select": (prepare, select, SpiceMix), "simulate": (simulate_cortex,),
                "convert": (convert, convert_result), "report": (write_report,)}
     of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot",
-                   "model"}
+                   "model", "as_in_the_paper"}
     for name, functions in library.items():
         parameters = {parameter for function in functions for parameter in signature(function).parameters}
         assert {option.name for option in commands()[name].params} - of_commands <= parameters | {"data"}
@@ -422,6 +422,9 @@ BAD = {
     "enrichment without sets": ((), ("plot", "enrichment", "fitted.h5ad", "-o", "f.svg"), 2, "--gene-sets"),
     "no grid": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "5;10"), 2, "'5;10' is not a list of whole numbers"),
     "data of no result": ((), ("convert", "tissue.h5ad", "t.zarr", "--data", "x"), 2, "--data"),
+    "the paper without space": ((), (*FIT, "--as-in-the-paper", "--non-spatial"), 2, "--non-spatial: Leave it out"),
+    "the paper on a device": ((), (*FIT, "--as-in-the-paper", "--device", "cpu"), 2, "--device: Leave it out"),
+    "the paper to convergence": ((), (*FIT, "--as-in-the-paper", "--tol", "0.001"), 2, "--tol: Leave it out"),
     "no threads": ((), (*FIT, "--threads", "0"), 2, "--threads"),
     # of the files
     "no such file": ((), ("fit", "nothing.h5ad", "-o", "m.h5"), 1, "nothing.h5ad"),
@@ -470,6 +473,8 @@ BAD = {
     "another folder": (_own_folder, ("convert", "tissue.h5ad", "thesis", "--force"), 1, "something other than data"),
     "this folder": (_own_folder, ("convert", "tissue.h5ad", ".", "--force"), 1, "something other than data"),
     "checkpoint of something else": (_checkpoint_of_other_data, FIT, 1, "m.h5.checkpoint"),
+    "a file for several runs": (_checkpoint_of_other_data, (*FIT, "--n-runs", "2"), 1, "m.h5.checkpoint is a file"),
+    "a file for the paper's runs": (_checkpoint_of_other_data, (*FIT, "--as-in-the-paper"), 1, "kept in a folder"),
     # of models
     "data for a model": ((), ("transform", "tissue.h5ad", "tissue.h5ad", "-o", "s.h5ad"), 1, "tissue.h5ad"),
     "truncated model": (_truncated("model.h5", "t.h5"), ("transform", "t.h5", "tissue.h5ad", "-o", "s.h5ad"), 1,
