@@ -123,9 +123,9 @@ def published_procedure(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = 
     -----
     Each fit starts from k-means on the scaled expression, iterates 500 times without a convergence criterion, and
     estimates the affinity by Adam with the stopping rule of the public code. The steps for states and metagenes and the
-    integral over the simplex are the exact ones of :class:`spicemix_core.SpiceMix`. The states of the best run are z-scored,
-    clustered by Ward's method and cut at the highest Calinski-Harabasz index over 5 to 40 clusters. Which seed has the
-    highest Q says little about the quality of its cell types.
+    integral over the simplex are the exact ones of :class:`spicemix_core.SpiceMix`. The states of the best run are
+    z-scored, clustered by Ward's method and cut at the highest Calinski-Harabasz index over 5 to 40 clusters. Which
+    seed has the highest Q says little about the quality of its cell types.
 
     References
     ----------
