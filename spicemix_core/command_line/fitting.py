@@ -34,7 +34,7 @@ from spicemix_core.files.removal import until_saved
 
 FIXED = {
     "--non-spatial": "Leave it out with --as-in-the-paper, which includes the spatial term.",
-    "--device": "Leave it out with --as-in-the-paper, which runs on the processor.",
+    "--device": "Leave it out with --as-in-the-paper, which runs the compiled code on the processor.",
     "--tol": "Leave it out with --as-in-the-paper, which has no convergence criterion.",
 }
 

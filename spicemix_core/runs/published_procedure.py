@@ -38,11 +38,11 @@ class PublishedResult:
     labels : array of int, shape (N,)
         Cluster of each cell in the best run, 0 the largest; -1 for the cells of clusters with fewer than five cells.
     clusterings : list of Clustering
-        Tree, Calinski-Harabasz curve and all clusters of each run, small ones included.
+        Tree, Calinski-Harabasz curve and all clusters of each run, including those of fewer than five cells.
     runs : list of SpiceMix
-        The fitted models, in the order of their seeds.
+        The fitted models, in the order in which their seeds are drawn.
     best : int
-        The run with the highest last Q.
+        Position in ``runs`` of the run with the highest last Q.
     run_summary : DataFrame
         One row per run: seed (``random_state``), last Q (``Q``), number of iterations in which S moved
         (``affinity_moves``), difference between its largest and its smallest entry (``affinity_range``), and number of
