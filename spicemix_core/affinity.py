@@ -81,7 +81,7 @@ class AffinityProblem:
     affinity_penalty : float
         :math:`\\lambda_\\Sigma > 0`.
     spacing : int
-        1 for all cells; a larger value estimates f from every so many-th cell.
+        1 for all cells; n estimates f from every n-th cell.
     """
 
     sums: Callable[..., tuple]

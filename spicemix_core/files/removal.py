@@ -1,4 +1,4 @@
-"""Removal of checkpoints, which a program can put off until it has saved the results."""
+"""Removal of checkpoints, which a program can postpone until it has saved the results."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _put_off: ContextVar[list[Callable[[], None]] | None] = ContextVar("put_off", de
 
 @contextmanager
 def until_saved() -> Iterator[None]:
-    """Put off the removal of checkpoints to the end of the block; after an error they stay.
+    """Postpone the removal of checkpoints to the end of the block; after an error they are kept.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 Each fit is :func:`spicemix_core.baselines.published_fit.fit_as_published`. The fit with the highest last Q is kept. Its
 states are z-scored, clustered by Ward's method and cut at the highest Calinski-Harabasz index over 5 to 40 clusters;
 clusters of fewer than five cells are left out. :func:`spicemix_core.fit_consensus` is what this package recommends
-instead: which seed has the highest Q says little about the quality of its cell types.
+instead: the seed with the highest Q often does not have the best cell types.
 """
 
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def published_procedure(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = 
         Number of runs that are fitted at the same time, each in a process of one thread. It does not change results.
     folder : path, optional
         Keeps finished runs and the checkpoints of unfinished ones until all are done. A procedure that was stopped
-        resumes from them and ends at the same numbers. The folder is made if needed, and removed at the end if nothing
+        resumes from them and gives the same numbers. The folder is made if needed, and removed at the end if nothing
         else is in it.
 
     Returns

@@ -1,4 +1,4 @@
-"""A fit over Dask workers: the numbers of one process, small messages, and a worker lost on the way."""
+"""A fit over Dask workers: the numbers of one process, small messages, and the loss of a worker."""
 
 import logging
 import os
@@ -59,7 +59,7 @@ def test_the_fit_is_that_of_one_process(samples, client, options):
 
 
 def test_subsets_of_the_cells_are_those_of_one_process(samples, client, monkeypatch):
-    """Of k-means and of the warm-up of the affinity, both of which look at some cells only where there are many."""
+    """k-means and the warm-up of the affinity use a subset of the cells if there are many."""
     monkeypatch.setattr(initialization, "KMEANS_CELLS", 50)
     monkeypatch.setattr(affinity, "SUBSET", 40)
     assert_same(fitted(samples, client), fitted(samples))
@@ -140,7 +140,7 @@ def test_whole_samples_are_distributed_evenly():
     assert samples.cells_of(parts[0]).tolist() == [*range(120), *range(240, 260)]
 
 
-def test_progress_goes_by_iterations(samples, client, monkeypatch):
+def test_progress_counts_iterations(samples, client, monkeypatch):
     seen = []
     monkeypatch.setattr(algorithm, "progress", lambda iterable, text: seen.append((len(iterable), text)) or iterable)
     fitted(samples, client, max_iter=3)

@@ -1,4 +1,4 @@
-"""Initial metagenes: pure cells are found, cells of few counts take no centroids, directions are the leading ones."""
+"""Initial metagenes: pure cells are found, cells of few counts get no centroids, directions are the leading ones."""
 
 import warnings
 

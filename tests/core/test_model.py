@@ -144,7 +144,7 @@ def test_expression_at_odd_addresses_gives_the_same_fit(samples):
         np.testing.assert_array_equal(one.metagenes_, other.metagenes_)
 
 
-def test_nmf_without_space_reaches_the_loss_of_scikit_learn():
+def test_the_non_spatial_model_reaches_the_loss_of_scikit_learn():
     expressions, graphs = small_samples(3, n_cells=(150,), noise=0.1)
     model = fitted((expressions, graphs), spatial=False, max_iter=300, state_penalty=0.0)
     ours = ((expressions[0] - model.latent_states_[0] @ model.metagenes_.T) ** 2).sum()
@@ -158,7 +158,7 @@ def test_nmf_loss_falls_at_every_iteration(samples):
     assert (np.diff(noise) <= 1e-12).all()
 
 
-def test_graph_is_not_used_without_space(samples):
+def test_a_non_spatial_model_ignores_the_graph(samples):
     expressions, _ = samples
     np.testing.assert_array_equal(
         fitted(samples, spatial=False).metagenes_, fitted((expressions, None), spatial=True).metagenes_
@@ -229,7 +229,7 @@ def test_results_survive_a_file(samples, tmp_path):
     assert read.uns["spicemix"]["history"]["Q"].tolist() == adata.uns["spicemix"]["history"]["Q"].tolist()
 
 
-def test_isolated_cells_and_samples_without_space_are_fine(samples):
+def test_isolated_cells_and_non_spatial_samples_are_accepted(samples):
     expressions, graphs = samples
     graph = graphs[0].tolil()
     graph[3], graph[:, 3] = 0.0, 0.0

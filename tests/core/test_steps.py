@@ -51,7 +51,7 @@ def test_cells_without_a_field_are_solved_exactly():
     assert n_sweeps == 1 and gradient.min() > -1e-8 and abs(gradient * states).max() < 1e-8
 
 
-def test_a_cell_ends_where_no_small_move_helps():
+def test_no_small_move_lowers_the_energy_of_a_solved_cell():
     """One cell with a fixed neighbour: compare with scipy started at our answer."""
     problem = random_state_problem(3, strength=2.0)
     graph = sp.csr_array(np.array([[0.0, 1.0], [1.0, 0.0]]))

@@ -75,7 +75,7 @@ def test_single_precision_comes_back_as_the_same_numbers(adata, tmp_path):
     np.testing.assert_array_equal(read_data(tmp_path / "text").X, adata.X.toarray().astype(float))
 
 
-def test_dissociated_samples_have_no_places_and_no_edges(adata, tmp_path):
+def test_dissociated_samples_have_no_coordinates_and_no_edges(adata, tmp_path):
     loose = (adata.obs["sample"] == "right").to_numpy()
     kept = sp.diags_array((~loose).astype(float))
     adata.obsp["spatial_connectivities"] = sp.csr_matrix(kept @ adata.obsp["spatial_connectivities"] @ kept)
@@ -110,7 +110,7 @@ def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, t
     assert not list(tmp_path.iterdir())
 
 
-def test_text_files_that_are_there_are_never_replaced(adata, tmp_path):
+def test_existing_text_files_are_never_replaced(adata, tmp_path):
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "mine").touch()
     with pytest.raises(FileExistsError, match="text exists; remove it"):

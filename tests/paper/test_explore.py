@@ -1,4 +1,4 @@
-"""Interactive figures: what their HTML carries, and what is refused."""
+"""Interactive figures: what their HTML contains, and what is refused."""
 
 import html.parser
 import json
@@ -81,7 +81,7 @@ def test_frames_follow_the_penalty():
     frames = penalty_frames(adata, [1e-4, 1.0], colors, n_metagenes=5)
     assert [frame["at"] for frame in frames] == ["1e-04", "1e+00"]
     assert np.ptp(frames[1]["affinity"]) < 0.1 * np.ptp(frames[0]["affinity"])  # a strong penalty shrinks S
-    assert "X_spicemix" not in adata.obsm  # the data are left as they were
+    assert "X_spicemix" not in adata.obsm  # the data are unchanged
     data, figure = read(model_path(adata.obsm["spatial"], frames, setting="penalty"))
     assert figure["data-kind"] == "model" and len(data["frames"]) == 2
     np.testing.assert_allclose(np.mean(data["frames"][0]["affinity"]), 0, atol=1e-3)

@@ -1,4 +1,4 @@
-"""The report: one page that holds all it shows, from a fit and its data, or nothing and one sentence."""
+"""The report: one page without other files, made from a fit and its data; or no page and an error of one sentence."""
 
 import base64
 import os

@@ -44,7 +44,7 @@ def test_zscored_proportions_are_the_zscore_of_the_proportions_and_ignore_cell_s
     np.testing.assert_allclose(scores, normalize_states(resized, "zscore_proportions"))
 
 
-def test_a_metagene_of_one_cell_alone_does_not_part_that_cell_from_all_others():
+def test_a_metagene_of_one_cell_does_not_separate_that_cell_from_all_others():
     rng = np.random.default_rng(3)
     states = np.column_stack([rng.dirichlet([8.0, 1.0], size=200) * 5, np.zeros(200)])
     states[0] = [0.0, 0.0, 1.0]
