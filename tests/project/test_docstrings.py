@@ -12,7 +12,7 @@ from layout import FACES, MODULES, PACKAGE, ROOT, room
 
 from spicemix_core.cells import Cells
 
-OWN_ERRORS = {"ArgumentError": "ValueError", "MissingDataError": "KeyError"}  # class that is raised -> class in the docstring
+OWN_ERRORS = {"ArgumentError": "ValueError", "MissingDataError": "KeyError"}  # raised -> documented
 SECTIONS = re.compile(r"(?m)^([A-Z][A-Za-z ]+)\n-{3,}\n")
 
 
