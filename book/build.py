@@ -5,8 +5,9 @@
 A chapter is a MyST notebook ``book/chapters/NAME.md`` listed in ``book/_toc.yml``. It is processed in two steps:
 
 1. jupytext reads it, papermill executes it with the parameter ``profile`` (and those given by ``-p``) in a
-   kernel of its own, and the result becomes ``build/RUN/notebooks/NAME.ipynb``. The file stores a digest of all
-   that the result depends on (``_tools/inputs.py``); while that stays the same, the chapter is not executed again.
+   kernel of its own, and the result becomes ``build/RUN/notebooks/NAME.ipynb``. The file stores a digest of
+   everything that the result depends on (``_tools/inputs.py``). While the digest is the same, the chapter is not
+   executed again.
    RUN is the profile, followed by the parameters given, so that results of different runs never mix.
 2. ``book/`` without the sources of executed chapters, plus these notebooks with their provenance, is laid out in
    ``build/RUN/book``, and jupyter-book turns it into pages, every warning an error. Complete pages replace
@@ -69,7 +70,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
-    """All chapters, the names of those asked for, and the parameters given; ValueError if something is wrong."""
+    """All chapters, the names of the requested ones, and the parameters given; ValueError if something is wrong."""
     if options.jobs < 1:
         raise ValueError(f"--jobs is {options.jobs}, and must be at least 1.")
     if data := os.environ.get("SPICEMIX_DATA"):
@@ -90,7 +91,7 @@ def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
 
 
 def carry_out(options: argparse.Namespace, chapters: dict, names: list[str], given: dict, run: Path) -> int:
-    """Execute the chapters asked for, then export them or build the pages; return the exit status."""
+    """Execute the requested chapters, then export them or build the pages; return the exit status."""
     failed = execute_changed(names, chapters, run, {"profile": options.profile, **given}, options.jobs)
     if failed:
         print(f"{failed} of {len(names)} chapters failed, so the pages were not rebuilt.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What several test modules use: small data sets drawn at random, fits that stop, models compared."""
+"""Helpers of several test modules: small random data sets, interrupted fits, and the comparison of models."""
 
 import warnings
 

@@ -21,7 +21,7 @@ BOUNDS = {"at_least", "at_most"}
 ABOUT = ("SpiceMix", "other methods", "data")
 FOUND = ("reproduced", "partly")  # verdicts on what SpiceMix finds, at least in part
 COLUMNS = ["claim", "measure", "range", "paper", "measured", "single runs", "verdict", "comment"]
-PROCEDURE = "procedure"  # a column that is there if a chapter also followed the paper's own procedure
+PROCEDURE = "procedure"  # a column that exists if a chapter also followed the paper's own procedure
 
 
 @dataclass(frozen=True)

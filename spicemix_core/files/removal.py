@@ -30,7 +30,7 @@ def until_saved() -> Iterator[None]:
 
 
 def once_saved(remove: Callable[[], None]) -> None:
-    """Call ``remove`` now, or at the end of the block of :func:`until_saved` that is under way."""
+    """Call ``remove`` now, or at the end of the enclosing block of :func:`until_saved`."""
     removals = _put_off.get()
     if removals is None:
         remove()
