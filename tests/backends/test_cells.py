@@ -59,7 +59,7 @@ def test_the_protocol_has_six_documented_methods():
     assert sorted(public) == sorted(METHODS) and all(getattr(Cells, name).__doc__ for name in METHODS)
 
 
-def test_all_methods_and_attributes_are_there(place, samples):
+def test_all_methods_and_attributes_exist(place, samples):
     cells = place()
     assert cells.samples is samples and all(callable(getattr(cells, name)) for name in METHODS)
 

@@ -75,7 +75,7 @@ def bytes_of(caplog):
     return found
 
 
-def test_what_travels_does_not_grow_with_the_cells(client, caplog):
+def test_messages_do_not_grow_with_the_number_of_cells(client, caplog):
     caplog.set_level(logging.DEBUG, logger=distributed.__name__)
     found = []
     for n_cells in (60, 600):
@@ -162,7 +162,7 @@ def killing(client, monkeypatch, at):
     monkeypatch.setattr(distributed.DaskCells, "_ask", counted)
 
 
-def test_a_lost_worker_changes_nothing(samples, client, monkeypatch, caplog):
+def test_a_lost_worker_does_not_change_the_result(samples, client, monkeypatch, caplog):
     undisturbed = fitted(samples, client)
     killing(client, monkeypatch, at=6)
     disturbed = fitted(samples, client)

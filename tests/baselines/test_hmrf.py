@@ -138,7 +138,7 @@ def test_parameters_maximise_the_bound_for_given_responsibilities():
         assert objective(means, covariances + (step + step.T)) < best
 
 
-def test_unused_states_vanish_and_do_not_come_back():
+def test_unused_states_are_removed_for_good():
     expression, graph, states = draw(side=20, distance=3.0)
     fit = HMRF(10, beta=0.9, n_components=None).fit(expression, graph, states)
     assert fit.n_states_ == len(np.unique(fit.labels_)) == 3

@@ -153,7 +153,7 @@ def test_pages_show_outputs_but_no_parameters(toy):
     assert (toy[0] / "book/_build/html/chapters/plain.html").is_file()
 
 
-def test_nothing_half_built_is_left(toy):
+def test_no_incomplete_file_remains(toy):
     root, _ = toy
     assert sorted(p.name for p in (root / "book/_build").iterdir()) == ["html"]
     assert not [*root.rglob("*.partial*")]
@@ -177,7 +177,7 @@ def _sha():
     return REGISTRY["cortex"]["layouts"]["compact"]["files"]["counts.txt"]["sha256"]
 
 
-def test_pages_hold_the_icons_that_they_use_and_no_others(toy):
+def test_pages_contain_only_the_icons_that_they_use(toy):
     script = toy[0] / "book/_build/html/_static/scripts/fontawesome.js"
     assert '"magnifying-glass":[' in script.read_text()
     assert script.stat().st_size < 200_000

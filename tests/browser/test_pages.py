@@ -166,7 +166,7 @@ def test_sidebar_has_the_titles_of_all_pages(page, site):
     assert shown == titles
 
 
-def test_page_is_light(page, browser):
+def test_page_is_small(page, browser):
     assert 0 < page["bytes"] < MEGABYTES * 1e6
 
 
@@ -274,13 +274,13 @@ def shown_on_paper(browser, site, page, selector):
     return shown
 
 
-def test_paper_has_no_controls(browser, site):
+def test_print_has_no_controls(browser, site):
     shown = shown_on_paper(browser, site, "chapters/seqfish_plus",
                            ".explorer, .provenance, .tag_hide-input .cell_input")
     assert shown and not any(shown)
 
 
-def test_solutions_are_open_on_paper(browser, site):
+def test_solutions_are_open_in_print(browser, site):
     shown = shown_on_paper(browser, site, "chapters/fitting",
                            "details.sd-dropdown:not(.provenance) p, .tag_solution .cell_input")
     assert len(shown) >= 6 and all(shown)
@@ -308,7 +308,7 @@ def test_ledger_shows_the_claims_of_a_chapter_and_a_verdict(browser, site):
     assert all(browser.execute_script(ROWS))
 
 
-def test_ledger_is_whole_on_paper_and_without_scripts(browser, site):
+def test_ledger_is_complete_in_print_and_without_scripts(browser, site):
     opened(browser, site, "ledger")
     Select(browser.find_element(By.CSS_SELECTOR, ".ledger-filter select")).select_by_index(1)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

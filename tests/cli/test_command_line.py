@@ -79,7 +79,7 @@ def test_seed_decides_the_numbers(here):
     assert abs(a - c).max() > 1e-3
 
 
-def test_layer_is_fitted_shown_and_transformed_whatever_x_holds(here):
+def test_the_layer_is_used_for_fit_figures_and_transform_instead_of_x(here):
     adata = anndata.read_h5ad("tissue.h5ad")
     adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
     adata.write_h5ad("layers.h5ad")
@@ -286,7 +286,7 @@ def test_examples_in_help_are_understood(here, monkeypatch):
     assert seen >= len(commands())
 
 
-def test_help_comes_without_the_slow_packages():
+def test_help_imports_no_slow_package():
     code = ("import sys; from spicemix_core.command_line import main; main(['fit', '--help']); "
             "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -296,7 +296,7 @@ def test_help_comes_without_the_slow_packages():
                          "gurobipy", "rich", "papermill"}
 
 
-def test_package_and_fit_come_without_torch_umap_and_gurobipy():
+def test_package_and_fit_do_not_import_torch_umap_and_gurobipy():
     code = ("import sys, spicemix_core; first = set(sys.modules); import spicemix_core.model, "
             "spicemix_core.runs.consensus, spicemix_core.inputs.prepare; print(*[n for n in ('numpy', 'numba', "
             "'pandas') if n in first], '|', *[n for n in ('torch', 'umap', 'gurobipy', 'distributed', 'papermill') "
@@ -504,7 +504,7 @@ def _prepare(case):
 
 @pytest.mark.parametrize("case", list(BAD))
 @pytest.mark.filterwarnings("ignore")
-def test_bad_request_is_refused_in_one_line_and_leaves_nothing_behind(here, capsys, case):
+def test_a_bad_request_is_refused_in_one_line_and_no_file_is_written(here, capsys, case):
     _, arguments, status, sentence = BAD[case]
     _prepare(case)
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
@@ -590,7 +590,7 @@ sys.exit(main())"""
     (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
     (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
     (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv")])
-def test_a_full_disk_is_one_sentence_and_leaves_no_output(here, n_bytes, arguments, names):
+def test_a_full_disk_gives_an_error_of_one_sentence_and_no_output(here, n_bytes, arguments, names):
     before = sorted(here.iterdir())
     run = run_program(SMALL_FILES, n_bytes, *arguments)
     assert run.returncode == 1
@@ -641,7 +641,7 @@ def test_closed_streams_are_not_an_error(here):
     assert run_program(code, *FIT).returncode == 1
 
 
-def test_two_fits_do_not_share_a_checkpoint(here, capsys):
+def test_two_fits_cannot_use_one_checkpoint_at_once(here, capsys):
     with locked("m.h5.checkpoint"):
         assert main(FIT) == 1
         assert stderr(capsys) == ["Error: Another process uses m.h5.checkpoint. Wait until it has finished, or choose "

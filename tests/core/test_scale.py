@@ -156,7 +156,7 @@ def test_a_fit_leaves_the_threads_to_the_blocks(monkeypatch):
     assert set(seen) == {1}
 
 
-def test_blocks_are_worked_on_by_several_threads_and_come_back_in_order(monkeypatch):
+def test_blocks_are_processed_by_several_threads_and_returned_in_order(monkeypatch):
     import threading
 
     monkeypatch.setattr(parallel, "n_threads", lambda: 2)

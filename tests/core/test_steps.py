@@ -70,7 +70,7 @@ def test_no_small_move_lowers_the_energy_of_a_solved_cell():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_states_are_settled_when_the_step_ends(seed):
+def test_states_are_converged_when_the_step_ends(seed):
     problem = random_state_problem(seed, strength=0.3)
     first = dict(zip(("proportions", "sizes"), update_latent_states(**problem)[:2], strict=True))
     again, sizes, n_sweeps = update_latent_states(**problem | first)
@@ -134,7 +134,7 @@ def test_metagene_step_reaches_the_optimum(seed):
     np.testing.assert_allclose(metagenes.T.ravel(), independent.x, atol=1e-6)
 
 
-def test_unused_metagene_is_left_alone():
+def test_an_unused_metagene_is_not_changed():
     start, states, expression = random_metagene_problem(9)
     states[:, 2] = 0.0
     sums = dict(sum_of_squares=(expression**2).sum())

@@ -56,7 +56,7 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(samples, tmp_path, n, options
     assert not path.exists()
 
 
-def test_a_fit_may_be_stopped_again_and_again(samples, tmp_path):
+def test_a_fit_can_be_stopped_repeatedly(samples, tmp_path):
     path = tmp_path / "fit.h5"
     for _ in range(3):
         stopped(samples, path, 2)

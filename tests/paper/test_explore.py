@@ -51,7 +51,7 @@ def test_a_map_carries_its_cells_in_few_digits():
     np.testing.assert_allclose(decoded, np.minimum(values, np.quantile(values, 0.99)), atol=0.003)
 
 
-def test_text_cannot_leave_the_data():
+def test_text_cannot_end_the_script_with_the_data():
     evil = '</script><script>alert("1")</script>&'
     explorer = cell_map(POINTS, ["s"] * 3, {evil: ([evil] * 3, {evil: "#000000"})}, {}, title=f'"{evil}')
     data, figure = read(explorer)
@@ -70,7 +70,7 @@ def test_a_constant_number_has_a_scale():
     ({"values": {"gene": [1.0, np.nan, 2.0]}}, "numbers of 'gene' are not finite"),
     ({"coordinates": np.full((3, 2), np.inf)}, "numbers of 'coordinates' are not finite"),
 ])
-def test_what_does_not_fit_is_refused(change, message):
+def test_inconsistent_input_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         cell_map(**{"coordinates": POINTS, "samples": ["s"] * 3, "labels": LABELS, "values": {}} | change)
 

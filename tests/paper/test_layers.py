@@ -55,7 +55,7 @@ def test_a_labelling_is_not_better_than_itself():
     assert same.low == same.high == same.share_first_higher == 0
 
 
-def test_widespread_names_the_dispersed_clusters():
+def test_widespread_returns_the_dispersed_clusters():
     labels = np.concatenate([["a"] * 50, ["b"] * 45, ["a"] * 5, ["b"] * 50, ["b"] * 50])
     assert widespread(labels, POSITIONS) == ["b"]
     assert position_shares(labels, POSITIONS).sum(axis=1).to_numpy() == pytest.approx(1)

@@ -138,7 +138,7 @@ def test_share_of_a_metagene_in_a_layer():
     assert sf.layer_share(np.ones(6), layers, "L2/3") == 0
 
 
-def test_self_attraction_is_one_if_planted_and_none_for_nmf(paper):
+def test_self_attraction_is_one_if_planted_and_undefined_for_nmf(paper):
     cells, _, _ = paper
     assert [NAMES[k] for k in np.flatnonzero(sf.layer_metagenes(cells))] == [
         "eL2/3", "eL4", "eL5", "eL6-1", "eL6-2"]

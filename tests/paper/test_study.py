@@ -168,7 +168,7 @@ def test_a_stopped_study_resumes_and_gives_the_table_of_an_uninterrupted_one(one
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_nothing_is_run_twice_and_the_first_replicates_stay(one_go):
+def test_no_replicate_is_run_twice_and_the_first_ones_are_kept(one_go):
     folder, table = one_go
     before = set(folder.iterdir())
     fewer = run_study(folder, **STUDY | {"n_replicates": 1})

@@ -41,7 +41,7 @@ def test_a_stored_table_states_date_and_machine_and_has_full_rows(path):
     check_table(path.read_text().splitlines())
 
 
-def test_a_table_is_written_whole_or_not_at_all(tmp_path, capsys):
+def test_a_table_is_written_completely_or_not_at_all(tmp_path, capsys):
     from tables import write_table
 
     path = tmp_path / "new" / "table.md"

@@ -238,7 +238,7 @@ def test_refuses_fewer_than_two_runs(n_runs):
         fit_consensus(tissue(), **OPTIONS | {"n_runs": n_runs})
 
 
-def test_refuses_what_a_fit_refuses_and_writes_nothing():
+def test_input_that_a_fit_refuses_is_refused_and_nothing_is_written():
     adata = tissue()
     adata.X[3, 4] = np.nan
     with pytest.raises(ValueError, match="NaN"):
@@ -282,7 +282,7 @@ def test_a_stopped_consensus_resumes_to_the_same_numbers(tmp_path, monkeypatch, 
     assert not folder.exists()
 
 
-def test_consensus_leaves_what_else_is_in_its_folder(tmp_path):
+def test_consensus_keeps_other_files_of_its_folder(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     fit_consensus(tissue(), **OPTIONS | {"n_runs": 2, "max_iter": 2}, folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -254,7 +254,7 @@ def with_gap(adata):
     (lambda a: tl.umap(a[:8].copy()), ValueError, "there are 8 cells"),
     (lambda a: tl.cluster(a, n_clusters=10**6), ValueError, "impossible"),
 ])
-def test_what_cannot_be_analysed_is_refused_in_one_sentence(adata, call, error, message):
+def test_unusable_input_is_refused_in_one_sentence(adata, call, error, message):
     with_gap(adata)
     adata.obs["one"] = "same"
     with pytest.raises(error, match=message):
