@@ -90,7 +90,7 @@ def load_ledger(path: str | Path | None = None) -> pd.DataFrame:
 
 def _check_entry(entry: Mapping, name: str, path: Path) -> None:
     if wrong := sorted(FIELDS ^ (set(entry) - OPTIONAL)):
-        raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]}, or does not know it: give the fields "
+        raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]} or should not have it: give the fields "
                          f"{', '.join(sorted(FIELDS | OPTIONAL))}.")
     texts = sorted(set(entry) - {"reproduced", "partly"})
     if other := [field for field in texts if not isinstance(entry[field], str)]:

@@ -106,7 +106,7 @@ def simulate_cortex(n_samples: int = 1, *, sigma_x: float = 3.0, sigma_y: float 
     Raises
     ------
     ValueError
-        If a size is too small, a scale is negative or not finite, or the cells do not fit at this distance.
+        If a size is too small, a scale is negative or not finite, or the cells do not fit at min_distance.
 
     Examples
     --------
