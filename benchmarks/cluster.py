@@ -1,4 +1,4 @@
-"""One process against the workers of a Dask cluster: seconds per iteration, bytes that travel, and where it pays.
+"""One process against the workers of a Dask cluster: seconds per iteration, bytes sent, and sizes that benefit.
 
     python benchmarks/cluster.py [--cells 1000 10000 50000 100000] [--genes 500] [--samples 8] [--n-metagenes 20]
                                  [--workers 2] [--pairs 8] [--output benchmarks/results/cluster.md]
@@ -39,7 +39,7 @@ class Bytes(logging.Handler):
 
 
 def processor_seconds(client):
-    """Of this process, and of each worker."""
+    """Processor seconds of this process, and of each worker."""
     return [time.process_time(), *client.run(time.process_time).values()]
 
 

@@ -1,4 +1,4 @@
-"""Ways to get cell types from the states of several runs, for :mod:`cell_types`: the package's own and those that lost.
+"""Ways to get cell types from the states of several runs, for :mod:`cell_types`: the package's own and alternatives.
 
 A way is a function of the states, a list of arrays (N, K), that returns labels.
 """

@@ -37,7 +37,7 @@ OURS_TO_MARK, THEIRS_TO_MARK, SPATIAL = f"{OURS}, same loss", f"{THEIRS}, same l
 
 
 def iterations_to(mark, Y, n_metagenes, seed, at_most):
-    """Iterations that scikit-learn needs to a loss of at most ``mark``.
+    """Iterations that scikit-learn needs to reach a loss of at most ``mark``.
 
     Coordinate descent without shuffling continues from (W, H) as if it had not stopped, so one run is enough.
     """
@@ -77,7 +77,7 @@ def one_pair(expressions, graphs, Y, n_metagenes, seed):
         results[name] = {"seconds": time.perf_counter() - start[0], "processor": time.process_time() - start[1],
                          "iterations": iterations, "loss": float(loss)}
     for name in (OURS_TO_MARK, THEIRS_TO_MARK):
-        assert results[name]["loss"] <= mark * (1 + 1e-6), f"{name} missed the mark"
+        assert results[name]["loss"] <= mark * (1 + 1e-6), f"{name} did not reach the loss"
     return results
 
 

@@ -40,7 +40,7 @@ class Labelled:
     load : function without arguments
         Returns the AnnData.
     held_out : bool
-        Not looked at while rules are drawn up.
+        Not used while rules are designed.
     """
 
     name: str

@@ -2,18 +2,19 @@
 
     python book/build.py [--profile quick|full] [--jobs 2] [--chapter NAME ...] [-p KEY=VALUE ...] [--print]
 
-A chapter is a MyST notebook ``book/chapters/NAME.md`` listed in ``book/_toc.yml``. Its way into the book:
+A chapter is a MyST notebook ``book/chapters/NAME.md`` listed in ``book/_toc.yml``. It is processed in two steps:
 
 1. jupytext reads it, papermill executes it with the parameter ``profile`` (and those given by ``-p``) in a
-   kernel of its own, and the result becomes ``build/RUN/notebooks/NAME.ipynb``. The file carries a digest of all
-   that the result depends on (``_tools/inputs.py``); while that stays the same, the chapter is not executed again.
+   kernel of its own, and the result becomes ``build/RUN/notebooks/NAME.ipynb``. The file stores a digest of
+   everything that the result depends on (``_tools/inputs.py``). While the digest is the same, the chapter is not
+   executed again.
    RUN is the profile, followed by the parameters given, so that results of different runs never mix.
 2. ``book/`` without the sources of executed chapters, plus these notebooks with their provenance, is laid out in
    ``build/RUN/book``, and jupyter-book turns it into pages, every warning an error. Complete pages replace
    ``book/_build/html``. With ``--chapter`` no pages are built: figures and tables are in ``build/RUN/downloads``.
 
-Every file takes its final name only when it is complete, so an interrupted run loses the chapters under way
-and nothing else. Exit status: 0 done, 1 a chapter or the pages failed, 2 the request was refused, 130
+Every file takes its final name only when it is complete, so an interrupted run loses only the chapters in
+progress. Exit status: 0 done, 1 a chapter or the pages failed, 2 the request was refused, 130
 interrupted.
 """
 
@@ -49,7 +50,7 @@ def parameter(text: str) -> tuple[str, object]:
 
 
 def run_folder(profile: str, given: dict) -> Path:
-    """Where the results of a run are: by its profile and its other parameters, if it has any."""
+    """Folder of the results of a run, named by its profile and its other parameters, if any."""
     names = [profile, *(f"{key}={value}" for key, value in sorted(given.items()))]
     return ROOT / "build" / re.sub(r"[^\w.,=+-]", "_", ",".join(names))
 
@@ -69,7 +70,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
-    """All chapters, the names of those asked for, and the parameters given; ValueError if something is wrong."""
+    """All chapters, the names of the requested ones, and the parameters given; ValueError if something is wrong."""
     if options.jobs < 1:
         raise ValueError(f"--jobs is {options.jobs}, and must be at least 1.")
     if data := os.environ.get("SPICEMIX_DATA"):
@@ -84,16 +85,16 @@ def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
         check_parameters(name, chapters[name], given)
     data_sets = sorted({data_set for name in names for data_set in used_data_sets(code_of(chapters[name]))})
     check_data(data_sets)
-    if told := missing_data(data_sets):
-        print(told, flush=True)
+    if note := missing_data(data_sets):
+        print(note, flush=True)
     return chapters, names, given
 
 
 def carry_out(options: argparse.Namespace, chapters: dict, names: list[str], given: dict, run: Path) -> int:
-    """Execute the chapters asked for, then export them or build the pages; return the exit status."""
+    """Execute the requested chapters, then export them or build the pages; return the exit status."""
     failed = execute_changed(names, chapters, run, {"profile": options.profile, **given}, options.jobs)
     if failed:
-        print(f"{failed} of {len(names)} chapters failed, so the pages are not built anew.", file=sys.stderr)
+        print(f"{failed} of {len(names)} chapters failed, so the pages were not rebuilt.", file=sys.stderr)
         return 1
     if options.chapter:
         for name in names:
@@ -104,7 +105,7 @@ def carry_out(options: argparse.Namespace, chapters: dict, names: list[str], giv
     try:
         return build_pages(chapters, run, options.profile, given) or (build_print(run) if options.print else 0)
     except OSError as error:  # a full disk, for example
-        print(f"The pages are not built anew: {error}", file=sys.stderr)
+        print(f"The pages were not rebuilt: {error}", file=sys.stderr)
         return 1
 
 
@@ -128,4 +129,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         print("interrupted: the chapters executed so far are kept", file=sys.stderr, flush=True)
-        os._exit(130)  # the workers see this process go and follow
+        os._exit(130)  # the workers end when this process ends

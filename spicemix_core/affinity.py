@@ -81,7 +81,7 @@ class AffinityProblem:
     affinity_penalty : float
         :math:`\\lambda_\\Sigma > 0`.
     spacing : int
-        1 for all cells; a larger value estimates f from every so many-th cell.
+        1 for all cells; n estimates f from every n-th cell.
     """
 
     sums: Callable[..., tuple]
@@ -151,7 +151,7 @@ class AffinityProblem:
 def _newton(problem, subset, affinity, *, tol):
     """Newton's method on ``problem`` with the Hessian of ``subset`` and backtracking.
 
-    The Hessian costs several times a gradient and hardly changes near the optimum. It is computed anew only when a step
+    The Hessian costs several times a gradient and hardly changes near the optimum. It is recomputed only when a step
     with the old one has reduced the Newton decrement less than tenfold.
     """
     rows, columns = np.triu_indices(len(affinity))

@@ -74,8 +74,8 @@ def fit(options: Options, cells: Cells, start: Start | None, save: Callable[...,
     start : Start or None
         Where an interrupted fit resumes; by default lines 1 to 8 of Algorithm 1.
     save : callable
-        ``save(theta, cells, rows, now=...)`` after each iteration but the last; ``now`` asks for a checkpoint without
-        delay.
+        ``save(theta, cells, rows, now=...)`` after each iteration but the last; ``now`` requests an immediate
+        checkpoint.
 
     Returns
     -------

@@ -161,7 +161,7 @@ class SpiceMix(FittedModel, BaseEstimator):
             Symmetric neighbour graphs; ``None`` for a non-spatial sample. A non-spatial model ignores them.
         checkpoint : path, optional
             File that keeps the state of the fit. An interrupted fit of the same data and parameters resumes from it,
-            and ends at the same numbers, bit for bit.
+            and gives the same numbers, bit for bit.
         client : distributed.Client, optional
             Distributes the samples over the workers of this Dask client.
 

@@ -16,7 +16,7 @@ ROOMS = ("numerics", "core", "inputs", "files", "backends", "model", "steps", "t
          "datasets", "runs", "report", "command_line",
          "paper", "paper.shared", "paper.simulation", "paper.choosing", "paper.myelination", "paper.seqfish_plus",
          "paper.starmap")
-FACE = "spicemix_core"  # its table of names stands above all rooms; nothing in the package asks it for more than these
+FACE = "spicemix_core"  # it imports from all rooms; the package itself imports only these names from it
 FACE_NAMES = {"__version__"}
 
 
@@ -34,7 +34,7 @@ MODULES = modules()
 
 
 def homes():
-    """The modules that hold what ``spicemix_core`` hands out when asked: name -> module."""
+    """The modules that define the public names of ``spicemix_core``: name -> module."""
     return importlib.import_module("spicemix_core")._MODULES
 
 

@@ -1,4 +1,4 @@
-"""What several test modules use: small data sets drawn at random, fits that stop, models compared."""
+"""Helpers of several test modules: small random data sets, interrupted fits, and the comparison of models."""
 
 import warnings
 
@@ -17,7 +17,7 @@ from spicemix_core.inputs.arrays import check_samples
 
 
 def neighbor_graph(coordinates):
-    """Delaunay neighbours, written out here so that the model's tests do not lean on the package's graphs."""
+    """Delaunay neighbours, computed here so that the model's tests do not depend on the package's graphs."""
     triangles = Delaunay(coordinates).simplices
     i, j = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (0, 2))]).T
     graph = sp.csr_array((np.ones(i.size), (i, j)), shape=(len(coordinates),) * 2)

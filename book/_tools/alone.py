@@ -1,4 +1,4 @@
-"""One run at a time in one folder, so that no two of them mix what they write."""
+"""One run at a time in one folder, so that the outputs of two runs are never mixed."""
 
 import fcntl
 import math

@@ -11,7 +11,7 @@ FACES = ("", ".baselines", ".datasets", ".inputs", ".pl", ".steps", ".tl")
 
 
 def link_equations(app, what, name, thing, options, lines):
-    """Replace ``eq-...`` in double backticks by a reference to the equation, in place; "K." begins no list."""
+    """Replace ``eq-...`` in double backticks by a reference to the equation, in place; "K." does not begin a list."""
     lines[:] = [LETTER.sub(r"\1\\.", LABEL.sub(r":eq:`\1`", line)) for line in lines]
 
 
@@ -23,7 +23,7 @@ def public_names() -> dict[int, str]:
 
 
 def link_to_public_path(app, environment, node, content):
-    """Link the name of a module's object to its public path; leave a name that exists but is on no page as text.
+    """Link the name of a module's object to its public path; a name that exists but is on no page remains text.
 
     A name that does not exist is an error.
     """

@@ -18,7 +18,7 @@ def listed_pages(toc: dict) -> list[str]:
 
 
 def read_chapters() -> dict[str, nbformat.NotebookNode]:
-    """The chapters with code, by name; a chapter without any is an ordinary page and left to jupyter-book."""
+    """The chapters with code, by name; a page without code is left to jupyter-book."""
     chapters = {}
     for page in listed_pages(yaml.safe_load((BOOK / "_toc.yml").read_text())):
         source = BOOK / f"{page}.md"

@@ -9,7 +9,7 @@ from _tools import ROOT
 def command_reference() -> str:
     """One section per command, as MyST: what it does, how it is called, examples, arguments and options."""
     if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))  # the package of this checkout, whatever is installed
+        sys.path.insert(0, str(ROOT))  # the package of this checkout, even if another version is installed
     import typer
 
     from spicemix_core.command_line import app
@@ -56,7 +56,7 @@ def _definitions(command, context):
 
 
 def _escaped(text):
-    """Text that is no markup: options and places in the data as code, signs of markup outside code escaped."""
+    """Text as MyST: options and places in the data become code; markup characters outside code are escaped."""
     text = re.sub(r"(?<![`\w])(obs[mp]\['\w+'\])(?!`)", r"`\1`", text)
     text = re.sub(r"(?<![`\w-])(--[a-z-]+)(?![^`]*`(?:[^`]*`[^`]*`)*[^`]*$)", r"`\1`", text)
     parts = re.split(r"(`[^`]*`)", text)

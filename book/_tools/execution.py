@@ -21,15 +21,15 @@ from _tools.chapters import code_of
 from _tools.inputs import data_files, file_digest, inputs_digest, used_data_sets
 
 KERNEL_ENV = {
-    # One thread per kernel: chapters run side by side, and sums then come out alike whatever --jobs says.
+    # One thread per kernel: chapters run in parallel, and sums must not depend on --jobs.
     **dict.fromkeys((f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")), "1"),
-    # Nothing that differs from run to run: no hash order, no date in figures, no bars of progress, no complaint
-    # that they lack their widget.
+    # Suppress everything that differs from run to run: hash order, dates in figures, progress bars, and the warning
+    # that their widget is missing.
     "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "0",
     "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore:IProgress not found",
-    # The packages of this checkout, whose files the digests are of, whatever is installed.
+    # The packages of this checkout, of whose files the digests are, even if another version is installed.
     "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(BOOK), os.environ.get("PYTHONPATH")])),
-    # Nothing of the user's own settings.
+    # Ignore the user's own settings.
     "MPLBACKEND": "module://matplotlib_inline.backend_inline", "IPYTHONDIR": str(ROOT / "build/ipython"),
 }
 ENVIRONMENT = "executed-environment"  # tag of the cell that the runner adds at the end
@@ -75,7 +75,7 @@ def tidy(notebook: nbformat.NotebookNode, name: str, digest: str) -> dict[str, f
 
 
 def joined(outputs: list) -> list:
-    """Pieces of the same stream as one output: how a kernel cuts what is printed into pieces is a matter of time."""
+    """Pieces of the same stream as one output; how a kernel divides printed text into pieces depends on timing."""
     kept = []
     for output in outputs:
         if kept and output.output_type == "stream" and output.get("name") == kept[-1].get("name"):
@@ -88,11 +88,11 @@ def joined(outputs: list) -> list:
 def commit() -> str:
     """The commit of the sources, marked where they were changed since; "" outside a git checkout."""
     try:
-        told = subprocess.run(["git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=, changed since"],
+        name = subprocess.run(["git", "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=, changed since"],
                               cwd=ROOT, capture_output=True, text=True)
     except FileNotFoundError:  # no git
         return ""
-    return told.stdout.strip()
+    return name.stdout.strip()
 
 
 def prepare_worker() -> None:
@@ -110,8 +110,8 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
             folder: Path) -> tuple[str, float]:
     """Execute one chapter into ``folder/NAME.ipynb``; return the error, or "", and the seconds it took.
 
-    What differs from run to run goes into ``folder/NAME.run.json`` beside it: times, commit, data found. That record
-    and the results of an earlier execution go first, so that none is taken for a result of this one if it fails.
+    What differs from run to run is written to ``folder/NAME.run.json``: times, commit, data found. This record and the
+    results of an earlier execution are removed first, so that they are not mistaken for results of this one.
     """
     start, partial, error = time.perf_counter(), folder / f"{name}.partial.ipynb", ""
     for path in (folder / f"{name}.run.json", *results(folder.parent, name)):
@@ -119,7 +119,7 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
     try:
         executed = papermill.execute_notebook(
             prepare(notebook), partial, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
-            extra_arguments=["--IPKernelApp.log_level=50"])  # no word on TCP or on being asked to leave
+            extra_arguments=["--IPKernelApp.log_level=50"])  # no messages about TCP or shutdown
         cells = tidy(executed, name, digest)
         defaults = {key: value["default"] for key, value in papermill.inspect_notebook(notebook).items()}
         record = {"commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

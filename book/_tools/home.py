@@ -1,4 +1,4 @@
-"""What the home page and the ledger say of the results: tables of claims, counts of verdicts, cards of chapters."""
+"""What the home page and the ledger show of the results: tables of claims, counts of verdicts, cards of chapters."""
 
 import sys
 from pathlib import Path
@@ -76,7 +76,7 @@ def draw_scheme(folder: Path) -> None:
 
 
 def use_this_checkout() -> None:
-    """Import the package of this checkout, whatever is installed."""
+    """Import the package of this checkout, even if another version is installed."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
 
@@ -88,7 +88,7 @@ def tally(counts) -> str:
 
 
 def counted(about, numbers) -> str:
-    """The numbers of verdicts in words, without those that no claim has."""
+    """The counts of the verdicts in words, without counts of zero."""
     total = int(numbers.sum())
     parts = ", ".join(f"{number} {verdict}" for verdict, number in numbers.items() if number)
     return f"{total} {GROUPS[about][total > 1]}: {parts}"

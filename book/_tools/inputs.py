@@ -27,7 +27,7 @@ sources, registry = _load("runs/sources.py"), _load("datasets/registry.py")
 
 
 def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) -> str:
-    """sha256 of all that the result of a chapter depends on.
+    """sha256 of everything that the result of a chapter depends on.
 
     That is its text, its parameters, the modules of the package that it imports, directly or not, its own entries in
     ``book/claims.yml``, the data sets that it or these modules name (with the registry and what else is in ``data/``),
@@ -43,14 +43,14 @@ def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) 
         files |= {path for data_set in used for path in data_files(data_set)}
     if BENCHMARKS in _words(code):
         files |= set((ROOT / BENCHMARKS).glob("*.md"))
-    told = {"parameters": parameters, "python": sys.version_info[:2],
+    used = {"parameters": parameters, "python": sys.version_info[:2],
             "claims": [claim for claim in claims if claim.get("chapter") == name],
             "files": [[_name(path), file_digest(path)] for path in sorted(files)]}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
 def _name(path: Path) -> str:
-    """Where a file is in the repository; for data, wherever they lie, the folder of the data set and the file."""
+    """Path of a file in the repository; for data, in any location, the folder of the data set and the file."""
     return "/".join(path.relative_to(ROOT).parts if path.is_relative_to(ROOT) else path.parts[-2:])
 
 
@@ -61,9 +61,9 @@ def file_digest(path: Path) -> str:
 
 
 def used_data_sets(code: str) -> list[str]:
-    """Names in the registry that stand in some code, or in the modules that it imports, as text or in a loader's name.
+    """Names in the registry that occur in some code, or in modules that it imports, as text or in a loader's name.
 
-    A loader is a function ``load..._NAME``. Loaders' own modules do not count, for they are imported all together.
+    A loader is a function ``load..._NAME``. The loaders' own modules do not count, because they are imported together.
     """
     programs = [code, *(path.read_bytes() for path in sorted(sources.sources_of_code(code, (ROOT, BOOK)))
                         if path.parent.name != "datasets")]
@@ -84,7 +84,7 @@ def _words(code) -> set[str]:
 
 
 def data_files(data_set: str) -> dict[Path, dict]:
-    """Files of a data set that are there, with what the registry says of each; empty if there is no complete copy."""
+    """Files of a data set, each with its entry in the registry; empty if there is no complete copy."""
     if (found := registry.find(data_set)) is None:
         return {}
     layout, folder = found
@@ -92,7 +92,7 @@ def data_files(data_set: str) -> dict[Path, dict]:
 
 
 def check_data(data_sets: list[str]) -> None:
-    """Refuse a file that is truncated or not the one that was published, before anything runs on it."""
+    """Refuse a file that is truncated or not the published one, before any chapter uses it."""
     for name in data_sets:
         for path, facts in data_files(name).items():
             registry.check_file(path, facts)
@@ -101,6 +101,6 @@ def check_data(data_sets: list[str]) -> None:
 def missing_data(data_sets: list[str]) -> str:
     """A sentence on the data sets of which files are missing, naming the file if there is just one; "" if none is."""
     missing = {name: registry.lacking(name) for name in data_sets}
-    told = ", ".join(f"{name} ({files[0]})" if len(files) == 1 else name for name, files in missing.items() if files)
-    return told and (f"Not found: {told}. Chapters download what they need or, where that fails, use a synthetic twin "
-                     "or go without, and say so.")
+    listed = ", ".join(f"{name} ({files[0]})" if len(files) == 1 else name for name, files in missing.items() if files)
+    return listed and (f"Not found: {listed}. Chapters download the data that they need. Where that fails, they use a "
+                       "synthetic twin or omit a section, and say so.")

@@ -10,7 +10,7 @@ SHORT = 20  # characters; a longer one may be wider than a column of a table
 
 
 class LineBreaks(SphinxPostTransform):
-    """Keep punctuation with the formula before it, which browsers part from it, and an option with its dashes."""
+    """Keep punctuation on the line of the formula before it, and the dashes of an option on the line of its name."""
 
     default_priority = 900
 

@@ -1,4 +1,4 @@
-"""From executed chapters to pages: the lay-out of a book for jupyter-book, its build, and its place."""
+"""From executed chapters to pages: the layout of a book for jupyter-book, its build, and its publication."""
 
 import html
 import math
@@ -47,7 +47,7 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict) -> Path:
 
 
 def build_pages(chapters: dict, run: Path, profile: str, given: dict) -> int:
-    """Build ``book/_build/html``; return 0, or 1 on failure, which leaves the pages that were there."""
+    """Build ``book/_build/html``; return 0, or 1 on failure, which keeps the existing pages."""
     built = build(lay_out(chapters, run, profile, given), run / "pages", "html")
     if built is None:
         return 1
@@ -59,14 +59,14 @@ def build_pages(chapters: dict, run: Path, profile: str, given: dict) -> int:
 
 
 def build(stage: Path, pages: Path, builder: str) -> Path | None:
-    """Run jupyter-book, every warning an error: the folder of the pages, or None after saying what is wrong."""
+    """Run jupyter-book, every warning an error: the folder of the pages, or None after printing the error."""
     shutil.rmtree(pages, ignore_errors=True)
     program = Path(sys.executable).with_name("jupyter-book")
     command = [program, "build", stage, "--path-output", pages, "-W", "-n", "--keep-going", "--quiet",
                "--builder", builder]
     paths = os.pathsep.join(filter(None, [str(ROOT), str(BOOK), os.environ.get("PYTHONPATH")]))  # for autodoc
     run = subprocess.run(command, text=True, env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, close_fds=False)  # it holds the run's lock to its own end
+                         stderr=subprocess.STDOUT, close_fds=False)  # it holds the run's lock until it ends
     if run.returncode:
         print(run.stdout, file=sys.stderr)
         return None
@@ -74,7 +74,7 @@ def build(stage: Path, pages: Path, builder: str) -> Path | None:
 
 
 def keep_used_icons(built: Path) -> None:
-    """Leave in the theme's icons (1.5 MB, on every page) those that a page or a script names."""
+    """Remove the theme's icons (1.5 MB, on every page) that no page or script names."""
     script = built / "_static/scripts/fontawesome.js"
     texts = [path for path in built.rglob("*") if path.suffix in (".html", ".js") and path != script]
     used = set(re.findall(r"\bfa-([a-z0-9-]+)", " ".join(path.read_text(encoding="utf-8") for path in texts)))
@@ -86,7 +86,7 @@ def keep_used_icons(built: Path) -> None:
 
 
 def publish(built: Path, final: Path) -> None:
-    """Move a complete folder to the place of another, which is there until the moment of the change."""
+    """Replace a folder by a complete one; the old folder exists until the moment of replacement."""
     fresh, old = final.with_name(f"{final.name}.partial"), final.with_name(f"{final.name}.old")
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,7 @@ Promise.all([setting, ...[...document.images].map(i => i.decode().catch(() => 0)
 
 
 def build_print(run: Path) -> int:
-    """Print ``build/RUN/book`` to ``book/_build/spicemix.pdf``; return 0, or 1 after saying what is missing."""
+    """Print ``build/RUN/book`` to ``book/_build/spicemix.pdf``; return 0, or 1 after printing what is missing."""
     programs = shutil.which("chromium"), shutil.which("chromedriver")
     if not all(programs):
         print("The book cannot be printed: install chromium and chromedriver.", file=sys.stderr)
@@ -35,7 +35,7 @@ def build_print(run: Path) -> int:
 
 
 def printed(address: str, programs: tuple[str, str]) -> bytes:
-    """A page as the PDF that the browser prints once its maths and its pictures are there."""
+    """A page as the PDF that the browser prints once its maths and its pictures are loaded."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

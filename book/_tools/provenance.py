@@ -1,4 +1,4 @@
-"""What a page says of its own making: a line under every figure, files to download, the executed environment."""
+"""How a page documents its origin: a line under every figure, files to download, the executed environment."""
 
 import base64
 import csv
@@ -40,7 +40,7 @@ def _content(image: str, suffix: str) -> bytes:
 
 
 def export(run: Path, name: str, into: Path) -> list[str]:
-    """Copy what a reader may want of an executed chapter to a folder, and return the names of its tables.
+    """Copy the downloads of an executed chapter to a folder, and return the names of its tables.
 
     That is the notebook ``NAME.ipynb``, each figure as SVG and PNG, the tables ``results/NAME_*.csv`` that the
     chapter wrote and its claims as ``claims_NAME.csv``.

@@ -14,7 +14,7 @@ IN_A_CELL = """In Colab, or in any other notebook service:
 def add_links(config: dict) -> dict[str, str]:
     """Add the buttons for repository, issues and edits to a configuration, in place; return substitutions of pages.
 
-    Without an address there are no buttons, and the substitutions do not speak of one.
+    Without an address there are no buttons, and the substitutions do not mention one.
 
     Parameters
     ----------

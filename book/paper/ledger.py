@@ -21,7 +21,7 @@ BOUNDS = {"at_least", "at_most"}
 ABOUT = ("SpiceMix", "other methods", "data")
 FOUND = ("reproduced", "partly")  # verdicts on what SpiceMix finds, at least in part
 COLUMNS = ["claim", "measure", "range", "paper", "measured", "single runs", "verdict", "comment"]
-PROCEDURE = "procedure"  # a column that is there if a chapter also followed the paper's own procedure
+PROCEDURE = "procedure"  # a column that exists if a chapter also followed the paper's own procedure
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def load_ledger(path: str | Path | None = None) -> pd.DataFrame:
 
 def _check_entry(entry: Mapping, name: str, path: Path) -> None:
     if wrong := sorted(FIELDS ^ (set(entry) - OPTIONAL)):
-        raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]} or does not need it: give the fields "
+        raise ValueError(f"Claim {name} in {path} lacks the field {wrong[0]} or should not have it: give the fields "
                          f"{', '.join(sorted(FIELDS | OPTIONAL))}.")
     texts = sorted(set(entry) - {"reproduced", "partly"})
     if other := [field for field in texts if not isinstance(entry[field], str)]:

@@ -29,8 +29,8 @@ from spicemix_core.samples import Samples, aligned
 if TYPE_CHECKING:
     from distributed import Client
 
-MOST_LOSSES = 3  # of one part during one call, after which the fit gives up
-SECONDS = 30.0  # that the fit waits for a worker if there is none
+MOST_LOSSES = 3  # losses of one part during one call, after which the fit fails
+SECONDS = 30.0  # time that the fit waits for a worker if there is none
 _POLL = 2.0
 _CHANGE_STATES = ("solve_states", "update_states")
 

@@ -16,9 +16,9 @@ The first check comes before the first step. In most iterations it ends the affi
 500 iterations only and stays small.
 
 The steps for states, metagenes and noise are those of this package, exact solutions of the programs that the public
-code gives to Gurobi; the integral over the simplex is exact where that code truncates a series. Not taken over are
-ridges of the public code that the paper does not mention: 1e-5 on the Gram matrix of the metagenes in the rounds of
-NMF, 1e-2 on their metagenes, and 1e-5 on that of the states in the metagene step.
+code gives to Gurobi; the integral over the simplex is exact where that code truncates a series. The ridges
+of the public code that the paper does not mention are left out: 1e-5 on the Gram matrix of the metagenes in the rounds
+of NMF, 1e-2 on their metagenes, and 1e-5 on that of the states in the metagene step.
 
 References
 ----------
@@ -74,7 +74,7 @@ def fit_as_published(expressions: list, graphs: list, n_metagenes: int = 20, *, 
         Seed of k-means and of the random cells of the affinity steps.
     checkpoint : path, optional
         File that keeps the state of an unfinished fit. A fit of the same data with the same parameters resumes from it
-        and ends at the same numbers, bit for bit.
+        and gives the same numbers, bit for bit.
 
     Returns
     -------

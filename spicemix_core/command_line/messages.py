@@ -23,7 +23,7 @@ def resumable(message: str):
 
 
 def option(name: str, value: str | None) -> str:
-    """The option that stands for a parameter of the library.
+    """The option that corresponds to a parameter of the library.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""State of the process that a command needs, whatever program has started it."""
+"""State of the process that a command needs, independent of the program that started it."""
 
 import os
 import signal

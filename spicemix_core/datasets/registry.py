@@ -24,7 +24,7 @@ class DataNotFoundError(FileNotFoundError):
 
 
 def registry_path() -> Path:
-    """The registry beside this module (installed package) or in the checkout's ``data`` folder."""
+    """The registry next to this module (installed package) or in the checkout's ``data`` folder."""
     installed = Path(__file__).with_name("registry.json")
     return installed if installed.exists() else Path(__file__).parents[2] / "data" / "registry.json"
 

@@ -106,7 +106,7 @@ def simulate_cortex(n_samples: int = 1, *, sigma_x: float = 3.0, sigma_y: float 
     Raises
     ------
     ValueError
-        If a size is too small, a scale is negative or not finite, or so many cells cannot keep their distance.
+        If a size is too small, a scale is negative or not finite, or the cells do not fit at min_distance.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def draw_positions(n: int, min_distance: float, rng: np.random.Generator) -> np.
     Raises
     ------
     ValueError
-        If so many points cannot keep this distance.
+        If n points do not fit at this distance.
 
     Examples
     --------

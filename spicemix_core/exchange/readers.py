@@ -116,7 +116,7 @@ def _refuse_pickles(folder):
     for name in (".zarray", ".zmetadata", "zarr.json"):
         for path in folder.rglob(name):
             if b"pickle" in path.read_bytes():
-                raise ValueError(f"{path} asks for pickled objects, which are never loaded; write the data anew with "
+                raise ValueError(f"{path} asks for pickled objects, which are never loaded; write the data again with "
                                  "write_zarr.")
 
 

@@ -37,7 +37,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
     Notes
     -----
-    The content is on the disk before the name changes, so ``path`` stays as it was if the disk is full or the process
+    The content is on the disk before the name changes, so ``path`` is unchanged if the disk is full or the process
     is killed. An error removes the temporary path; a killed process may leave it.
 
     Examples
@@ -93,7 +93,7 @@ def partials_of(path: str | os.PathLike) -> list[Path]:
 
 
 def _is_disk_full(error):
-    """Whether an error, or one that it was raised from, says so; the HDF5 library writes the number in its message."""
+    """Whether an error, or its cause, means a full disk; the HDF5 library writes the error number in its message."""
     seen = set()  # an error that is raised again can be its own context
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""Removal of checkpoints, which a program can put off until it has saved the results."""
+"""Removal of checkpoints, which a program can postpone until it has saved the results."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _put_off: ContextVar[list[Callable[[], None]] | None] = ContextVar("put_off", de
 
 @contextmanager
 def until_saved() -> Iterator[None]:
-    """Put off the removal of checkpoints to the end of the block; after an error they stay.
+    """Postpone the removal of checkpoints to the end of the block; after an error they are kept.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def until_saved() -> Iterator[None]:
 
 
 def once_saved(remove: Callable[[], None]) -> None:
-    """Call ``remove`` now, or at the end of the block of :func:`until_saved` that is under way."""
+    """Call ``remove`` now, or at the end of the enclosing block of :func:`until_saved`."""
     removals = _put_off.get()
     if removals is None:
         remove()

@@ -62,4 +62,4 @@ class ArgumentError(Explained, ValueError):
 
 
 class MissingDataError(Explained, KeyError):
-    """The data do not hold what an argument asks for."""
+    """The data lack a part that an argument names."""

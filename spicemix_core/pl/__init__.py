@@ -1,16 +1,16 @@
-"""Figures: of a fitted AnnData object, and functions to draw one's own.
+"""Figures of a fitted AnnData object, and functions to draw custom figures.
 
 The figures of an AnnData object (`affinity`, `cluster`, `enrichment`, `history`, `markers`, `metagene_genes`,
 `metagenes`, `spatial`, `type_affinity`, `umap`) and of a selection (`selection`) compute nothing: they show what
 :meth:`spicemix_core.SpiceMix.fit`, :mod:`spicemix_core.tl` and :func:`spicemix_core.select` found. They return a
 matplotlib figure, closed, with many marks as one picture; ``figure.savefig(path)`` writes it as PNG, SVG or PDF. Those
-of one panel take ``ax`` to draw on axes of one's own instead, and then return these axes. Colours of categories are
+with one panel accept ``ax`` to draw on existing axes instead, and then return these axes. Colours of categories are
 those in ``uns["<column>_colors"]``, where scanpy stores them, and else those of `palette`; no figure changes the data.
 
 The functions `draw_affinity`, `draw_curve`, `draw_legend`, `draw_points`, `draw_residuals`, `draw_samples`,
 `draw_table`, `draw_values` and `mark_fields` draw arrays and tables on given axes, and `expression_by_cluster` and
 `order_rows_by_columns` prepare such tables. `use_style`, `palette`, `show` and the colours `BLUE`, `GREEN`, `GREY` and
-`VERMILION` give figures of one's own the look of the others.
+`VERMILION` give custom figures the same style.
 """
 
 from spicemix_core.pl.curves import cluster, history, metagene_genes, selection

@@ -28,9 +28,9 @@ from spicemix_core.pl.values import colors_of, places_of, proportions_of, sample
 @figure_or_axes
 def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | None = None, *, layer: str | None = None,
             ax: Axes | None = None) -> Figure | Axes:
-    """Draw the cells at their places, one panel for each sample, all at the same scale.
+    """Draw the cells at their positions, one panel for each sample, all at the same scale.
 
-    Cells without a place are left out.
+    Cells without coordinates are left out.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
     Raises
     ------
     KeyError
-        If there are no coordinates, or nothing has the name ``color`` or ``sample_key``.
+        If there are no coordinates, or the data hold nothing called ``color`` or ``sample_key``.
     ValueError
-        If no cell has a place, or there are several samples for one ``ax``.
+        If no cell has coordinates, or there are several samples for one ``ax``.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     """Draw the proportions of every metagene in space, one panel for each metagene.
 
     The samples are next to each other in the panel. Colours run from 0 to the 99th percentile of the panel, which its
-    title states. Cells without a place are left out.
+    title states. Cells without coordinates are left out.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     KeyError
         If there are no coordinates, no states or no such column.
     ValueError
-        If no cell has a place.
+        If no cell has coordinates.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def umap(adata: AnnData, color: str = "spicemix_cluster", *, layer: str | None =
     Raises
     ------
     KeyError
-        If there is no embedding, or nothing has the name ``color``.
+        If there is no embedding, or the data hold nothing called ``color``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Outlines of cells whose places are known and whose shapes are not."""
+"""Outlines of cells of which only the positions are known."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def cell_outlines(coordinates: ArrayLike, radius: float, *, sides: int = 20) -> 
     coordinates : array_like, shape (N, 2)
     radius : float
     sides : int
-        Corners of the polygon that stands for the disc.
+        Number of corners of the polygon that approximates the disc.
 
     Returns
     -------

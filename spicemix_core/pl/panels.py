@@ -24,7 +24,7 @@ POOLED = "all others"
 def figure_or_axes(draw: Callable[..., Axes | Figure]) -> Callable[..., Axes | Figure]:
     """Let a function make its figure in the style of the package, or draw on given axes in the style that is set.
 
-    Without ``ax`` the figure that the function drew is returned, closed, and matplotlib's parameters are as they were.
+    Without ``ax`` the figure that the function drew is returned, closed, and matplotlib's parameters are restored.
     With ``ax`` the axes are returned.
     """
     @wraps(draw)

@@ -1,4 +1,4 @@
-"""Drawing functions for figures of one's own: each draws on axes that it is given.
+"""Drawing functions for custom figures: each draws on given axes.
 
 They take arrays and tables, not AnnData objects, and neither create nor close a figure.
 """

@@ -24,8 +24,8 @@ GREY = "#c8c8c8"  # cells or categories that are not the subject of a figure
 def use_style() -> None:
     """Set matplotlib's parameters to the style of this package, for all figures that follow.
 
-    The functions that draw an AnnData object use this style whether or not it is set, and leave the parameters as they
-    were.
+    The functions that draw an AnnData object use this style whether or not it is set, and restore the
+    parameters.
 
     Examples
     --------

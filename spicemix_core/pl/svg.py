@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of a PNG, and of the pictures inside an SVG
-MANY_POINTS, MANY_CELLS = 800, 400  # more marks than this in a figure weigh less as a picture
+MANY_POINTS, MANY_CELLS = 800, 400  # a figure with more marks than this is smaller with a picture
 PICTURE_COLORS = 48  # of a picture inside an SVG, transparency included
 
 

@@ -73,7 +73,7 @@ def draw_table(ax: Axes, table: pd.DataFrame, *, label: str, cmap: str = "viridi
     ax : matplotlib Axes
     table : DataFrame
     label : str
-        Of the colour bar.
+        Label of the colour bar.
     cmap : str
     center : float, optional
         Number in the middle of the colour scale, which then has symmetric ends.
@@ -113,7 +113,7 @@ def draw_affinity(ax: Axes, affinity: np.ndarray, *, names: Sequence | None = No
     ax : matplotlib Axes
     affinity : array, shape (K, K)
     names : sequence, optional
-        Of the metagenes; by default their numbers from 0.
+        Names of the metagenes; by default their numbers from 0.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def mark_fields(ax: Axes, chosen: pd.DataFrame | np.ndarray) -> None:
     ax : matplotlib Axes
         With a heat map of :func:`draw_table`.
     chosen : DataFrame or array of bool
-        Of the shape of the table.
+        In the shape of the table.
 
     Examples
     --------

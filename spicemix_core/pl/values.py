@@ -19,7 +19,7 @@ def places_of(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
     places = coordinates_of(adata)[:, :2]
     placed = np.isfinite(places).all(axis=1)
     if not placed.any():
-        raise ValueError("All coordinates in obsm['spatial'] are missing: give some cells a place.")
+        raise ValueError("All coordinates in obsm['spatial'] are missing: give coordinates to some cells.")
     return places, placed
 
 

@@ -41,5 +41,5 @@ def show_text(text: str) -> None:
 
 
 def show_warning(text: str) -> None:
-    """Show text (HTML) in a box that stands out."""
+    """Show text (HTML) in a highlighted box."""
     display(HTML(f'<div class="warning"><p>{text}</p></div>'))

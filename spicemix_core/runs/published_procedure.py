@@ -3,7 +3,7 @@
 Each fit is :func:`spicemix_core.baselines.published_fit.fit_as_published`. The fit with the highest last Q is kept. Its
 states are z-scored, clustered by Ward's method and cut at the highest Calinski-Harabasz index over 5 to 40 clusters;
 clusters of fewer than five cells are left out. :func:`spicemix_core.fit_consensus` is what this package recommends
-instead: which seed has the highest Q says little about the quality of its cell types.
+instead: the Q of a run says little about the quality of its cell types.
 """
 
 from dataclasses import dataclass

@@ -134,7 +134,7 @@ def update_affinity(affinity: np.ndarray, proportions: np.ndarray, neighbor_sums
 
     Examples
     --------
-    Cells on a line, of which neighbours are alike, attract their own kind:
+    If neighbouring cells have similar proportions, each metagene attracts itself:
 
     >>> import numpy as np
     >>> import scipy.sparse as sp

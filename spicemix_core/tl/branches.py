@@ -23,7 +23,7 @@ class Split:
 
 
 def leaf_order(tree: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells in an order in which those of every node of a tree stand side by side, and each node's start and size."""
+    """Cells in an order in which those of each node of a tree are contiguous, and the start and size of each node."""
     n_cells = len(tree) + 1
     sizes = np.concatenate([np.ones(n_cells, dtype=int), tree[:, 3].astype(int)])
     start = np.zeros(2 * n_cells - 1, dtype=int)

@@ -237,7 +237,7 @@ def cluster(adata: AnnData, *, n_clusters: int | None = None,
 
 
 def write_labels(adata: AnnData, labels: np.ndarray, confidence: np.ndarray | None = None, key: str = CLUSTERS) -> None:
-    """Write labels to ``obs[key]`` as categories in numerical order, and their confidence or none beside them."""
+    """Write labels to ``obs[key]`` as categories in numerical order, and their confidence if it is given."""
     adata.obs[key] = pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])
     if confidence is not None:
         adata.obs[CONFIDENCE] = confidence

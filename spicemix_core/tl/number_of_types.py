@@ -15,9 +15,7 @@ of another. Two levels are reported:
   its support is at least ``SURE``. The support of a branch is the mean over the runs of the highest Jaccard index
   between its cells and the cells of any branch of the run's own tree.
 
-This module is under study: no default of the package uses it.
-
-The criterion is that of the data, not of the agreement between runs. All runs see the same noise, so they can agree on
+The criterion measures the data, not the agreement between runs. All runs see the same noise, so they can agree on
 clusters that are too many, and they agree best on clusters that are too few (``benchmarks/cell_types.py``).
 
 References
@@ -143,7 +141,7 @@ def _from_rows(rows, n_types, n_types_range):
     splits = accepted_splits(tree, largest)
     if len(splits) + 1 < smallest:
         raise ValueError(f"The tree has only {len(splits) + 1} branches of at least {MIN_CELLS} cells. Ask for at most "
-                         "so many clusters.")
+                         "this number of clusters.")
     separation = separation_curve(joined, splits).loc[smallest:]
     chosen = choose_number(separation)
     run_trees = [tree] if len(rows) == 1 else [linkage(x, method="ward") for x in rows]
@@ -158,7 +156,7 @@ def _from_rows(rows, n_types, n_types_range):
 def clipped_scores(states: np.ndarray) -> np.ndarray:
     """States z-scored per metagene over all cells, limited to ``MAX_DEVIATION`` standard deviations.
 
-    Without the limit a metagene of few cells weighs the more the fewer they are. A constant metagene becomes 0.
+    Without the limit, the weight of a metagene would increase as fewer cells use it. A constant metagene becomes 0.
     """
     states = np.asarray(states, dtype=float)
     constant = np.ptp(states, axis=0) == 0

@@ -59,7 +59,7 @@ def test_the_protocol_has_six_documented_methods():
     assert sorted(public) == sorted(METHODS) and all(getattr(Cells, name).__doc__ for name in METHODS)
 
 
-def test_all_methods_and_attributes_are_there(place, samples):
+def test_all_methods_and_attributes_exist(place, samples):
     cells = place()
     assert cells.samples is samples and all(callable(getattr(cells, name)) for name in METHODS)
 
@@ -126,7 +126,7 @@ def test_the_state_step_is_that_of_arrays(place, samples, states, metagenes):
 
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("spacing", [1, 3])
-def test_affinity_sums_are_those_of_every_so_many_th_cell(place, samples, states, metagenes, order, spacing):
+def test_affinity_sums_are_those_of_every_nth_cell(place, samples, states, metagenes, order, spacing):
     cells = place(states=states)
     cells.update_states(metagenes, -np.eye(K), NOISE, 1.0)
     proportions, _ = cells.states

@@ -1,4 +1,4 @@
-"""A fit over Dask workers: the numbers of one process, small messages, and a worker lost on the way."""
+"""A fit over Dask workers: the numbers of one process, small messages, and the loss of a worker."""
 
 import logging
 import os
@@ -59,7 +59,7 @@ def test_the_fit_is_that_of_one_process(samples, client, options):
 
 
 def test_subsets_of_the_cells_are_those_of_one_process(samples, client, monkeypatch):
-    """Of k-means and of the warm-up of the affinity, both of which look at some cells only where there are many."""
+    """k-means and the warm-up of the affinity use a subset of the cells if there are many."""
     monkeypatch.setattr(initialization, "KMEANS_CELLS", 50)
     monkeypatch.setattr(affinity, "SUBSET", 40)
     assert_same(fitted(samples, client), fitted(samples))
@@ -75,7 +75,7 @@ def bytes_of(caplog):
     return found
 
 
-def test_what_travels_does_not_grow_with_the_cells(client, caplog):
+def test_messages_do_not_grow_with_the_number_of_cells(client, caplog):
     caplog.set_level(logging.DEBUG, logger=distributed.__name__)
     found = []
     for n_cells in (60, 600):
@@ -140,7 +140,7 @@ def test_whole_samples_are_distributed_evenly():
     assert samples.cells_of(parts[0]).tolist() == [*range(120), *range(240, 260)]
 
 
-def test_progress_goes_by_iterations(samples, client, monkeypatch):
+def test_progress_counts_iterations(samples, client, monkeypatch):
     seen = []
     monkeypatch.setattr(algorithm, "progress", lambda iterable, text: seen.append((len(iterable), text)) or iterable)
     fitted(samples, client, max_iter=3)
@@ -162,7 +162,7 @@ def killing(client, monkeypatch, at):
     monkeypatch.setattr(distributed.DaskCells, "_ask", counted)
 
 
-def test_a_lost_worker_changes_nothing(samples, client, monkeypatch, caplog):
+def test_a_lost_worker_does_not_change_the_result(samples, client, monkeypatch, caplog):
     undisturbed = fitted(samples, client)
     killing(client, monkeypatch, at=6)
     disturbed = fitted(samples, client)

@@ -1,4 +1,4 @@
-"""The state step with Gurobi, against ours: two solvers, one result."""
+"""The state step with Gurobi gives the result of the active-set method."""
 
 import sys
 import warnings

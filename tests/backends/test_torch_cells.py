@@ -31,8 +31,8 @@ def on_device(problem):
 
 
 class SecondDevice(TorchFunctionMode):
-    """Takes tensors made with ``device=`` for those of another device: they may not meet tensors made without it, nor
-    become arrays, except through ``.cpu()``."""
+    """Treats tensors made with ``device=`` as those of another device: an operation must not mix them with tensors made
+    without it, and only ``.cpu()`` makes them arrays."""
 
     def __init__(self):
         super().__init__()

@@ -48,12 +48,12 @@ def log_partition(graph, n_states, beta):
 
 
 def oracle(expression, graph, beta, distance):
-    """States by mean field with the true parameters of `draw`: what a fit can hope for."""
+    """States by mean field with the true parameters of `draw`: the best result that a fit can have."""
     n_features = expression.shape[1]
     means = distance / np.sqrt(2) * np.eye(3, n_features)
     log_density = log_gaussian(expression, means, [np.eye(n_features)] * 3)
     r = np.full(log_density.shape, 1 / 3)
-    for _ in range(200):  # all cells at once, half a step: a slow twin of the sweeps
+    for _ in range(200):  # all cells at once, half a step: a slow equivalent of the sweeps
         field = log_density + beta * (graph @ r)
         r = 0.5 * r + 0.5 * np.exp(field - logsumexp(field, axis=1, keepdims=True))
     return r.argmax(axis=1)
@@ -65,7 +65,7 @@ def test_states_of_its_own_model_are_recovered_as_well_as_with_the_true_paramete
     score = {beta: adjusted_rand_score(states, HMRF(3, beta=beta, n_components=None, random_state=0)
                                        .fit(expression, graph).labels_) for beta in (0.0, 0.9)}
     best = {beta: adjusted_rand_score(states, oracle(expression, graph, beta, 3.0)) for beta in (0.0, 0.9)}
-    # Over 20 seeds: on average 0.009 below the oracle (at most 0.06), 0.09 above the oracle without space.
+    # Over 20 seeds: on average 0.009 below the oracle (at most 0.06), 0.09 above the oracle with beta = 0.
     assert score[0.9] > best[0.9] - 0.1
     assert score[0.9] > max(best[0.0], score[0.0])
 
@@ -95,7 +95,7 @@ def test_bound_is_below_the_log_posterior_summed_over_all_configurations(beta):
     assert gap < 1e-9 if beta == 0 else gap < 0.5 * log_partition(graph, 2, beta)
 
 
-def test_without_space_it_is_a_mixture_of_gaussians_with_equal_weights():
+def test_with_beta_zero_it_is_a_mixture_of_gaussians_with_equal_weights():
     expression, graph, _ = draw(side=15, n_features=3)
     fit = HMRF(4, beta=0.0, n_components=None, random_state=0).fit(expression, graph)
     mixture = GaussianMixture(4)
@@ -138,7 +138,7 @@ def test_parameters_maximise_the_bound_for_given_responsibilities():
         assert objective(means, covariances + (step + step.T)) < best
 
 
-def test_unused_states_vanish_and_do_not_come_back():
+def test_unused_states_are_removed_for_good():
     expression, graph, states = draw(side=20, distance=3.0)
     fit = HMRF(10, beta=0.9, n_components=None).fit(expression, graph, states)
     assert fit.n_states_ == len(np.unique(fit.labels_)) == 3
@@ -148,7 +148,7 @@ def test_unused_states_vanish_and_do_not_come_back():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_single_cells_are_won_back_by_their_neighbours_when_beta_is_high(seed):
+def test_a_high_beta_removes_states_of_single_cells(seed):
     expression, graph, states = draw(side=20, distance=5.0, seed=seed)
     crumbs = states.copy()
     crumbs[[30, 110, 205, 290, 370]] = [3, 4, 5, 6, 7]

@@ -1,4 +1,4 @@
-"""Pages of the book that speak of the package: what they quote, name and list exists."""
+"""Pages of the book about the package: the messages, names and options that they mention exist."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ PARAMETER = "…"
 
 
 def texts():
-    """All texts in the sources of the package, with a sign in the place of every value."""
+    """All texts in the sources of the package, with a placeholder for every value."""
     found = []
     for path in sorted((ROOT / "spicemix_core").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):

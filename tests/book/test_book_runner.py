@@ -1,4 +1,4 @@
-"""book/build.py on a toy book: what it executes, skips, refuses, and leaves behind."""
+"""book/build.py on a toy book: what it executes, skips, refuses and writes."""
 
 import csv
 import hashlib
@@ -91,7 +91,7 @@ def notebook(root, name, run="quick"):
 
 
 def printed(path):
-    """What the cells of an executed notebook printed, without that which the runner adds."""
+    """What the cells of an executed notebook printed, without the cells that the runner adds."""
     cells = [cell for cell in json.loads(path.read_text())["cells"] if "executed-environment" not in
              cell["metadata"].get("tags", [])]
     outputs = [out for cell in cells for out in cell.get("outputs", [])]
@@ -100,7 +100,7 @@ def printed(path):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A toy book, built once in its quick profile, and what the runner said."""
+    """A toy book, built once in its quick profile, and the output of the runner."""
     code = f"""import os
 data = os.environ["SPICEMIX_DATA"]
 print(profile, random_state, os.path.isabs(data), os.listdir(data))
@@ -130,7 +130,7 @@ def runner(tmp_path, monkeypatch):
 
 
 def digest(runner, name="first", **parameters):
-    """What the inputs of a chapter come to, read anew."""
+    """The digest of the inputs of a chapter, computed again."""
     _, module = runner
     inputs = sys.modules["_tools.inputs"]
     inputs.registry.read_registry.cache_clear()
@@ -153,13 +153,13 @@ def test_pages_show_outputs_but_no_parameters(toy):
     assert (toy[0] / "book/_build/html/chapters/plain.html").is_file()
 
 
-def test_nothing_half_built_is_left(toy):
+def test_no_incomplete_file_remains(toy):
     root, _ = toy
     assert sorted(p.name for p in (root / "book/_build").iterdir()) == ["html"]
     assert not [*root.rglob("*.partial*")]
 
 
-def test_a_page_says_what_its_figure_was_made_with_and_has_its_files(toy):
+def test_a_page_states_the_origin_of_its_figure_and_has_its_files(toy):
     root, _ = toy
     page = (root / "book/_build/html/chapters/first.html").read_text()
     assert "How this figure was made" in page
@@ -177,7 +177,7 @@ def _sha():
     return REGISTRY["cortex"]["layouts"]["compact"]["files"]["counts.txt"]["sha256"]
 
 
-def test_pages_hold_the_icons_that_they_use_and_no_others(toy):
+def test_pages_contain_only_the_icons_that_they_use(toy):
     script = toy[0] / "book/_build/html/_static/scripts/fontawesome.js"
     assert '"magnifying-glass":[' in script.read_text()
     assert script.stat().st_size < 200_000
@@ -259,7 +259,7 @@ def test_digest_follows_imports_and_knows_a_data_set_by_name(runner):
         after = digest(runner)
         assert after != before
         before = after
-    (root / "spicemix_core/step.py").write_text("# cortex\n")  # a word in a comment is no use of the data
+    (root / "spicemix_core/step.py").write_text("# cortex\n")  # a word in a comment does not use the data
     before = digest(runner)
     (root / "measured/cortex/counts.txt").write_text("9")
     assert digest(runner) == before
@@ -285,7 +285,7 @@ def test_digest_of_a_chapter_has_its_own_claims_only(runner):
     assert digest(runner) != before
 
 
-def test_data_that_come_or_go_change_the_digest(runner):
+def test_added_or_removed_data_change_the_digest(runner):
     before = digest(runner)
     (runner[0] / "measured/cortex/counts.txt").unlink()
     assert digest(runner) != before
@@ -315,7 +315,7 @@ def test_claims_of_a_chapter_become_a_table(runner):
 
 
 @pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
-def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runner, monkeypatch, verdict, warned):
+def test_home_page_counts_the_verdicts_and_names_chapters_without_measurements(runner, monkeypatch, verdict, warned):
     root, _ = runner
     claim = {"id": "a", "chapter": "seqfish_plus", "about": "SpiceMix", "place": "Fig. 1", "figure": "fig-a",
              "claim": "x", "paper": "1", "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
@@ -333,14 +333,14 @@ def test_home_page_counts_the_verdicts_and_says_where_nothing_was_measured(runne
     assert ":link: chapters/seqfish_plus" in said["cards"] and "chapters/starmap" not in said["cards"]
 
 
-def test_streams_are_joined_however_the_kernel_cut_them(runner):
+def test_pieces_of_a_stream_are_joined(runner):
     execution = sys.modules["_tools.execution"]
     pieces = [execution.nbformat.v4.new_output("stream", name=name, text=text)
               for name, text in (("stdout", "a"), ("stdout", "b"), ("stderr", "c"), ("stdout", "d"))]
     assert [output["text"] for output in execution.joined(pieces)] == ["ab", "c", "d"]
 
 
-def test_failing_chapter_fails_the_run_and_stops_no_other(tmp_path):
+def test_a_failing_chapter_fails_the_run_and_does_not_stop_the_others(tmp_path):
     root = make_book(tmp_path, first="print(1)", wrong="raise KeyError('no such gene')")
     run = build(root, "--profile", "quick")
     assert run.returncode == 1
@@ -352,7 +352,7 @@ def test_failing_chapter_fails_the_run_and_stops_no_other(tmp_path):
     assert not (root / "book/_build").exists()
 
 
-def test_results_of_a_chapter_that_failed_are_not_taken_for_those_of_an_earlier_one(tmp_path):
+def test_a_failed_chapter_leaves_no_results_of_an_earlier_execution(tmp_path):
     code = """import os
 os.makedirs("../results", exist_ok=True)
 open("../results/first_{0}.csv", "w").write("{0}")
@@ -372,7 +372,7 @@ open("../results/claims_first.json", "w").write("[]")
         "claims_first.csv", "first_one.csv"]
 
 
-def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
+def test_a_broken_link_fails_and_keeps_the_existing_pages(toy):
     root, _ = toy
     page, intro = root / "book/_build/html/intro.html", root / "book/intro.md"
     before, source = page.read_text(), intro.read_text()
@@ -384,12 +384,12 @@ def test_broken_link_fails_and_keeps_the_pages_that_were_there(toy):
     assert page.read_text() == before
 
 
-# On its first execution this chapter says by a pipe that it is there, and then stays until its process ends, which
-# closes the pipe.
+# On its first execution this chapter writes to a pipe and then waits until its process ends, which closes the
+# pipe.
 STAYING = """import os, threading
 if not os.path.exists("begun"):
     open("begun", "w").close()
-    pipe = open(os.environ["TOLD"], "w")
+    pipe = open(os.environ["PIPE"], "w")
     print("here", file=pipe, flush=True)
     threading.Event().wait()"""
 IGNORING = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell starts a job in the background
@@ -405,13 +405,13 @@ def read_line(pipe, limit=100.0):
     (signal.SIGINT, 130, []), (signal.SIGINT, 130, IGNORING), (signal.SIGKILL, -signal.SIGKILL, [])],
     ids=["interrupted", "interrupted in the background", "killed"])
 def test_stopped_run_leaves_no_process_and_the_next_one_resumes(tmp_path, monkeypatch, how, status, start):
-    root, told = make_book(tmp_path, first="print(1)", slow=STAYING), tmp_path / "told"
-    os.mkfifo(told)
-    monkeypatch.setenv("TOLD", str(told))
+    root, fifo = make_book(tmp_path, first="print(1)", slow=STAYING), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    monkeypatch.setenv("PIPE", str(fifo))
     options = command(root, "--jobs", "2")
     options["args"] = [*start, *options["args"]]
     with (subprocess.Popen(**options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run,
-          open(os.open(told, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as pipe):
+          open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as pipe):
         assert run.stdout.readline().split()[:2] == ["first", "executed"]
         assert read_line(pipe) == "here\n"
         run.send_signal(how)
@@ -427,7 +427,7 @@ def test_stopped_run_leaves_no_process_and_the_next_one_resumes(tmp_path, monkey
     assert not [*root.rglob("*.partial*")]
 
 
-def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runner, monkeypatch, capsys):
+def test_a_folder_with_a_remaining_process_of_another_run_is_not_touched(runner, monkeypatch, capsys):
     root, module = runner
     tool = sys.modules["_tools.alone"]
     monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
@@ -443,7 +443,7 @@ def test_a_folder_in_which_a_process_of_another_run_is_left_is_not_touched(runne
     assert module.main(["--profile", "quick"]) == 0
 
 
-def test_a_full_disk_leaves_the_pages_that_were_there_and_no_others(runner, monkeypatch):
+def test_a_full_disk_leaves_the_existing_pages_unchanged(runner, monkeypatch):
     root, _ = runner
     pages = sys.modules["_tools.pages"]
     built, final = root / "pages", root / "html"
@@ -465,7 +465,7 @@ def test_a_full_disk_leaves_the_pages_that_were_there_and_no_others(runner, monk
     assert sorted(path.name for path in root.glob("html*")) == ["html"]
 
 
-def test_an_error_of_the_disk_is_told_in_a_sentence(runner, monkeypatch, capsys):
+def test_a_disk_error_is_reported_in_one_sentence(runner, monkeypatch, capsys):
     _, module = runner
 
     def full(*_):
@@ -474,11 +474,11 @@ def test_an_error_of_the_disk_is_told_in_a_sentence(runner, monkeypatch, capsys)
     monkeypatch.setattr(module, "execute_changed", lambda *_: 0)
     monkeypatch.setattr(module, "build_pages", full)
     assert module.main([]) == 1
-    assert capsys.readouterr().err == "The pages are not built anew: [Errno 28] No space left on device\n"
+    assert capsys.readouterr().err == "The pages were not rebuilt: [Errno 28] No space left on device\n"
 
 
 def refusal(runner, capsys, *arguments):
-    """What the runner says when it refuses these arguments, before it has written anything."""
+    """The message with which the runner refuses these arguments, before it has written anything."""
     root, module = runner
     with pytest.raises(SystemExit) as stop:
         module.main([*arguments])
@@ -487,7 +487,7 @@ def refusal(runner, capsys, *arguments):
     return capsys.readouterr().err
 
 
-def test_requests_that_make_no_sense_are_refused(runner, capsys):
+def test_invalid_requests_are_refused(runner, capsys):
     for arguments, words in [(["-p", "seed=3"], "Chapter first has no parameter seed"),
                              (["-p", "profile=quick"], "KEY=VALUE"),
                              (["-p", "random_state"], "KEY=VALUE"),
@@ -520,7 +520,7 @@ def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
     assert all(f"/Title ({title})".encode() in content for title in ("Toy", "First", "Plain", "Again"))
 
 
-def test_printing_without_a_browser_says_what_to_install(runner, monkeypatch, capsys):
+def test_printing_without_a_browser_names_what_to_install(runner, monkeypatch, capsys):
     root, module = runner
     monkeypatch.setattr(sys.modules["_tools.printing"].shutil, "which", lambda _: None)
     assert module.build_print(root / "build/quick") == 1

@@ -1,4 +1,4 @@
-"""The home page: its quick start runs as it is shown, and what it says of the results comes from the results."""
+"""The home page: its quick start runs as shown, and its statements about the results come from the results."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""Every page of the built book, seen by a real browser that can reach nothing but the book."""
+"""Every page of the built book, in a real browser that can access the book only."""
 
 import base64
 import functools
@@ -52,12 +52,12 @@ return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientR
 
 WEIGHT = """return performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
     .filter(r => !r.name.includes('/_downloads/')).reduce((sum, r) => sum + (r.decodedBodySize || 0), 0)"""
-# Rules of axe-core that a page can break by itself; the menus are the theme's.
+# Rules of axe-core that depend on the content of a page; the menus are the theme's.
 AXE = """const [root, done] = arguments, values = ['color-contrast', 'image-alt', 'label', 'select-name', 'link-name',
     'button-name', 'aria-allowed-attr', 'aria-valid-attr-value', 'duplicate-id-aria', 'html-has-lang'];
-const told = rule => rule.nodes.map(n => [rule.id, n.target.join(' '), ...n.any.map(a => a.message)].join(': '));
+const described = rule => rule.nodes.map(n => [rule.id, n.target.join(' '), ...n.any.map(a => a.message)].join(': '));
 axe.run(root, {runOnly: {type: 'rule', values}})
-    .then(found => done(found.violations.flatMap(told)), error => done([String(error)]));"""
+    .then(found => done(found.violations.flatMap(described)), error => done([String(error)]));"""
 FILLS = "return [...arguments[0].querySelectorAll('circle')].map(c => c.getAttribute('fill'))"
 DEVICES = {"desktop": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False},
            "phone": {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}}
@@ -123,7 +123,7 @@ def test_pages_are_those_of_the_table_of_contents(site):
 
 
 def test_page_has_no_error_in_the_console(page):
-    # the theme says "invalid theme mode" once to every new visitor, and recovers
+    # the theme logs "invalid theme mode" once for every new visitor
     severe = [e["message"] for e in page["log"] if e["level"] == "SEVERE" and "invalid theme mode" not in e["message"]]
     assert not severe
 
@@ -139,7 +139,7 @@ def test_maths_is_set(page):
 
 def test_images_are_loaded_and_described(page):
     assert not [image["src"] for image in page["images"] if not image["loaded"]]
-    # without a text of its own an image is given its file's name
+    # an image without a text gets the name of its file
     assert not [image["src"] for image in page["images"] if not image["alt"] or "_images/" in image["alt"]]
 
 
@@ -166,7 +166,7 @@ def test_sidebar_has_the_titles_of_all_pages(page, site):
     assert shown == titles
 
 
-def test_page_is_light(page, browser):
+def test_page_is_small(page, browser):
     assert 0 < page["bytes"] < MEGABYTES * 1e6
 
 
@@ -188,7 +188,7 @@ def test_page_is_pictured_and_not_blank(page, browser, device):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_page_can_be_read_by_everybody(page, browser, theme):
+def test_page_is_accessible(page, browser, theme):
     axe = pytest.importorskip("axe_core_python.base") if os.environ.get("CI") != "true" else importlib.import_module(
         "axe_core_python.base")
     browser.execute_script("document.documentElement.dataset.theme = arguments[0];"
@@ -274,13 +274,13 @@ def shown_on_paper(browser, site, page, selector):
     return shown
 
 
-def test_paper_has_no_controls(browser, site):
+def test_print_has_no_controls(browser, site):
     shown = shown_on_paper(browser, site, "chapters/seqfish_plus",
                            ".explorer, .provenance, .tag_hide-input .cell_input")
     assert shown and not any(shown)
 
 
-def test_solutions_are_open_on_paper(browser, site):
+def test_solutions_are_open_in_print(browser, site):
     shown = shown_on_paper(browser, site, "chapters/fitting",
                            "details.sd-dropdown:not(.provenance) p, .tag_solution .cell_input")
     assert len(shown) >= 6 and all(shown)
@@ -308,7 +308,7 @@ def test_ledger_shows_the_claims_of_a_chapter_and_a_verdict(browser, site):
     assert all(browser.execute_script(ROWS))
 
 
-def test_ledger_is_whole_on_paper_and_without_scripts(browser, site):
+def test_ledger_is_complete_in_print_and_without_scripts(browser, site):
     opened(browser, site, "ledger")
     Select(browser.find_element(By.CSS_SELECTOR, ".ledger-filter select")).select_by_index(1)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

@@ -1,4 +1,4 @@
-"""The command line: what each command writes, what it refuses and how it says so, and that nothing is half-written."""
+"""The command line: what each command writes, what it refuses and with which message; no output is incomplete."""
 
 import os
 import pickle
@@ -54,12 +54,12 @@ def here(made, tmp_path, monkeypatch):
     return tmp_path
 
 
-def told(capsys):
+def stderr(capsys):
     """The lines of stderr."""
     return capsys.readouterr().err.splitlines()
 
 
-# ---- what the commands do
+# ---- outputs
 
 
 def test_fit_writes_the_model_that_the_library_fits(here):
@@ -79,7 +79,7 @@ def test_seed_decides_the_numbers(here):
     assert abs(a - c).max() > 1e-3
 
 
-def test_layer_is_fitted_shown_and_transformed_whatever_x_holds(here):
+def test_the_layer_is_used_for_fit_figures_and_transform_instead_of_x(here):
     adata = anndata.read_h5ad("tissue.h5ad")
     adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
     adata.write_h5ad("layers.h5ad")
@@ -115,7 +115,7 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     assert not Path("m.h5.checkpoint").exists()
 
 
-def test_warnings_of_runs_in_other_processes_are_told_once_in_a_line(here):
+def test_warnings_of_runs_in_other_processes_are_printed_once_on_one_line(here):
     command = (sys.executable, "-m", "spicemix_core.command_line", "fit", "tissue.h5ad", "-o", "m.h5", *FAST)
     run = subprocess.run((*command, "--n-runs", "3", "--n-jobs", "2"), capture_output=True, text=True,
                          env=os.environ | {"PYTHONPATH": str(ROOT)})
@@ -170,7 +170,7 @@ def test_select_compares_the_grid_and_suggests_one_of_it(here, capsys):
     assert not Path("grid.csv.fits").exists()
 
 
-def test_convert_goes_there_and_back(here):
+def test_convert_restores_the_data_of_a_round_trip(here):
     for source, target in (("tissue.h5ad", "tissue.ZARR"), ("tissue.ZARR", "authors"), ("authors", "back.h5ad")):
         assert main(("convert", source, target)) == 0
     before, after = anndata.read_h5ad("tissue.h5ad"), anndata.read_h5ad("back.h5ad")
@@ -200,14 +200,14 @@ def test_force_replaces_files_and_folders(here, capsys):
     simulated = ("simulate", "--n-cells", "30", "--n-genes", "5")
     for name in ("tissue.h5ad", "tissue.zarr"):
         main((*simulated, "-o", name))
-        assert main((*simulated, "-o", name)) == 1 and f"{name} exists" in told(capsys)[-1]
+        assert main((*simulated, "-o", name)) == 1 and f"{name} exists" in stderr(capsys)[-1]
         assert main((*simulated, "-o", name, "--force")) == 0
     Path("empty").mkdir()
     assert main(("convert", "tissue.h5ad", "empty", "--force")) == 0 and Path("empty", "genes_0.txt").exists()
     assert anndata.read_zarr("tissue.zarr").n_obs == anndata.read_h5ad("tissue.h5ad").n_obs == 30
 
 
-# ---- what they say
+# ---- help and messages
 
 
 def commands():
@@ -218,7 +218,7 @@ def commands():
 
 
 @pytest.mark.parametrize("name", [*commands(), "data", ""])
-def test_help_tells_what_a_command_does_with_an_example(name, capsys):
+def test_help_explains_each_command_and_gives_an_example(name, capsys):
     assert main([*name.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"  spicemix {name}".rstrip() in shown  # an example
@@ -251,11 +251,11 @@ def test_options_have_the_names_of_the_librarys_parameters():
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_an_option_of_an_earlier_name_is_answered_with_its_present_one(old, new, capsys):
+def test_an_earlier_name_of_an_option_is_refused_with_its_present_name(old, new, capsys):
     assert not any(old in option.opts for command in commands().values() for option in command.params)
     assert any(new in option.opts for command in commands().values() for option in command.params)
     assert main(["fit", "tissue.h5ad", old, "3"]) == 2
-    assert told(capsys) == [f"Error: The option {old} is now called {new}."]
+    assert stderr(capsys) == [f"Error: The option {old} is now called {new}."]
 
 
 @pytest.mark.parametrize(("remedy", "line"), [
@@ -286,7 +286,7 @@ def test_examples_in_help_are_understood(here, monkeypatch):
     assert seen >= len(commands())
 
 
-def test_help_comes_without_the_slow_packages():
+def test_help_imports_no_slow_package():
     code = ("import sys; from spicemix_core.command_line import main; main(['fit', '--help']); "
             "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -296,7 +296,7 @@ def test_help_comes_without_the_slow_packages():
                          "gurobipy", "rich", "papermill"}
 
 
-def test_package_and_fit_come_without_torch_umap_and_gurobipy():
+def test_package_and_fit_do_not_import_torch_umap_and_gurobipy():
     code = ("import sys, spicemix_core; first = set(sys.modules); import spicemix_core.model, "
             "spicemix_core.runs.consensus, spicemix_core.inputs.prepare; print(*[n for n in ('numpy', 'numba', "
             "'pandas') if n in first], '|', *[n for n in ('torch', 'umap', 'gurobipy', 'distributed', 'papermill') "
@@ -316,18 +316,18 @@ def test_threads_are_set_before_the_compiled_code_is_imported(here):
 
 def test_debug_shows_the_traceback(here, capsys):
     assert main(("cluster", "tissue.h5ad", "-o", "c.h5ad", "--debug")) == 1
-    lines = told(capsys)
+    lines = stderr(capsys)
     assert lines[0].startswith("Traceback") and lines[-1].startswith("Error: ")
 
 
-def test_warnings_of_a_fit_that_succeeds_are_told_in_a_line_each(here, capsys):
+def test_each_warning_of_a_successful_fit_is_printed_on_one_line(here, capsys):
     assert main(("fit", "tissue.h5ad", "-o", "m.h5", *FAST)) == 0
-    lines = told(capsys)
+    lines = stderr(capsys)
     assert lines and all(line.startswith("Warning: ") for line in lines)
     assert any("No convergence" in line for line in lines)
 
 
-# ---- what they refuse
+# ---- refused requests
 
 
 def _write(name, change):
@@ -509,13 +509,13 @@ def _prepare(case):
 
 @pytest.mark.parametrize("case", list(BAD))
 @pytest.mark.filterwarnings("ignore")
-def test_bad_request_is_refused_in_one_line_and_leaves_nothing_behind(here, capsys, case):
+def test_a_bad_request_is_refused_in_one_line_and_no_file_is_written(here, capsys, case):
     _, arguments, status, sentence = BAD[case]
     _prepare(case)
     before = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
     capsys.readouterr()
     assert main(arguments) == status
-    lines = told(capsys)
+    lines = stderr(capsys)
     assert len(lines) == 1 and lines[0].startswith("Error: ") and sentence in lines[0], lines
     after = {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()}
     assert after == before
@@ -545,7 +545,7 @@ def test_every_command_refuses_every_unreadable_file_by_its_name(here, capsys, c
     before = sorted(here.rglob("*"))
     capsys.readouterr()
     assert main(TAKING[command]) == 1
-    lines = told(capsys)
+    lines = stderr(capsys)
     assert len(lines) == 1 and re.match(r"Error: .*\bbad\b", lines[0]), lines
     assert sorted(here.rglob("*")) == before
 
@@ -553,11 +553,11 @@ def test_every_command_refuses_every_unreadable_file_by_its_name(here, capsys, c
 def test_missing_papermill_is_named_with_its_extra(here, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "papermill", None)
     assert main(("report", "model.h5", "fitted.h5ad", "-o", "r.html")) == 1
-    assert told(capsys) == ["Error: The report needs the package papermill, which is not installed. Install it "
+    assert stderr(capsys) == ["Error: The report needs the package papermill, which is not installed. Install it "
                             "with pip install 'spicemix-core[book]'."]
 
 
-def test_categories_without_cells_are_no_samples(here):
+def test_categories_without_cells_are_not_samples(here):
     adata = anndata.read_h5ad("tissue.h5ad")
     adata.obs["sample"] = adata.obs["sample"].cat.add_categories(["empty"]).cat.rename_categories({"0": "10", "1": "9"})
     adata.write_h5ad("b.h5ad")
@@ -575,7 +575,7 @@ def test_samples_named_by_numbers_are_samples(here):
     assert SpiceMix.load("m.h5").sample_names_ == ["0", "7"]
 
 
-# ---- what surrounds them
+# ---- streams, disk and locks
 
 
 def run_program(code, *arguments, **options):
@@ -595,7 +595,7 @@ sys.exit(main())"""
     (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
     (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
     (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv")])
-def test_a_full_disk_is_one_sentence_and_leaves_no_output(here, n_bytes, arguments, names):
+def test_a_full_disk_gives_an_error_of_one_sentence_and_no_output(here, n_bytes, arguments, names):
     before = sorted(here.iterdir())
     run = run_program(SMALL_FILES, n_bytes, *arguments)
     assert run.returncode == 1
@@ -615,7 +615,7 @@ def test_a_finished_fit_is_kept_until_its_outputs_are_written(here, monkeypatch,
         assert main(command) == 1
     assert Path("m.h5.checkpoint").exists() and not Path("m.h5").exists() and not Path("a.h5ad").exists()
     with monkeypatch.context() as patch:
-        patch.setattr("spicemix_core.algorithm.initialize", fail)  # it must not begin again
+        patch.setattr("spicemix_core.algorithm.initialize", fail)  # it must not start again
         assert main(command) == 0
     assert Path("m.h5").exists() and Path("a.h5ad").exists() and not Path("m.h5.checkpoint").exists()
 
@@ -640,16 +640,16 @@ def test_a_fit_that_a_script_started_in_the_background_can_be_interrupted(here):
     assert main(FIT) == 0
 
 
-def test_closed_streams_are_no_error(here):
+def test_closed_streams_are_not_an_error(here):
     code = "import sys; sys.stdout = sys.stderr = None; from spicemix_core.command_line import main; sys.exit(main())"
     assert run_program(code, *FIT).returncode == 0 and Path("m.h5").exists()
     assert run_program(code, *FIT).returncode == 1
 
 
-def test_two_fits_do_not_share_a_checkpoint(here, capsys):
+def test_two_fits_cannot_use_one_checkpoint_at_once(here, capsys):
     with locked("m.h5.checkpoint"):
         assert main(FIT) == 1
-        assert told(capsys) == ["Error: Another process uses m.h5.checkpoint. Wait until it has finished, or choose "
+        assert stderr(capsys) == ["Error: Another process uses m.h5.checkpoint. Wait until it has finished, or choose "
                                 "another name."]
         assert main(("select", "tissue.h5ad", "-o", "m.h5.csv", "--folder", "m.h5.checkpoint")) == 1
     assert not Path("m.h5").exists() and main(FIT) == 0
@@ -659,7 +659,7 @@ def test_two_fits_do_not_share_a_checkpoint(here, capsys):
 
 
 LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "150", "--tol", "0")
-# A checkpoint at every iteration; after the third the program says so and waits to be stopped.
+# A checkpoint at every iteration; after the third the program prints a line and waits to be stopped.
 WAITING = """
 import sys, threading
 import spicemix_core.files.checkpoint as kept
@@ -689,7 +689,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.subprocess
 @pytest.mark.filterwarnings("ignore:no convergence")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_fit_goes_on_to_the_same_numbers(undisturbed, tmp_path, monkeypatch, how):
+def test_a_stopped_fit_resumes_to_the_same_numbers(undisturbed, tmp_path, monkeypatch, how):
     folder, expected = undisturbed
     shutil.copy(folder / "long.h5ad", tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -60,7 +60,7 @@ def test_proportions_of_a_cell_agree_with_gurobi():
                 np.testing.assert_allclose(z, variable.X, atol=1e-5)
 
 
-def test_a_cell_that_starts_at_its_solution_stays_there():
+def test_a_cell_that_starts_at_its_solution_is_unchanged():
     A, B, fields, starts = random_cells(1, 15)
     Z, sizes = best_states(A, B, fields, starts)
     again, again_sizes = best_states(A, B, fields, Z)

@@ -1,4 +1,4 @@
-"""The table of equations: the same in the docstrings and in the method chapter, and true of the code and of a fit."""
+"""The table of equations: the same in docstrings and method chapter, and in agreement with the code and a fit."""
 
 import importlib
 import re
@@ -19,7 +19,7 @@ CODE = [code for *_, code in ROWS]
 
 
 def function_of(code):
-    """The function that ``folder/file.py:name`` stands for."""
+    """The function that ``folder/file.py:name`` names."""
     path, names = code.split(":")
     found = importlib.import_module("spicemix_core." + path.removesuffix(".py").replace("/", "."))
     for name in names.split("."):

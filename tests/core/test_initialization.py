@@ -1,4 +1,4 @@
-"""Initial metagenes: pure cells are found, cells of few counts take no centroids, directions are the leading ones."""
+"""Initial metagenes: pure cells are found, cells of few counts get no centroids, directions are the leading ones."""
 
 import warnings
 
@@ -56,7 +56,7 @@ def test_several_samples_sparse_or_dense_give_the_same_start():
     np.testing.assert_allclose(dense, sparse, atol=1e-12)
 
 
-def test_of_many_cells_those_drawn_find_the_centroids(monkeypatch):
+def test_a_random_subset_of_many_cells_determines_the_centroids(monkeypatch):
     expression, metagenes, _ = pure_cells(np.random.default_rng(9), n_cells=400)
     monkeypatch.setattr(initialization, "KMEANS_CELLS", 100)
     samples = cells_of([expression[:300], expression[300:]])

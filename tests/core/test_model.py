@@ -95,7 +95,7 @@ def test_energy_falls_once_the_affinity_is_fixed(seed):
     assert (history["change_affinity"].iloc[3:] == 0).all() and (history["change_affinity"].iloc[:3] > 0).all()
 
 
-def test_energy_is_the_likelihood_of_everything(samples):
+def test_energy_is_the_negative_log_likelihood_of_expression_and_states(samples):
     model = fitted(samples, max_iter=8)
     expressions, graphs = samples
     energy = 0.0
@@ -144,7 +144,7 @@ def test_expression_at_odd_addresses_gives_the_same_fit(samples):
         np.testing.assert_array_equal(one.metagenes_, other.metagenes_)
 
 
-def test_nmf_without_space_reaches_the_loss_of_scikit_learn():
+def test_the_non_spatial_model_reaches_the_loss_of_scikit_learn():
     expressions, graphs = small_samples(3, n_cells=(150,), noise=0.1)
     model = fitted((expressions, graphs), spatial=False, max_iter=300, state_penalty=0.0)
     ours = ((expressions[0] - model.latent_states_[0] @ model.metagenes_.T) ** 2).sum()
@@ -158,14 +158,14 @@ def test_nmf_loss_falls_at_every_iteration(samples):
     assert (np.diff(noise) <= 1e-12).all()
 
 
-def test_graph_is_not_used_without_space(samples):
+def test_a_non_spatial_model_ignores_the_graph(samples):
     expressions, _ = samples
     np.testing.assert_array_equal(
         fitted(samples, spatial=False).metagenes_, fitted((expressions, None), spatial=True).metagenes_
     )
 
 
-def test_fit_stops_when_nothing_moves(samples):
+def test_fit_stops_when_no_block_changes(samples):
     expressions, graphs = samples
     model = SpiceMix(4, random_state=0, max_iter=500, tol=1e-2).fit_arrays(expressions, graphs)
     changes = model.history_.filter(like="change_")
@@ -176,7 +176,7 @@ def test_fit_stops_when_nothing_moves(samples):
 
 
 @pytest.mark.parametrize("block", ["states", "metagenes", "affinity", "noise"])
-def test_every_block_must_have_settled(block):
+def test_every_block_must_have_converged(block):
     settled = {f"change_{name}": 0.9e-3 for name in ("states", "metagenes", "affinity", "noise")} | {"energy": 5.0}
     samples = check_samples([np.ones((2, 2))], None, 2)
     assert History(Options(2), samples, [{"change_states": 1.0}, settled]).has_converged(1e-3)
@@ -229,7 +229,7 @@ def test_results_survive_a_file(samples, tmp_path):
     assert read.uns["spicemix"]["history"]["Q"].tolist() == adata.uns["spicemix"]["history"]["Q"].tolist()
 
 
-def test_isolated_cells_and_samples_without_space_are_fine(samples):
+def test_isolated_cells_and_non_spatial_samples_are_accepted(samples):
     expressions, graphs = samples
     graph = graphs[0].tolil()
     graph[3], graph[:, 3] = 0.0, 0.0
@@ -315,7 +315,7 @@ def test_wrong_lists_are_refused(samples):
             SpiceMix(4).fit_arrays(*arguments)
 
 
-def test_anndata_without_what_is_asked_for_is_refused(samples):
+def test_anndata_without_a_named_column_layer_or_graph_is_refused(samples):
     adata = as_anndata(samples)
     with pytest.raises(KeyError, match="There is no column 'section' in obs"):
         SpiceMix(4).fit(adata, sample_key="section")
@@ -328,7 +328,7 @@ def test_anndata_without_what_is_asked_for_is_refused(samples):
         SpiceMix(4).fit(adata, sample_key="slide")
 
 
-def test_a_dense_neighbour_graph_is_taken(samples):
+def test_a_dense_neighbour_graph_is_accepted(samples):
     adata = as_anndata(samples)
     dense = adata.copy()
     dense.obsp["spatial_connectivities"] = adata.obsp["spatial_connectivities"].toarray()

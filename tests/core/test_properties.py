@@ -1,4 +1,4 @@
-"""Properties that hold for every input, on inputs that Hypothesis makes up and, where one breaks them, makes small."""
+"""Properties that hold for every input, tested on inputs that Hypothesis generates and, after a failure, simplifies."""
 
 from functools import partial
 
@@ -83,7 +83,7 @@ def tissues(draw, largest=5):
 
 @st.composite
 def neighbor_statistics(draw):
-    """Proportions, neighbour sums, directed edges and penalty: what the affinity step is given."""
+    """Proportions, neighbour sums, directed edges and penalty: the input of the affinity step."""
     _, _, affinity, graph, proportions, _ = draw(tissues(4))
     return affinity, (proportions, graph @ proportions, int(graph.nnz), draw(finite(1e-4, 1.0)))
 
@@ -308,7 +308,7 @@ def test_every_graph_is_symmetric_without_self_loops_and_follows_its_cells(point
 
 @some
 @given(st.integers(1, 30), finite(0.0, 0.5), seeds)
-def test_cells_of_one_color_are_no_neighbours(n, density, seed):
+def test_cells_of_one_color_are_not_neighbours(n, density, seed):
     graph = sparse.random(n, n, density, random_state=np.random.default_rng(seed), format="csr")
     graph = sparse.csr_array(((graph + graph.T) > 0).astype(float))
     graph.setdiag(0)
@@ -427,7 +427,7 @@ def test_log_normalisation_ignores_a_factor_of_a_cell_and_keeps_the_order_of_its
 
 
 def refused(error, call, *arguments):
-    """The message of the refusal: one sentence of some length, with an end."""
+    """The message of the refusal: one sentence, neither short nor without an end."""
     with pytest.raises(error) as caught:
         call(*arguments)
     message = str(caught.value)
@@ -469,7 +469,7 @@ def test_a_result_file_of_anything_else_is_refused(folder, content):
 
 @some
 @given(st.integers(2, 6), st.integers(0, 5), st.integers(0, 5), st.sampled_from([np.nan, np.inf, 2.0, -1.0]))
-def test_a_graph_that_is_none_is_refused(n, i, j, value):
+def test_an_invalid_graph_is_refused(n, i, j, value):
     graph = np.zeros((n, n))
     graph[i % n, j % n] = value
     assert "graph" in refused(ValueError, check_graph, graph, n)
@@ -501,7 +501,7 @@ def test_a_fit_refuses_what_it_cannot_use_and_leaves_it_untouched(cell, gene, va
 @few
 @given(st.sampled_from(["n_metagenes", "max_iter", "affinity_penalty", "state_penalty", "tol", "affinity_iterations"]),
        st.sampled_from([-1, -0.5, np.nan, "two", [1], True]))
-def test_a_parameter_that_makes_no_sense_is_refused_by_its_name(name, value):
+def test_an_invalid_parameter_is_refused_by_its_name(name, value):
     assume(not (value is True and name not in ("n_metagenes", "max_iter")))
     model = SpiceMix(**{"n_metagenes": 2, name: value})
     assert name in refused(ValueError, model.fit_arrays, [np.ones((5, 4))])

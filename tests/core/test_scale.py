@@ -1,4 +1,4 @@
-"""What lets a fit grow: products in blocks, single precision, sparse data left sparse, threads that change nothing."""
+"""Large fits: products in blocks, single precision, sparse data left sparse, threads that change nothing."""
 
 import multiprocessing
 import tracemalloc
@@ -76,7 +76,7 @@ def test_sparse_expression_with_entries_in_two_parts_is_their_sum():
     parts = sp.coo_array((np.r_[0.25 * y.data, 0.75 * y.data], (np.r_[y.row, y.row], np.r_[y.col, y.col])), y.shape)
     split = csr_with_duplicates(parts)
     np.testing.assert_allclose(fitted([split], graphs).metagenes_, fitted(expressions, graphs).metagenes_, atol=1e-8)
-    assert split.nnz == 2 * y.nnz  # the caller's matrix is left as it was
+    assert split.nnz == 2 * y.nnz  # the caller's matrix is unchanged
 
 
 def csr_with_duplicates(parts):
@@ -156,7 +156,7 @@ def test_a_fit_leaves_the_threads_to_the_blocks(monkeypatch):
     assert set(seen) == {1}
 
 
-def test_blocks_are_worked_on_by_several_threads_and_come_back_in_order(monkeypatch):
+def test_blocks_are_processed_by_several_threads_and_returned_in_order(monkeypatch):
     import threading
 
     monkeypatch.setattr(parallel, "n_threads", lambda: 2)

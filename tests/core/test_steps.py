@@ -51,7 +51,7 @@ def test_cells_without_a_field_are_solved_exactly():
     assert n_sweeps == 1 and gradient.min() > -1e-8 and abs(gradient * states).max() < 1e-8
 
 
-def test_a_cell_ends_where_no_small_move_helps():
+def test_no_small_move_lowers_the_energy_of_a_solved_cell():
     """One cell with a fixed neighbour: compare with scipy started at our answer."""
     problem = random_state_problem(3, strength=2.0)
     graph = sp.csr_array(np.array([[0.0, 1.0], [1.0, 0.0]]))
@@ -70,7 +70,7 @@ def test_a_cell_ends_where_no_small_move_helps():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_states_are_settled_when_the_step_ends(seed):
+def test_states_are_converged_when_the_step_ends(seed):
     problem = random_state_problem(seed, strength=0.3)
     first = dict(zip(("proportions", "sizes"), update_latent_states(**problem)[:2], strict=True))
     again, sizes, n_sweeps = update_latent_states(**problem | first)
@@ -134,7 +134,7 @@ def test_metagene_step_reaches_the_optimum(seed):
     np.testing.assert_allclose(metagenes.T.ravel(), independent.x, atol=1e-6)
 
 
-def test_unused_metagene_is_left_alone():
+def test_an_unused_metagene_is_not_changed():
     start, states, expression = random_metagene_problem(9)
     states[:, 2] = 0.0
     sums = dict(sum_of_squares=(expression**2).sum())

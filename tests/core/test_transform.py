@@ -86,7 +86,7 @@ def test_without_coordinates_the_states_are_non_negative_least_squares(adata):
         model.transform(free, "slide")
 
 
-def test_a_model_without_space_needs_no_graph(adata):
+def test_a_non_spatial_model_needs_no_graph(adata):
     model = SpiceMix(4, spatial=False, max_iter=60, tol=1e-2, random_state=0).fit(adata.copy(), "slide")
     free = adata.copy()
     del free.obsp["spatial_connectivities"]
@@ -165,7 +165,7 @@ def test_negative_values_warn_as_in_a_fit(model, adata):
         model.transform(with_value(-0.1)(adata.copy()), "slide")
 
 
-def test_models_that_cannot_transform_say_so(model, adata):
+def test_models_that_cannot_transform_raise_an_error(model, adata):
     with pytest.raises(NotFittedError, match="call fit, or load a fitted model"):
         SpiceMix().transform(adata.copy())
     nameless = SpiceMix(4, max_iter=30, tol=1.0).fit_arrays(*small_samples(0))

@@ -1,4 +1,4 @@
-"""Measured and simulated data: known facts, equal layouts, checksums, downloads and their refusals."""
+"""Measured and simulated data: known facts, equal layouts, checksums, downloads and errors."""
 
 import hashlib
 import threading
@@ -180,7 +180,7 @@ def test_the_stored_nmf_can_be_read_at_an_earlier_iteration(real_data):
         datasets.read_spicemix_result(path, 7)
 
 
-def test_the_myelin_genes_need_no_data_and_are_as_they_were_built(empty):
+def test_the_myelin_genes_need_no_data_and_match_their_checksum(empty):
     genes = datasets.load_gene_set("GO:0043209")
     assert len(genes) == len(set(genes)) == 215 and genes == sorted(genes)
     assert sha256("".join(f"{gene}\n" for gene in genes).encode()).startswith("04805488a0c3391e")
@@ -294,7 +294,7 @@ def test_the_registry_is_complete_and_every_address_is_guarded():
             assert item["url"].startswith("https://") and (item["sha256"] is None) == ("dropbox" in item["url"])
 
 
-def test_missing_data_say_where_they_were_looked_for_and_what_to_do(empty):
+def test_the_error_for_missing_data_names_the_folders_searched_and_the_remedy(empty):
     for name, load in {**LOADERS, "synthetic_cortex_nmf": datasets.load_synthetic_cortex_nmf}.items():
         assert not datasets.available(name)
         with pytest.raises(datasets.DataNotFoundError, match=r"SPICEMIX_OFFLINE is set.*set SPICEMIX_DATA") as caught:
@@ -302,7 +302,7 @@ def test_missing_data_say_where_they_were_looked_for_and_what_to_do(empty):
         assert all(str(folder) in str(caught.value) for folder in empty) and isinstance(caught.value, FileNotFoundError)
 
 
-def test_data_without_an_address_say_so(empty, monkeypatch):
+def test_data_without_an_address_are_refused_with_this_reason(empty, monkeypatch):
     register(monkeypatch, files={"a.txt": b"twelve bytes"})
     with pytest.raises(datasets.DataNotFoundError, match="no address to download from"):
         registry.locate("toy")
@@ -383,12 +383,12 @@ def test_an_unreachable_address_fails_soon(empty, monkeypatch):
     assert time.perf_counter() - start < registry.CONNECT_SECONDS + 2
 
 
-# --- stand-ins -------------------------------------------------------------------------------------------------------
+# --- twins in place of missing data -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("load", "original"), [
     (datasets.load_or_simulate_seqfish_plus, "load_seqfish_plus"), (datasets.load_or_simulate_starmap, "load_starmap")])
-def test_missing_data_are_replaced_by_a_twin_that_says_so(empty, load, original):
+def test_missing_data_are_replaced_by_a_twin_that_is_marked_as_one(empty, load, original):
     adata = load()
     shape, n_samples, columns = {
         "load_seqfish_plus": ((523, 2470), 5, {"cell_type", "cluster", "coarse_type", "region"}),
@@ -406,7 +406,7 @@ def test_measured_data_are_not_replaced(loaded):
     assert datasets.load_or_simulate_starmap(download=False).uns["source"]["measured"] is True
 
 
-def test_a_damaged_file_is_not_papered_over_by_a_simulation(empty):
+def test_a_damaged_file_is_not_replaced_by_a_simulation(empty):
     folder = empty[0] / "starmap"
     folder.mkdir(parents=True)
     for file in registry.entry("starmap")["layouts"]["compact"]["files"]:
@@ -471,7 +471,7 @@ def test_missing_files_and_repeated_samples_are_refused(directory):
         datasets.load_spicemix_directory(directory, ["a", "b"])
 
 
-def test_a_file_that_is_no_result_is_refused(tmp_path):
+def test_a_file_that_is_not_a_result_is_refused(tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n half a file")
     with pytest.raises(ValueError, match="not an HDF5 file or is truncated"):
         authors.read_spicemix_result(tmp_path / "broken.h5")

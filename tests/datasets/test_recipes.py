@@ -102,7 +102,7 @@ def test_starmap_recipe_keeps_totals_above_200_up_to_3000():
     np.testing.assert_allclose(adata.X[:, 0], np.log1p(1e4))
 
 
-def test_recipes_leave_the_raw_data_alone():
+def test_recipes_do_not_change_the_raw_data():
     raw = raw_data(np.full((5, 4), 100))
     before = raw.copy()
     starmap_recipe(raw), seqfish_plus_recipe(raw)

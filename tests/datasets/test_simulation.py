@@ -43,7 +43,7 @@ def linked_shares(metagenes):
 
 
 def rank_13_noise(expression):
-    """Standard deviation left by the best fit of rank 13, corrected for the parameters that it used up."""
+    """Standard deviation left by the best fit of rank 13, corrected for the number of parameters."""
     left = np.linalg.svd(expression, compute_uv=False)[13:]
     n, g = expression.shape
     return np.sqrt((left**2).sum() / ((n - 13) * (g - 13)))
@@ -234,7 +234,7 @@ def test_three_proportions_in_a_field_have_their_exact_mean():
     assert z[0, 0] > 0.98  # the shared neighbour follows the attraction
 
 
-def test_negative_affinity_makes_neighbours_alike():
+def test_negative_affinity_makes_neighbours_similar():
     xy, graph = grid()
     energy = []
     for diagonal in (-8.0, 0.0, 8.0):

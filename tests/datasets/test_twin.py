@@ -129,7 +129,7 @@ def test_types_that_attract_each_other_become_neighbours(small):
 
 
 def test_swaps_draw_types_with_their_exact_probabilities():
-    """Four cells in a ring, two of each kind: the arrangements differ in energy alone."""
+    """Four cells in a ring, two of each kind: the arrangements differ only in energy."""
     ring = sparse.csr_matrix(np.roll(np.eye(4), 1, axis=1) + np.roll(np.eye(4), -1, axis=1))
     energy, rng = np.array([[-0.6, 0.3], [0.3, 0.5]]), np.random.default_rng(0)
     draws = []
@@ -233,7 +233,7 @@ def test_cells_of_tiny_clusters_join_the_nearest_type():
         twin_fitting._common_types(np.array([0, 0, 1]), z[:3])
 
 
-def test_the_twin_of_a_twin_is_like_it(drawn):
+def test_the_twin_of_a_twin_is_similar_to_it(drawn):
     """A fit to a drawn twin recovers expression and positions, with the same numbers for the same seed."""
     original = twin.sample_twin(twin.load_twin(path_of("starmap")))[:, :300].copy()
     fit = [twin_fitting.fit_twin(original, "cluster", ["cluster", "cell_type"], n_bins=24, max_length=600.0,

@@ -62,20 +62,20 @@ def test_the_authors_layout_has_the_files_and_conventions_of_their_programs(sour
     assert len(np.unique(edges, axis=0)) == len(edges)
 
 
-def test_mixed_up_cells_are_written_sample_by_sample(adata, tmp_path):
+def test_interleaved_cells_are_written_sample_by_sample(adata, tmp_path):
     mixed = adata[np.random.default_rng(0).permutation(140)].copy()
     write_text(mixed, tmp_path / "text")
     back = read_data(tmp_path / "text")
     assert_same(back[mixed.obs_names].copy(), mixed)
 
 
-def test_single_precision_comes_back_as_the_same_numbers(adata, tmp_path):
+def test_single_precision_is_restored_exactly(adata, tmp_path):
     adata.X = adata.X.astype(np.float32)
     write_text(adata, tmp_path / "text")
     np.testing.assert_array_equal(read_data(tmp_path / "text").X, adata.X.toarray().astype(float))
 
 
-def test_dissociated_samples_have_no_places_and_no_edges(adata, tmp_path):
+def test_dissociated_samples_have_no_coordinates_and_no_edges(adata, tmp_path):
     loose = (adata.obs["sample"] == "right").to_numpy()
     kept = sp.diags_array((~loose).astype(float))
     adata.obsp["spatial_connectivities"] = sp.csr_matrix(kept @ adata.obsp["spatial_connectivities"] @ kept)
@@ -103,14 +103,14 @@ def test_data_without_samples_and_graph_are_one_dissociated_sample(adata, tmp_pa
     (lambda a: a.obsm.__setitem__("spatial", np.ones((140, 1))), ValueError, "Coordinates must have shape"),
     (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "but coordinates are numbers"),
 ])
-def test_what_the_text_layout_cannot_hold_is_refused_and_leaves_nothing(adata, tmp_path, change, error, message):
+def test_data_that_the_text_layout_cannot_represent_are_refused(adata, tmp_path, change, error, message):
     change(adata)
     with pytest.raises(error, match=message):
         write_text(adata, tmp_path / "text")
     assert not list(tmp_path.iterdir())
 
 
-def test_text_files_that_are_there_are_never_replaced(adata, tmp_path):
+def test_existing_text_files_are_never_replaced(adata, tmp_path):
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "mine").touch()
     with pytest.raises(FileExistsError, match="text exists; remove it"):

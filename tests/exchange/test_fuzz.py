@@ -84,7 +84,7 @@ def test_a_damaged_anndata_file_is_read_or_refused(folder, name, damage):
 
 @some
 @given(damage=damages())
-def test_a_damaged_model_is_refused_or_not_damaged_where_it_counts(folder, damage):
+def test_a_damaged_model_is_refused_or_loads_unchanged(folder, damage):
     path = folder / "damaged.h5"
     path.write_bytes(damage((folder / "model.h5").read_bytes()))
     model = read_or_refuse(SpiceMix.load, path)

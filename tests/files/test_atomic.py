@@ -1,11 +1,11 @@
-"""Files appear whole or not at all."""
+"""Files are written completely or not at all."""
 
 import pytest
 
 from spicemix_core.files.atomic import partials_of, replacing, replacing_together
 
 
-def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path):
+def test_the_old_file_remains_until_the_new_one_is_complete(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
     with replacing(path) as temporary:

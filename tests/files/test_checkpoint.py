@@ -1,4 +1,4 @@
-"""A fit that was killed goes on from its checkpoint to the same numbers; no other file is taken for one."""
+"""A killed fit resumes from its checkpoint and gives the same numbers; other files are not accepted as checkpoints."""
 
 import multiprocessing
 import os
@@ -44,19 +44,19 @@ def same(one, other):
 
 @pytest.mark.parametrize("options", [{}, dict(spatial=False), dict(tol=1e-3, max_iter=300), dict(device="cpu")])
 @pytest.mark.parametrize("n", [0, 1, 3, 7])
-def test_a_stopped_fit_goes_on_to_the_same_numbers(samples, tmp_path, n, options):
+def test_a_stopped_fit_resumes_to_the_same_numbers(samples, tmp_path, n, options):
     path = tmp_path / "fit.h5"
     stopped(samples, path, n, **options)
     began = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(algorithm, "initialize", lambda *arguments: began.append(arguments))  # must not begin again
+        patch.setattr(algorithm, "initialize", lambda *arguments: began.append(arguments))  # must not start again
         resumed = fitted(samples, path, **options)
     assert not began
     same(resumed, fitted(samples, **options))
     assert not path.exists()
 
 
-def test_a_fit_may_be_stopped_again_and_again(samples, tmp_path):
+def test_a_fit_can_be_stopped_repeatedly(samples, tmp_path):
     path = tmp_path / "fit.h5"
     for _ in range(3):
         stopped(samples, path, 2)
@@ -90,7 +90,7 @@ def _killed_at_save(samples, path, n, moment):
 @pytest.mark.subprocess
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_a_killed_fit_goes_on_to_the_same_numbers(samples, tmp_path, n, moment):
+def test_a_killed_fit_resumes_to_the_same_numbers(samples, tmp_path, n, moment):
     """kill -9 in the first, second or fifth save of a checkpoint."""
     path = tmp_path / "fit.h5"
     process = multiprocessing.get_context("fork").Process(target=_killed_at_save, args=(samples, path, n, moment))
@@ -149,7 +149,7 @@ def test_the_checkpoint_of_other_parameters_is_refused(samples, tmp_path, option
         fitted(samples, path, **options)
 
 
-def test_what_is_not_a_whole_checkpoint_is_refused(samples, tmp_path):
+def test_an_incomplete_checkpoint_is_refused(samples, tmp_path):
     path = tmp_path / "fit.h5"
     stopped(samples, path, 2)
     whole = path.read_bytes()
@@ -175,7 +175,7 @@ def test_a_checkpoint_with_a_number_that_is_not_finite_is_refused(samples, tmp_p
         fitted(samples, path)
 
 
-def test_what_cannot_be_kept_is_refused_before_the_fit(samples, tmp_path):
+def test_a_checkpoint_that_cannot_be_stored_is_refused_before_the_fit(samples, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"folder of the checkpoint .* does not exist"):
         fitted(samples, tmp_path / "missing" / "fit.h5")
     with pytest.raises(ValueError, match="cannot use a Generator as random_state"):

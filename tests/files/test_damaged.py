@@ -1,4 +1,4 @@
-"""HDF5 files at which the library itself would stand still, fill the memory or crash are refused unread."""
+"""HDF5 files on which the library would hang, fill the memory or crash are refused before they are read."""
 
 import struct
 
@@ -12,7 +12,7 @@ from spicemix_core.files.damaged import open_hdf5
 @pytest.fixture
 def path(tmp_path):
     with h5py.File(tmp_path / "file.h5", "w") as file:
-        file.attrs["told"] = "a text of varying length"
+        file.attrs["note"] = "a text of varying length"
         file["texts"] = ["one", "two"]
         file["numbers"] = np.arange(6.0)
         file.create_dataset("packed", data=np.zeros(100_000), compression="gzip")
@@ -25,7 +25,7 @@ def test_a_whole_file_is_opened(path):
 
 
 def test_a_heap_of_texts_without_an_end_is_refused(path):
-    """The free rest of the heap says that it is shorter; behind it stand zeros, an entry that has no length."""
+    """The free space of the heap declares a shorter length; after it come zeros, an entry of length zero."""
     content = bytearray(path.read_bytes())
     at = content.find(b"GCOL") + 16
     while struct.unpack_from("<H", content, at)[0]:
@@ -37,10 +37,10 @@ def test_a_heap_of_texts_without_an_end_is_refused(path):
         open_hdf5(path)
 
 
-def test_a_type_that_is_none_is_refused(path):
+def test_an_invalid_data_type_is_refused(path):
     """A sequence of varying length (class 9, kind 0) instead of a text (kind 1); h5py would read past the end."""
     content = bytearray(path.read_bytes())
-    at = content.find(b"told\0") + 8
+    at = content.find(b"note\0") + 8
     assert content[at : at + 2] == b"\x19\x01"
     content[at + 1] = 9
     path.write_bytes(content)

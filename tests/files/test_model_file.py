@@ -32,7 +32,7 @@ def test_a_model_of_arrays_has_no_names_and_loads_equal(tmp_path):
     assert loaded.random_state is None and not hasattr(loaded, "feature_names_in_")
 
 
-def test_names_of_any_script_and_length_come_back(tmp_path):
+def test_names_of_any_script_and_length_are_restored(tmp_path):
     adata = small_adata()
     adata.var_names = ["H2-K1", "µ-Gen", "基因", "x" * 300, " ", *adata.var_names[5:]]
     adata.obs["slide"] = adata.obs["slide"].cat.rename_categories({"left": "Schnitt ä", "right": "2"})
@@ -58,7 +58,7 @@ def test_a_fit_to_arrays_forgets_the_names_of_an_earlier_fit(model, tmp_path):
     assert not any(hasattr(fitted, name) for name in ("feature_names_in_", "sample_names_", "cell_names_"))
 
 
-def test_what_cannot_be_stored_leaves_the_old_file_as_it_was(model, tmp_path):
+def test_a_model_that_cannot_be_stored_leaves_the_old_file_unchanged(model, tmp_path):
     path = tmp_path / "model.h5"
     model.save(path)
     before = path.read_bytes()
@@ -131,7 +131,7 @@ def test_a_file_whose_parts_do_not_fit_is_refused(model, tmp_path, damage, messa
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_numbers_that_were_changed_are_noticed(model, tmp_path):
+def test_changed_numbers_are_detected(model, tmp_path):
     path = tmp_path / "model.h5"
     model.save(path)
     with h5py.File(path, "r+") as file:

@@ -1,4 +1,4 @@
-"""The public faces ``inputs`` and ``datasets``: what they show, and what importing them costs."""
+"""The public faces ``inputs`` and ``datasets``: what they contain, and what they import."""
 
 import subprocess
 import sys

@@ -189,7 +189,7 @@ def test_bad_graphs_are_refused(change, message):
         check_graph(change(ring(6)), 6)
 
 
-def test_checking_a_graph_leaves_it_alone():
+def test_checking_a_graph_does_not_change_it():
     graph = sparse.csr_matrix(ring(6))
     graph.data[0] = graph[0, 1] = 0  # an explicit zero
     graph[1, 0] = 0

@@ -65,7 +65,7 @@ def test_a_directed_graph_of_squidpy_is_refused_and_made_symmetric_on_request(wr
     joined = prepare(adata, sample_key="library", graph_key="nearest_connectivities", symmetrize=True)
     directed = adata.obsp["nearest_connectivities"].toarray() > 0
     np.testing.assert_array_equal(joined.obsp["nearest_connectivities"].toarray(), directed | directed.T)
-    assert adata.obsp["nearest_connectivities"].nnz == directed.sum()  # the object given is left as it was
+    assert adata.obsp["nearest_connectivities"].nnz == directed.sum()  # the object given is unchanged
 
 
 def test_an_object_of_scanpy_gets_a_spatial_graph_and_is_fitted(written):
@@ -121,7 +121,7 @@ def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
     ready = prepare(adata, sample_key="sample", normalize=True)
     np.testing.assert_allclose(ready.X.toarray(), right)
     np.testing.assert_array_equal(ready.layers["counts"].toarray(), counts)
-    assert ready.layers["counts"].nnz == counts.size and adata.X.nnz == counts.sum()  # the input is left as it is
+    assert ready.layers["counts"].nnz == counts.size and adata.X.nnz == counts.sum()  # the input is unchanged
     np.testing.assert_allclose(log_normalize(transcripts(counts)).toarray(), right)
     adata.X = 0.5 * transcripts(2 * counts)  # whole numbers, each stored in halves
     with pytest.raises(ValueError, match="look like raw counts"):
@@ -157,7 +157,7 @@ def test_a_layer_with_the_expression_becomes_x_and_nothing_is_lost(adata):
         prepare(adata, layer="umi")
 
 
-def test_a_sample_without_places_has_no_edges(adata):
+def test_a_sample_without_coordinates_has_no_edges(adata):
     del adata.obsp["spatial_connectivities"]
     adata.obsm["spatial"][80:] = np.nan
     ready = prepare(adata, sample_key="sample")

@@ -32,7 +32,7 @@ def messages(adata, **options):
     return [str(w.message) for w in caught if w.filename == __file__], ready
 
 
-def test_two_sections_on_one_lattice_are_noticed_and_the_column_is_named():
+def test_two_sections_on_one_lattice_give_a_warning_that_names_the_column():
     (message,), ready = messages(stacked())
     assert message.startswith("All cells are taken as one sample, but 100% of the cells have the position of another")
     assert message.endswith("If a column of obs names their samples, such as 'slide', give it as the sample key.")
@@ -50,21 +50,21 @@ def test_with_the_sample_key_each_section_has_the_graph_of_its_own():
     assert (graph[:144][:, :144] != alone).nnz == 0 and (graph[144:][:, 144:] != alone).nnz == 0
 
 
-def test_sections_of_other_positions_in_one_frame_are_noticed_by_the_name_of_the_column():
+def test_sections_in_one_frame_give_a_warning_by_the_name_of_the_column():
     rng = np.random.default_rng(0)
     found, _ = messages(stacked(rng.random((150, 2)), rng.random((150, 2))))
     assert len(found) == 1 and "of the edges join cells that differ in 'slide'" in found[0]
     assert "position" not in found[0]
 
 
-def test_a_graph_that_was_built_over_both_sections_is_noticed_too():
+def test_a_graph_over_both_sections_gives_a_warning():
     adata = stacked()
     graph = prepare(adata.copy(), sample_key=None, graph="knn").obsp["spatial_connectivities"]
     adata.obsp["spatial_connectivities"] = graph
     assert len(messages(adata)[0]) == 1
 
 
-def test_cells_of_one_spot_are_noticed_without_a_column():
+def test_cells_at_one_position_give_a_warning_without_a_column():
     spots = np.repeat(np.random.default_rng(0).random((60, 2)), 5, axis=0)
     adata = section(spots, "one", 0)
     assert messages(adata)[0] == ["All cells are taken as one sample, but 100% of the cells have the position of "
@@ -74,5 +74,5 @@ def test_cells_of_one_spot_are_noticed_without_a_column():
 
 @pytest.mark.parametrize("adata", [section(LATTICE, "one", 0), stacked(LATTICE, LATTICE + 100.0)],
                          ids=["one section", "two sections side by side"])
-def test_nothing_is_said_of_sections_that_do_not_overlap(adata):
+def test_sections_that_do_not_overlap_give_no_warning(adata):
     assert not messages(adata)[0]

@@ -1,4 +1,4 @@
-"""Interactive figures: what their HTML carries, and what is refused."""
+"""Interactive figures: what their HTML contains, and what is refused."""
 
 import html.parser
 import json
@@ -51,7 +51,7 @@ def test_a_map_carries_its_cells_in_few_digits():
     np.testing.assert_allclose(decoded, np.minimum(values, np.quantile(values, 0.99)), atol=0.003)
 
 
-def test_text_cannot_leave_the_data():
+def test_text_cannot_end_the_script_with_the_data():
     evil = '</script><script>alert("1")</script>&'
     explorer = cell_map(POINTS, ["s"] * 3, {evil: ([evil] * 3, {evil: "#000000"})}, {}, title=f'"{evil}')
     data, figure = read(explorer)
@@ -70,7 +70,7 @@ def test_a_constant_number_has_a_scale():
     ({"values": {"gene": [1.0, np.nan, 2.0]}}, "numbers of 'gene' are not finite"),
     ({"coordinates": np.full((3, 2), np.inf)}, "numbers of 'coordinates' are not finite"),
 ])
-def test_what_does_not_fit_is_refused(change, message):
+def test_inconsistent_input_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         cell_map(**{"coordinates": POINTS, "samples": ["s"] * 3, "labels": LABELS, "values": {}} | change)
 
@@ -81,7 +81,7 @@ def test_frames_follow_the_penalty():
     frames = penalty_frames(adata, [1e-4, 1.0], colors, n_metagenes=5)
     assert [frame["at"] for frame in frames] == ["1e-04", "1e+00"]
     assert np.ptp(frames[1]["affinity"]) < 0.1 * np.ptp(frames[0]["affinity"])  # a strong penalty shrinks S
-    assert "X_spicemix" not in adata.obsm  # the data are left as they were
+    assert "X_spicemix" not in adata.obsm  # the data are unchanged
     data, figure = read(model_path(adata.obsm["spatial"], frames, setting="penalty"))
     assert figure["data-kind"] == "model" and len(data["frames"]) == 2
     np.testing.assert_allclose(np.mean(data["frames"][0]["affinity"]), 0, atol=1e-3)

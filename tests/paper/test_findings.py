@@ -78,7 +78,7 @@ def test_every_condition_holds_in_cells_built_to_have_them(paper):
     assert all(fd.el5b_el6_conditions(cells, tissue, differences).values())
 
 
-def test_no_condition_holds_where_the_genes_say_nothing(paper):
+def test_no_condition_holds_where_the_genes_carry_no_information(paper):
     cells, tissue = paper
     shuffled = np.random.default_rng(1).permutation(len(cells.names))
     blind = fd.Tissue(tissue.expression.iloc[shuffled].reset_index(drop=True), tissue.fields, tissue.graph,

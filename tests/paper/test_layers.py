@@ -21,7 +21,7 @@ def test_effective_positions_count_the_positions_of_an_even_spread():
     np.testing.assert_allclose(effective_positions(shares), [1, 2, 4])
 
 
-def test_specificity_tells_layered_from_scattered_types():
+def test_specificity_distinguishes_layered_from_scattered_types():
     labels = np.where(np.arange(200) % 5 == 0, "scattered", np.where(POSITIONS == "1", "layered", "rest"))
     table = layer_specificity(labels, POSITIONS, n_permutations=200, random_state=0)
     assert table.loc["layered", "effective_positions"] == 1
@@ -55,14 +55,14 @@ def test_a_labelling_is_not_better_than_itself():
     assert same.low == same.high == same.share_first_higher == 0
 
 
-def test_widespread_names_the_dispersed_clusters():
+def test_widespread_returns_the_dispersed_clusters():
     labels = np.concatenate([["a"] * 50, ["b"] * 45, ["a"] * 5, ["b"] * 50, ["b"] * 50])
     assert widespread(labels, POSITIONS) == ["b"]
     assert position_shares(labels, POSITIONS).sum(axis=1).to_numpy() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("technical", [True, False])
-def test_a_shift_of_all_cells_is_told_from_one_of_neurons(technical):
+def test_a_shift_of_all_cells_is_distinguished_from_one_of_neurons(technical):
     rng = np.random.default_rng(1)
     place, neurons = np.repeat(np.arange(4), 50), rng.random(200) < 0.6
     expression = rng.normal(size=(200, 300))

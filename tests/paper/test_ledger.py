@@ -171,7 +171,7 @@ def test_the_papers_procedure_has_a_column_where_a_chapter_followed_it(tmp_path)
     assert x[column] == "[paper's procedure]{.label} 0.25" and y[column] == ""
 
 
-def test_the_ledger_table_says_why_a_claim_cannot_be_tested(tmp_path):
+def test_the_ledger_table_states_why_a_claim_cannot_be_tested(tmp_path):
     entries = ledger.load_ledger(write(tmp_path, entry("x")))
     ledger.evaluate("c", {"x": Measurement(None, [], "no such cells")}, folder=tmp_path, ledger=entries)
     row = ledger_page.ledger_table(ledger.read_results(tmp_path, entries), entries).splitlines()[2]

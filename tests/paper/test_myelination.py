@@ -68,7 +68,7 @@ def analysis(paper):
 # --- cells and metagenes ---------------------------------------------------------------------------------------------
 
 
-def test_oligodendrocytes_are_told_from_the_astrocytes_of_their_cluster(paper, analysis):
+def test_oligodendrocytes_are_separated_from_the_astrocytes_of_their_cluster(paper, analysis):
     assert set(analysis.found.clusters) == {"oligo", "mixed"}
     assert (analysis.found.chosen == paper.oligo).mean() > 0.98
     assert not analysis.found.chosen[paper.kinds == "mixed astrocyte"].any()
@@ -98,7 +98,7 @@ def test_the_rule_keeps_markers_when_the_whole_set_is_withheld():
         assert len([gene for gene in MYELINATION_MARKERS[kind] if gene not in sheath]) >= 3
 
 
-def test_small_and_other_clusters_are_passed_over(paper):
+def test_small_and_other_clusters_are_ignored(paper):
     labels = paper.labels.astype(object)
     labels[np.flatnonzero(paper.kinds == "oligo")[:3]] = "few"
     found = my.find_oligodendrocytes(paper.tissue.expression, labels, paper.tissue.surface)
@@ -129,7 +129,7 @@ def test_the_two_metagenes_are_found_and_opposed(paper, analysis):
     assert np.isnan(my.agreement(pair, nowhere))
 
 
-def test_opposition_by_closure_alone_is_told_from_more(analysis, paper):
+def test_opposition_beyond_closure_is_distinguished_from_closure_alone(analysis, paper):
     rng = np.random.default_rng(3)
     independent = rng.gamma(4.0, size=(300, 3)) * (3.0, 2.0, 0.5)
     pair = my.highest_two(independent, np.ones(300, dtype=bool))
@@ -246,7 +246,7 @@ def test_no_gene_is_found_where_the_trajectory_is_shuffled(paper, analysis):
     assert analysis.significant == 4 and blind.significant == 0
 
 
-def test_superficial_astrocytes_are_asked_for(paper, analysis):
+def test_the_claim_requires_superficial_astrocytes(paper, analysis):
     found, tissue = analysis.found, paper.tissue
     assert all(my.astro_oligo_conditions(found, paper.labels, tissue.depth, tissue.reference).values())
     turned = my.astro_oligo_conditions(found, paper.labels, -tissue.depth, tissue.reference)
@@ -282,7 +282,7 @@ def test_figures_show_every_cell_once(analysis, paper):
     plt.close(figure)
 
 
-def test_names_stand_on_the_side_with_more_room():
+def test_names_are_on_the_side_with_more_room():
     assert list(figures.label_sides([0.0, 1.0, 3.0], [0.0, 0.0, 0.0])) == [-1, 1, 1]
     assert list(figures.label_sides([0.0, 0.1], [0.0, 1.0])) == [1, 1]  # not of one height: no matter
 

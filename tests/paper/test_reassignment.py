@@ -24,7 +24,7 @@ def test_moves_are_counted_by_the_layer_that_the_cells_lie_in():
     assert (reverse.into, reverse.out_of) == (1, 2)
 
 
-def test_no_move_is_no_evidence():
+def test_without_a_move_there_is_no_evidence():
     fit = layer_fit(["a", "b"], ["a", "b"], ["A", "A"], HOMES)
     assert fit.moved == 0 and np.isnan(fit.share) and fit.p_value == 1
 

@@ -7,7 +7,7 @@ from paper import ledger
 from paper.simulation import claims as sc
 from paper.simulation.study import COLUMNS, RELEASED, SCENARIOS, compare
 
-# Mean index of each method; NMF is best on proportions, and no baseline but HMRF on components comes near SpiceMix.
+# Mean index of each method; NMF is best on proportions, and only HMRF on components is close to SpiceMix.
 LEVELS = {("SpiceMix consensus", "zscore_proportions"): 0.8, ("SpiceMix", "zscore"): 0.6, ("NMF*", "zscore"): 0.58,
           ("NMF*", "proportions"): 0.62, ("NMF", "zscore"): 0.3, ("NMF", "proportions"): 0.35,
           ("NMF consensus", "zscore_proportions"): 0.5, ("HMRF", "zscore"): 0.15,
@@ -67,7 +67,7 @@ def test_a_baseline_that_is_better_counts_against_spicemix():
     assert "single fits: 4" in at_best["sim-nmf-star-worse"].comment
 
 
-def test_an_index_that_rises_with_noise_is_no_fall():
+def test_an_index_that_rises_with_noise_does_not_count_as_a_fall():
     table = planted()
     nmf = table["method"] == "NMF"
     table.loc[nmf, "ari"] = 0.3 + 0.02 * table.loc[nmf, "sigma_x"] - 0.02 * table.loc[nmf, "sigma_y"]

@@ -63,7 +63,7 @@ def section_as_in_the_paper(random_state=0):
 
 
 def expression_of(section, random_state=0):
-    """Genes of neurons in neurons and Astro-1, genes of astrocytes in Astro-2, and genes that say nothing."""
+    """Genes of neurons in neurons and Astro-1, genes of astrocytes in Astro-2, and genes without information."""
     rng = np.random.default_rng(random_state)
     high = {gene: ["Astro-2"] for gene in sf.ASTRO_GENES}
     high |= {gene: ["Astro-1", "eL2/3", "eL4", "eL5", "eL6-1", "eL6-2"] for gene in sf.NEURON_GENES}
@@ -111,7 +111,7 @@ def test_missing_types_and_silent_genes_count_against_a_claim(paper):
     assert not sf.neuron_genes_higher(genes) and not any(conditions[f"{gene} lower"] for gene in sf.ASTRO_GENES)
 
 
-def test_cells_out_of_place_are_counted_where_they_were_put(paper):
+def test_misplaced_cells_are_counted_in_their_layers(paper):
     cells, section, _ = paper
     assert section.types[section.clusters == "eL6-2"].tolist()[0] == "eL6"
     assert sf.upper_in_deep_layers(section).sum() == 4
@@ -122,7 +122,7 @@ def test_cells_out_of_place_are_counted_where_they_were_put(paper):
     assert numbers["upper-corrected"] == 1 and numbers["astro-1-el5"] == 1 and numbers["oligo-types"] == 3
 
 
-def test_types_that_follow_the_layers_say_more_of_them(paper):
+def test_types_that_follow_the_layers_have_more_information_on_them(paper):
     cells, section, _ = paper
     better = sf.layer_information(cells, section.clusters, section, n_bootstrap=100, random_state=0)
     assert better.first > better.second and better.share_first_higher == 1
@@ -138,7 +138,7 @@ def test_share_of_a_metagene_in_a_layer():
     assert sf.layer_share(np.ones(6), layers, "L2/3") == 0
 
 
-def test_self_attraction_is_one_if_planted_and_none_for_nmf(paper):
+def test_self_attraction_is_one_if_planted_and_undefined_for_nmf(paper):
     cells, _, _ = paper
     assert [NAMES[k] for k in np.flatnonzero(sf.layer_metagenes(cells))] == [
         "eL2/3", "eL4", "eL5", "eL6-1", "eL6-2"]

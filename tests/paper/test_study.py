@@ -147,7 +147,7 @@ def test_the_table_does_not_depend_on_the_number_of_workers(one_go, tmp_path):
     pd.testing.assert_frame_equal(without_times(one), without_times(two), check_exact=True)
 
 
-def test_a_study_that_was_stopped_resumes_and_gives_the_table_of_one_go(one_go, tmp_path, monkeypatch):
+def test_a_stopped_study_resumes_and_gives_the_table_of_an_uninterrupted_one(one_go, tmp_path, monkeypatch):
     folder, table = one_go
     done = sorted(folder.iterdir())[:2]
     for path in done:
@@ -168,7 +168,7 @@ def test_a_study_that_was_stopped_resumes_and_gives_the_table_of_one_go(one_go, 
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_nothing_is_run_twice_and_the_first_replicates_stay(one_go):
+def test_no_replicate_is_run_twice_and_the_first_ones_are_kept(one_go):
     folder, table = one_go
     before = set(folder.iterdir())
     fewer = run_study(folder, **STUDY | {"n_replicates": 1})

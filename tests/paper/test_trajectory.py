@@ -46,10 +46,10 @@ def test_a_gene_that_follows_only_a_covariate_loses_its_effect():
     depth = rng.normal(size=300)
     t = depth + 0.5 * rng.normal(size=300)
     genes = pd.DataFrame({"by depth": depth + rng.normal(size=300), "by t": t + rng.normal(size=300)})
-    alone, beside = tr.regress(genes, t), tr.regress(genes, t, pd.DataFrame({"depth": depth}))
+    alone, joint = tr.regress(genes, t), tr.regress(genes, t, pd.DataFrame({"depth": depth}))
     assert (alone["p_corrected"] < 0.001).all()
-    assert beside.loc["by depth", "p_corrected"] > 0.05 > 0.001 > beside.loc["by t", "p_corrected"]
-    assert beside.loc["by t", "slope"] == pytest.approx(1.0, abs=0.3)
+    assert joint.loc["by depth", "p_corrected"] > 0.05 > 0.001 > joint.loc["by t", "p_corrected"]
+    assert joint.loc["by t", "slope"] == pytest.approx(1.0, abs=0.3)
 
 
 def two_step(p_values, level=0.05):
@@ -104,7 +104,7 @@ def test_rotation_keeps_the_error_rate_for_smooth_genes_where_permutation_does_n
     assert np.mean(rejected["rotated"]) < 0.12
 
 
-def test_a_planted_trajectory_stands_out_from_both_nulls():
+def test_a_planted_trajectory_is_significant_under_both_nulls():
     t, genes = planted()
     for nulls in (tr.permuted(t, 199, random_state=0), tr.rotated(t, np.arange(len(t)))):
         result = tr.null_test(genes, t, nulls)
@@ -128,7 +128,7 @@ def test_null_trajectories_keep_their_values_and_rotations_their_order():
         assert row[np.argsort(order)].tolist() == np.roll(along, shift).tolist()
 
 
-def test_a_gene_without_variation_is_no_test():
+def test_a_gene_without_variation_does_not_count_as_a_test():
     t, genes = planted()
     table = tr.regress(genes.assign(flat=1.0), t)
     assert table.loc["flat"].isna().all()
@@ -159,7 +159,7 @@ def test_too_few_permutations_are_refused():
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def test_titles_of_the_genes_say_corrected_p_and_significance():
+def test_titles_of_the_genes_show_corrected_p_and_significance():
     assert [figures.p_text(p) for p in (2e-5, 0.0312, 0.051, np.nan)] == ["2.0e-05*", "0.031*", "0.051", ""]
     t, genes = planted()
     table = tr.regress(genes, t)

@@ -1,4 +1,4 @@
-"""Figures of a fitted object: what is drawn is there, nothing overlaps, and the reader's style is left alone."""
+"""Figures of a fitted object: they show the data, no text overlaps, and the user's style is unchanged."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -111,7 +111,7 @@ def test_colours_of_a_gene_and_of_a_metagene_are_their_values(adata):
         np.testing.assert_array_equal(group.get_offsets(), adata.obsm["spatial"][order])
 
 
-def test_samples_of_metagene_maps_lie_beside_each_other(adata):
+def test_samples_of_metagene_maps_are_next_to_each_other(adata):
     figure = pl.metagenes(adata, "sample")
     places = np.asarray(points(figure.axes[0])[0].get_offsets())
     assert len(places) == adata.n_obs
@@ -180,7 +180,7 @@ def test_errors_name_the_call_that_is_missing(draw, message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
 
 
-def test_cells_without_a_place_are_left_out_of_maps_and_change_no_colour(adata):
+def test_cells_without_coordinates_are_left_out_of_maps_and_change_no_colour(adata):
     mixed = adata.copy()
     loose = (mixed.obs["sample"] == "1").to_numpy()
     mixed.obsm["spatial"][loose] = np.nan

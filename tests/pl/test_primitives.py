@@ -30,7 +30,7 @@ def axes():
     plt.close(figure)
 
 
-def test_a_lonely_cell_is_a_disc():
+def test_an_isolated_cell_is_a_disc():
     (outline,) = cell_outlines([[2.0, 3.0]], 0.5, sides=200)
     np.testing.assert_allclose(np.linalg.norm(outline - [2, 3], axis=1), 0.5)
     assert area(outline) == pytest.approx(np.pi * 0.25, rel=1e-3)

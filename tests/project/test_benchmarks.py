@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, on numbers made up here, and the tables that are kept."""
+"""The arithmetic of the benchmarks, on invented numbers, and the stored tables."""
 
 import argparse
 import logging
@@ -23,9 +23,9 @@ def benchmarks():
 
 
 def check_table(lines):
-    title, empty, told, *lines = lines
+    title, empty, made, *lines = lines
     assert title.startswith("# ") and not empty
-    assert re.search(r"20\d\d-\d\d-\d\d", told) and re.search(r"x86_64|aarch64|arm64", told) and "cores" in told
+    assert re.search(r"20\d\d-\d\d-\d\d", made) and re.search(r"x86_64|aarch64|arm64", made) and "cores" in made
     header, rule, *rows = [line for line in lines if line.startswith("|")]
     assert rule == len(cells_of(header)) * "|-" + "|" and rows
     assert {line.count("|") for line in rows} == {header.count("|")}
@@ -37,11 +37,11 @@ def cells_of(line):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/results").glob("*.md")), ids=lambda path: path.stem)
-def test_a_kept_table_says_when_and_where_and_has_full_rows(path):
+def test_a_stored_table_states_date_and_machine_and_has_full_rows(path):
     check_table(path.read_text().splitlines())
 
 
-def test_a_table_is_written_whole_or_not_at_all(tmp_path, capsys):
+def test_a_table_is_written_completely_or_not_at_all(tmp_path, capsys):
     from tables import write_table
 
     path = tmp_path / "new" / "table.md"

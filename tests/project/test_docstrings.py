@@ -1,4 +1,4 @@
-"""Public objects are documented, typed and shown at work; errors are full sentences."""
+"""Public objects are documented, typed and have examples; errors are full sentences."""
 
 import ast
 import dataclasses
@@ -12,7 +12,7 @@ from layout import FACES, MODULES, PACKAGE, ROOT, room
 
 from spicemix_core.cells import Cells
 
-OWN_ERRORS = {"ArgumentError": "ValueError", "MissingDataError": "KeyError"}  # documented as what they are
+OWN_ERRORS = {"ArgumentError": "ValueError", "MissingDataError": "KeyError"}  # raised -> documented
 SECTIONS = re.compile(r"(?m)^([A-Z][A-Za-z ]+)\n-{3,}\n")
 
 
@@ -74,17 +74,17 @@ def lacking_sections(name, thing):
     lacking = []
     if inspect.isclass(thing):
         text = sections(thing)
-        told = described(text.get("Parameters", "")) | described(text.get("Attributes", ""))
+        documented = described(text.get("Parameters", "")) | described(text.get("Attributes", ""))
         fields = [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else [
             parameter.name for parameter in parameters_of(thing.__init__)] if "__init__" in vars(thing) else []
-        lacking += [f"{name}: {field}" for field in fields if field not in told and not field.startswith("_")]
+        lacking += [f"{name}: {field}" for field in fields if field not in documented and not field.startswith("_")]
     if inspect.isclass(thing) and room(thing.__module__) == "core":  # its methods are the protocol's: a line each
         return lacking + [key for key, method in functions_of(name, thing).items()
                           if not (method.__doc__ or getattr(Cells, method.__name__, None))]
     for function_name, function in functions_of(name, thing).items():
         text = sections(function)
-        told = described(text.get("Parameters", ""))
-        lacking += [f"{function_name}: {p.name}" for p in parameters_of(function) if p.name not in told]
+        documented = described(text.get("Parameters", ""))
+        lacking += [f"{function_name}: {p.name}" for p in parameters_of(function) if p.name not in documented]
         returns = inspect.signature(function).return_annotation
         if returns not in (None, "None", inspect.Signature.empty) and not {"Returns", "Yields"} & set(text):
             lacking.append(f"{function_name}: Returns")

@@ -1,4 +1,4 @@
-"""The files that describe the environment tell one story: pyproject.toml, the lock, environment.yml, the Makefile."""
+"""The files that describe the environment agree: pyproject.toml, the lock, environment.yml, the Makefile."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def test_conda_environment_has_the_python_and_the_lock_of_the_makefile():
     packages = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     assert f"python={make_variable('PYTHON').removeprefix('python')}" in packages
-    # pip refuses requirements without a hash beside the lock's, so the Makefile's torch step serves conda too
+    # pip refuses requirements without a hash next to those with one, so the Makefile's torch step serves conda too
     assert pip == ["-r requirements.lock"]
     assert f"torch ({make_variable('TORCH')}" in (ROOT / "environment.yml").read_text()
 

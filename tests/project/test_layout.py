@@ -1,4 +1,4 @@
-"""The rules of the house: which room may import which, sizes of modules, and what is public."""
+"""The rules of the layout: which room may import which, sizes of modules, and what is public."""
 
 import importlib
 import subprocess
@@ -59,7 +59,7 @@ def test_every_module_is_in_a_room_of_the_list():
     assert {room(module) for module in MODULES} == {*ROOMS, FACE}
 
 
-def test_nothing_in_the_package_imports_the_chapters_code_or_the_first_page():
+def test_the_package_imports_neither_the_chapters_code_nor_its_public_names():
     inside = [module for module in MODULES if module.split(".")[0] == "spicemix_core" and module != FACE]
     assert not [(module, arrow) for module in inside for arrow in arrows(module)
                 if arrow[0].split(".")[0] == "paper" or (arrow[0] == FACE and arrow[2] not in FACE_NAMES)]
@@ -108,7 +108,7 @@ def test_dir_of_a_face_shows_its_public_names_and_nothing_else(face):
     assert not [name for name in module.__all__ if name.startswith("_") or not hasattr(module, name)]
 
 
-def test_what_the_first_page_hands_out_lives_where_its_table_says():
+def test_the_modules_of_the_public_names_exist():
     assert set(homes().values()) <= set(MODULES)
 
 

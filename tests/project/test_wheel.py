@@ -84,14 +84,14 @@ def test_wheel_holds_the_package_and_what_it_reads(wheel):
 
 
 def test_extras_are_those_that_the_documentation_names(wheel):
-    told = metadata(wheel)
-    assert set(told.get_all("Provides-Extra")) == {"torch", "gurobi", "dask", "book", "test"}
-    needed = [Requirement(line) for line in told.get_all("Requires-Dist")]
+    declared = metadata(wheel)
+    assert set(declared.get_all("Provides-Extra")) == {"torch", "gurobi", "dask", "book", "test"}
+    needed = [Requirement(line) for line in declared.get_all("Requires-Dist")]
     core = {requirement.name for requirement in needed if requirement.marker is None}
     assert {"anndata", "numba", "typer"} <= core
     assert not core & {"torch", "gurobipy", "distributed", "papermill", "jupyter-book", "pytest", "scanpy", "squidpy"}
     of_extra = {extra: {r.name for r in needed if r.marker and r.marker.evaluate({"extra": extra})}
-                for extra in told.get_all("Provides-Extra")}
+                for extra in declared.get_all("Provides-Extra")}
     assert of_extra["torch"] == {"torch"} and of_extra["gurobi"] == {"gurobipy"}
     assert of_extra["dask"] == {"distributed"}
     assert {"jupytext", "papermill", "nbconvert", "ipykernel"} <= of_extra["book"]

@@ -1,4 +1,4 @@
-"""The report: one page that holds all it shows, from a fit and its data, or nothing and one sentence."""
+"""The report: one page without other files, made from a fit and its data; or no page and an error of one sentence."""
 
 import base64
 import os
@@ -53,7 +53,7 @@ def test_page_has_its_sections_and_figures(page):
     assert "2 runs from different seeds" in page
 
 
-def test_page_needs_nothing_else(page):
+def test_page_needs_no_other_file(page):
     assert "<script" not in page and "@import" not in page and "<link rel=\"stylesheet\"" not in page
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
     assert not re.findall(r"url\((?!['\"]?(?:#|data:))", page)
@@ -99,7 +99,7 @@ def test_page_can_be_read_in_a_browser_without_a_network(page, fitted, tmp_path)
         assert browser.get_log("browser") == []
 
 
-def test_failing_chapter_leaves_the_old_page_and_one_sentence(fitted, tmp_path, monkeypatch):
+def test_a_failing_chapter_keeps_the_old_page_and_gives_one_sentence(fitted, tmp_path, monkeypatch):
     broken = (report.HERE / "chapter.md").read_text().replace("pl.use_style()", "raise OSError('no such pen')", 1)
     (tmp_path / "chapter.md").write_text(broken)
     monkeypatch.setattr(report, "HERE", tmp_path)

@@ -1,4 +1,4 @@
-"""The consensus of runs: what it must not depend on, what it must find, what it must refuse."""
+"""The consensus of runs: what it does not depend on, what it finds, and what it refuses."""
 
 import numpy as np
 import pandas as pd
@@ -200,7 +200,7 @@ def test_several_runs_are_clustered_as_one_matrix_of_their_normalised_states():
         np.testing.assert_array_equal(cluster_by_rule(chosen, CONSENSUS).labels, cut_at_first_peak(rows))
 
 
-def test_types_along_lines_are_not_cut_to_pieces():
+def test_types_along_lines_are_not_split_into_many_clusters():
     """Every type is a mixture of two metagenes in many ratios: the highest index has far more clusters than types."""
     rng = np.random.default_rng(0)
     truth, share = np.repeat(np.arange(6), 100), 0.3 + 0.4 * rng.random((600, 1))
@@ -238,7 +238,7 @@ def test_refuses_fewer_than_two_runs(n_runs):
         fit_consensus(tissue(), **OPTIONS | {"n_runs": n_runs})
 
 
-def test_refuses_what_a_fit_refuses_and_writes_nothing():
+def test_input_that_a_fit_refuses_is_refused_and_nothing_is_written():
     adata = tissue()
     adata.X[3, 4] = np.nan
     with pytest.raises(ValueError, match="NaN"):
@@ -258,10 +258,10 @@ def test_refuses_what_a_fit_refuses_and_writes_nothing():
 ])
 def test_impossible_requests_are_refused_before_anything_is_fitted(fitted, options, message):
     with pytest.raises(ValueError, match=message):
-        fit_consensus(fitted[0], 10**6, **options)  # so many metagenes would be refused by the first fit
+        fit_consensus(fitted[0], 10**6, **options)  # the first fit would refuse this number of metagenes
 
 
-def test_stopped_consensus_goes_on_to_the_same_numbers(tmp_path, monkeypatch, fitted):
+def test_a_stopped_consensus_resumes_to_the_same_numbers(tmp_path, monkeypatch, fitted):
     whole, folder, fits = fitted[1], tmp_path / "runs", []
     fit = SpiceMix.fit_arrays
 
@@ -282,7 +282,7 @@ def test_stopped_consensus_goes_on_to_the_same_numbers(tmp_path, monkeypatch, fi
     assert not folder.exists()
 
 
-def test_consensus_leaves_what_else_is_in_its_folder(tmp_path):
+def test_consensus_keeps_other_files_of_its_folder(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     fit_consensus(tissue(), **OPTIONS | {"n_runs": 2, "max_iter": 2}, folder=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -1,4 +1,4 @@
-"""Choice of K and the penalty: masked entries stay unseen, the rule does what it says, and it finds a known K."""
+"""Choice of K and the penalty: masked entries are not used, the rule is as documented, and it finds a known K."""
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def numbers(result):
     return result.table.drop(columns="seconds")
 
 
-def test_metagenes_of_a_model_are_counted_right():
+def test_the_number_of_metagenes_of_a_model_is_suggested():
     draw = Draw("model", n_metagenes=4, n_cells=150, n_genes=50)
     found = [suggested_numbers(0, draw, replicate, 1).iloc[0] for replicate in range(2)]
     assert [row["rule"] for row in found] == [4, 4]
@@ -69,7 +69,7 @@ def test_same_numbers_from_one_worker_or_two_and_from_a_folder(adata, tmp_path, 
         select(adata_changed, **grid, folder=tmp_path)
 
 
-def test_an_interrupted_selection_goes_on_where_it_was(adata, tmp_path, monkeypatch):
+def test_an_interrupted_selection_resumes_with_the_missing_fits(adata, tmp_path, monkeypatch):
     grid = {"n_metagenes": (2, 3), "n_seeds": 2, "sample_key": "sample", "random_state": 0, **QUICK}
     whole, fit, done = select(adata, **grid), SpiceMix.fit_arrays, []
 
@@ -136,7 +136,7 @@ def test_too_few_metagenes_predict_worse():
     assert errors[1] < 0.8 * errors[0] < 0.8
 
 
-def test_digest_tells_data_apart_by_value_type_and_graph():
+def test_the_digest_of_data_depends_on_values_types_and_graph():
     data = small()
     others = [Data([data.expressions[0] + 1e-12, data.expressions[1]], data.graphs), Data(data.expressions, None),
               Data([y.astype(np.float32) for y in data.expressions], data.graphs),
@@ -172,7 +172,7 @@ def settings(rows):
      (5, 1e-2), "the most stable"),
     ([(5, 1e-4, 0.2, True, 0.5), (5, 1e-2, 0.2, True, 0.5), (9, 1e-4, 0.3, False, 0.5)], (5, 1e-2), "try smaller"),
     ([(5, 1e-4, 0.3, False, 0.5), (9, 1e-4, 0.2, True, 0.5)], (9, 1e-4), "try larger")])
-def test_suggestion_follows_the_rule_and_says_so(rows, expected, words):
+def test_suggestion_follows_the_rule_and_states_the_reason(rows, expected, words):
     suggestion, reason = suggest(settings(rows))
     assert tuple(suggestion.values()) == expected
     assert words in reason
@@ -194,7 +194,7 @@ def test_table_has_a_row_per_setting_and_one_suggestion(adata):
     SpiceMix(**found.suggestion)
 
 
-def test_data_without_places_are_selected_without_a_graph(adata):
+def test_data_without_coordinates_are_selected_without_a_graph(adata):
     cells = AnnData(adata.X[:80])
     found = select(cells, n_metagenes=(2, 3), n_seeds=2, random_state=0, spatial=False, **QUICK)
     assert found.suggestion["n_metagenes"] in (2, 3)

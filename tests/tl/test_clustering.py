@@ -44,7 +44,7 @@ def test_zscored_proportions_are_the_zscore_of_the_proportions_and_ignore_cell_s
     np.testing.assert_allclose(scores, normalize_states(resized, "zscore_proportions"))
 
 
-def test_a_metagene_of_one_cell_alone_does_not_part_that_cell_from_all_others():
+def test_a_metagene_of_one_cell_does_not_separate_that_cell_from_all_others():
     rng = np.random.default_rng(3)
     states = np.column_stack([rng.dirichlet([8.0, 1.0], size=200) * 5, np.zeros(200)])
     states[0] = [0.0, 0.0, 1.0]
@@ -143,7 +143,7 @@ def test_authors_stored_nmf_gives_their_five_clusters(real_data):
     assert adjusted_rand_score(truth, found.labels) == pytest.approx(0.5812, abs=5e-5)
 
 
-def test_more_cells_than_a_tree_can_hold_are_clustered_by_those_drawn(monkeypatch):
+def test_a_random_subset_determines_the_clusters_of_very_many_cells(monkeypatch):
     states, truth = blobs([40, 300, 160], n_dimensions=3)
     whole = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
     monkeypatch.setattr("spicemix_core.tl.clustering.MAX_TREE_CELLS", 120)

@@ -31,7 +31,7 @@ def test_contingency_counts_every_cell_once():
 
 
 def test_clusters_are_matched_to_types_for_most_cells_right_not_greedily():
-    # Cluster 0 overlaps most with type a, but a is worth more to cluster 1, which has nothing else.
+    # Cluster 0 overlaps most with type a, but cluster 1 has cells of type a only.
     predicted = np.repeat([0, 0, 1], [10, 9, 8])
     reference = np.repeat(["a", "b", "a"], [10, 9, 8])
     assert match_labels(predicted, reference).to_dict() == {0: "b", 1: "a"}

@@ -143,7 +143,7 @@ def test_more_types_than_there_are_branches_are_refused():
         cell_types(runs_of(np.repeat([0, 1], 8)), n_types=9)
 
 
-def test_of_many_cells_a_subset_is_clustered_and_all_are_assigned(monkeypatch):
+def test_a_subset_of_many_cells_is_clustered_and_all_are_assigned(monkeypatch):
     kind = np.tile(np.arange(5), 80)
     runs = runs_of(kind)
     monkeypatch.setattr(number_of_types, "MAX_TREE_CELLS", 100)

@@ -1,4 +1,4 @@
-"""Analyses on AnnData: results that survive a file, agree with what they rest on, and refuse what they cannot use."""
+"""Analyses on AnnData: results can be stored, agree with their definitions, and unusable input is refused."""
 
 import gzip
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_all_results_survive_a_file_even_with_slashes_in_names(adata, tmp_path):
     tl.metagene_genes(adata, 5)
     tl.enrichment(adata, {"a/b": list(adata.var_names[:9])})
     tl.type_affinity(adata, "type/class", "sample", n_permutations=9, random_state=0)
-    adata.obs = adata.obs.rename(columns={"type/class": "type"})  # a column's own name is not ours to write
+    adata.obs = adata.obs.rename(columns={"type/class": "type"})  # h5ad has no column names with slashes
     adata.write_h5ad(tmp_path / "all.h5ad")
     again = anndata.read_h5ad(tmp_path / "all.h5ad")
     pd.testing.assert_series_equal(again.obs["spicemix_cluster"], adata.obs["spicemix_cluster"])
@@ -189,7 +189,7 @@ def test_a_new_fit_removes_the_results_of_the_one_before(adata):
 
 
 @pytest.mark.parametrize("name", ["squidpy", "scanpy"])
-def test_objects_of_other_packages_are_analysed_and_drawn_as_they_are(name, tmp_path):
+def test_objects_of_other_packages_are_analysed_and_drawn_unchanged(name, tmp_path):
     path = tmp_path / f"{name}.h5ad"
     path.write_bytes(gzip.decompress((Path(__file__).parents[1] / f"fixtures/{name}.h5ad.gz").read_bytes()))
     adata = anndata.read_h5ad(path)
@@ -226,7 +226,7 @@ def test_gene_sets_are_read_with_empty_fields_repeats_and_any_line_ends(tmp_path
     ("a\t\tX\nb X Y\n", "Line 2 of .* is not a gene set"), ("\tx\tG\n", "Line 1 of .* is not a gene set"),
     ("a\t\tX\na\t\tY\n", "Line 2 of .* repeats the name 'a'"), (b"a\t\tX\xff\n", "is not UTF-8 text"),
     (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text"), ("a\tb\t \t\n", "Line 1 of .* is not a gene set")])
-def test_files_that_are_no_gene_sets_are_refused_in_one_sentence(tmp_path, content, message):
+def test_files_that_are_not_gene_sets_are_refused_in_one_sentence(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_gmt(write(tmp_path / "bad.gmt", content))
     assert "\n" not in str(caught.value)
@@ -254,7 +254,7 @@ def with_gap(adata):
     (lambda a: tl.umap(a[:8].copy()), ValueError, "there are 8 cells"),
     (lambda a: tl.cluster(a, n_clusters=10**6), ValueError, "impossible"),
 ])
-def test_what_cannot_be_analysed_is_refused_in_one_sentence(adata, call, error, message):
+def test_unusable_input_is_refused_in_one_sentence(adata, call, error, message):
     with_gap(adata)
     adata.obs["one"] = "same"
     with pytest.raises(error, match=message):
@@ -265,6 +265,6 @@ def test_what_cannot_be_analysed_is_refused_in_one_sentence(adata, call, error, 
     (tl.cluster, "no latent states 'X_spicemix'"), (tl.umap, "no latent states 'X_spicemix'"),
     (tl.metagene_genes, "no metagenes 'metagenes'"), (lambda a: tl.enrichment(a, {"s": ["gene0"]}), "no metagenes"),
     (tl.markers, "no column 'spicemix_cluster'")])
-def test_data_without_a_fit_are_told_to_be_fitted(call, message):
+def test_data_without_a_fit_are_refused_with_a_remedy(call, message):
     with pytest.raises(KeyError, match=message):
         call(simulate_cortex(n_cells=30, n_genes=20, random_state=0))

@@ -239,8 +239,8 @@ def astro_oligo_conditions(found: Oligodendrocytes, labels: ArrayLike, depth: Ar
     both = kinds.sum() >= MIN_CELLS and oligo.sum() >= MIN_CELLS
     profiles = {name: found.scores[reference == name].mean() for name in ("Astro-2", "Oligo")}
     own = {"Astro-2": found.scores[kinds].mean(), "Oligo": found.scores[oligo].mean()} if both else {}
-    alike = [own[name].corr(profiles[name]) > own[name].corr(profiles[other])
+    match = [own[name].corr(profiles[name]) > own[name].corr(profiles[other])
              for name, other in (("Astro-2", "Oligo"), ("Oligo", "Astro-2")) if both]
     return {"both kinds in one cluster": bool(both),
             "astrocytes superficial": bool(both and separation(-depth, kinds, oligo) >= 0.9),
-            "markers of their classes": bool(both and all(alike))}
+            "markers of their classes": bool(both and all(match))}

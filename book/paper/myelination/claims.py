@@ -144,7 +144,7 @@ def measurements(consensus: Analysis, runs: Sequence[Analysis], nmf: Analysis,
         "astro-oligo": holding(conditions),
         "panel": ", ".join(consensus.slopes.index),
         "genes": f"{consensus.significant} of {len(consensus.slopes)}; NMF: {nmf.significant} of {len(nmf.slopes)}",
-        "only-spicemix": "NMF has a trajectory of its own; see above for what it says of the genes",
+        "only-spicemix": "NMF also has a trajectory; the genes along it are compared above",
     }
     comments |= {key: "no oligodendrocytes, or not a gene to test" for key in value if np.isnan(value[key])}
     return {f"myelin-{key}": Measurement(value[key], spread[key].tolist(), comments.get(key, "")) for key in value}

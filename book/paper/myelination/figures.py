@@ -103,8 +103,8 @@ def draw_effects(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
 def label_sides(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Side of each point (+1 right, -1 left) with more room for a name before the next point of similar height."""
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    alike = np.abs(y[:, None] - y) < 0.06 * (np.ptp(y) or 1.0)
-    offset = np.where(alike & ~np.eye(len(x), dtype=bool), x - x[:, None], np.nan)
+    close = np.abs(y[:, None] - y) < 0.06 * (np.ptp(y) or 1.0)
+    offset = np.where(close & ~np.eye(len(x), dtype=bool), x - x[:, None], np.nan)
     room = [np.nanmin(np.where(sign * offset >= 0, np.abs(offset), np.inf), axis=1, initial=np.inf) for sign in (1, -1)]
     return np.where(room[0] >= room[1], 1, -1)
 

@@ -88,9 +88,9 @@ def _comments(cells, tissue, value, random_state):
     """Further facts about the numbers of the consensus."""
     differences = fd.contrasts(cells, tissue, random_state=random_state)
     comments = {key: holding(each) for key, each in conditions(cells, tissue, differences).items()}
-    comments["layers"] = "fields stand in for layers, and differ as images too"
+    comments["layers"] = "fields are used in place of layers; they also differ as images"
     comments["types"] = ", ".join(f"{number} {name}" for name, number in type_counts(cells).items())
-    comments["opc-contacts"] = f"{cells.are('OPC').sum()} OPCs; with so few, absence says little"
+    comments["opc-contacts"] = f"{cells.are('OPC').sum()} OPCs, too few to conclude that contacts are absent"
     return comments | {key: text for key, text in MISSING.items() if np.isnan(value[key])}
 
 

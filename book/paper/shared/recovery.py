@@ -43,7 +43,7 @@ def match_states(true_states: ArrayLike, states: ArrayLike) -> MetageneMatch:
 def layer_distance(true_metagenes: ArrayLike) -> float:
     """Smallest Euclidean distance between two layers' metagenes (G, 13), in units of a gene's mean share 1 / G.
 
-    The genes of the metagenes are drawn at random. Two layers can be nearly alike by chance, and then no method can
+    The genes of the metagenes are drawn at random. Two layers can be nearly equal by chance, and then no method can
     separate their neurons.
     """
     layers = len(true_metagenes) * np.asarray(true_metagenes)[:, [METAGENES.index(name) for name in LAYER_METAGENES]]

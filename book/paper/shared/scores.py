@@ -24,7 +24,7 @@ def morans_i(values: ArrayLike, graph: sp.sparray) -> np.ndarray:
     Returns
     -------
     (P,) array
-        About 0 without spatial structure and close to 1 where neighbours are alike; NaN for a constant column.
+        About 0 without spatial structure and close to 1 where neighbours are similar; NaN for a constant column.
     """
     centred = np.asarray(values, dtype=float) - np.mean(values, axis=0)
     constant = np.ptp(values, axis=0) == 0

@@ -111,6 +111,6 @@ def _in_one_scenario(rows):
         "sim-hmrf-layers": ours["excitatory_share"] - hmrf["excitatory_share"],
         "sim-umap": ours["silhouette_gain"],
     }
-    comments = {"sim-hmrf-smooths": "best smoothing parameter by the truth"}
+    comments = {"sim-hmrf-smooths": "smoothing parameter chosen with the truth"}
     return {name: Measurement(values.mean(), values.tolist(), comments.get(name, ""))
             for name, values in found.items()}

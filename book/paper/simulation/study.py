@@ -94,7 +94,7 @@ def run_replicate(scenario: Scenario, replicate: int, settings: Settings) -> pd.
 
 def run_study(folder: str | Path, *, n_replicates: int = 20, scenarios: Sequence[Scenario] = SCENARIOS,
               settings: Settings | None = None, n_jobs: int = 1) -> pd.DataFrame:
-    """Run what is missing of the study and return its table.
+    """Run the missing replicates of the study and return its table.
 
     Parameters
     ----------
@@ -115,13 +115,13 @@ def run_study(folder: str | Path, *, n_replicates: int = 20, scenarios: Sequence
     Raises
     ------
     ValueError
-        If a number of replicates or workers is below 1, there is no scenario or one occurs twice, or a stored file is
-        not a result.
+        If a number of replicates or workers is below 1, the list of scenarios is empty or repeats one, or a stored
+        file is not a result.
     """
     settings, scenarios = settings or Settings(), list(scenarios)
     check_integer("n_replicates", n_replicates, 1)
     if not scenarios or len(set(scenarios)) < len(scenarios):
-        raise ValueError("The scenarios are none or repeat: pass at least one scenario, each once.")
+        raise ValueError("The list of scenarios is empty or repeats one: pass at least one, each once.")
     # the scenarios take turns, so that an interrupted study has replicates of each
     tasks = {f"replicate-x{scenario.sigma_x:g}-y{scenario.sigma_y:g}-{replicate:03d}":
              (run_replicate, (scenario, replicate, settings))
