@@ -1,22 +1,22 @@
-"""Ways to get cell types from the states of several runs, for :mod:`cell_types`: the package's own and alternatives.
+"""Ways to get cell types from the states of several runs, for `cell_types.py`: the rule under study and alternatives.
 
 A way is a function of the states, a list of arrays (N, K), that returns labels.
 """
 
 import numpy as np
+from branches import accepted_splits
+from number_of_types import RANGE, cell_types, clipped_scores
 from scipy.cluster.hierarchy import linkage
 
-from spicemix_core.tl.branches import accepted_splits
 from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.normalization import normalize_states
-from spicemix_core.tl.number_of_types import RANGE, cell_types, clipped_scores
 from spicemix_core.tl.trees import calinski_harabasz_curve, cut_tree
 
 NUMBERS = range(5, 41)
 
 
-def of_the_package(states):
-    """:func:`spicemix_core.tl.number_of_types.cell_types`, fine level."""
+def separation(states):
+    """`number_of_types.cell_types`, fine level."""
     return cell_types(states).labels
 
 
@@ -65,7 +65,7 @@ def prediction(states, n_halvings=3, tolerance=0.02):
 
 
 def best_by_the_truth(states, score):
-    """The cut of the package's own tree with the highest ``score`` of the labels: what no rule can exceed."""
+    """The cut of the joint tree with the highest ``score`` of the labels: what no rule can exceed."""
     rows = _joined(states)
     labels, best = np.zeros(len(rows), dtype=int), []
     for number, split in enumerate(accepted_splits(linkage(rows, method="ward"), RANGE[1]), start=1):
@@ -83,5 +83,5 @@ def _cuts(rows):
     return [cut_tree(tree, k) for k in NUMBERS]
 
 
-WAYS = {"of the package": of_the_package, "first peak": first_peak, "highest index": highest_index, "halves": halves,
+WAYS = {"separation": separation, "first peak": first_peak, "highest index": highest_index, "halves": halves,
         "prediction": prediction}

@@ -1,6 +1,6 @@
 """Branches of a Ward tree: splits into branches that are not too small, and their support over several runs.
 
-This module is under study, with :mod:`spicemix_core.tl.number_of_types`: no default of the package uses it.
+This module is under study, with `number_of_types.py`: no default of the package uses it.
 """
 
 import heapq

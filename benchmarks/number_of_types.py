@@ -29,10 +29,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial import cKDTree
-
-from spicemix_core.tl.branches import (
+from branches import (
     MIN_CELLS,
     Split,
     accepted_splits,
@@ -40,6 +37,8 @@ from spicemix_core.tl.branches import (
     branch_table,
     labels_of,
 )
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial import cKDTree
 
 MAX_DEVIATION = 5.0  # standard deviations
 TOLERANCE = 0.015  # of the separation, which lies between -1 and 1
@@ -112,7 +111,7 @@ def cell_types(states: Sequence[np.ndarray], *, n_types: int | None = None,
     Examples
     --------
     >>> import numpy as np
-    >>> from spicemix_core.tl.number_of_types import cell_types
+    >>> from number_of_types import cell_types
     >>> rng = np.random.default_rng(0)
     >>> kind = np.repeat([0, 1, 2], 40)
     >>> runs = [np.eye(3)[kind] + 0.1 * rng.random((120, 3)) for _ in range(4)]

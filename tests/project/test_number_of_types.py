@@ -1,20 +1,20 @@
 """The number of cell types: cuts, separation, support and the two levels, each against its definition."""
 
+import number_of_types
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.cluster.hierarchy import linkage
-
-from spicemix_core.tl import number_of_types
-from spicemix_core.tl.branches import accepted_splits, branch_support
-from spicemix_core.tl.matching import adjusted_rand_index
-from spicemix_core.tl.number_of_types import (
+from branches import accepted_splits, branch_support
+from number_of_types import (
     cell_types,
     choose_number,
     clipped_scores,
     remarks,
     separation_curve,
 )
+from scipy.cluster.hierarchy import linkage
+
+from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.trees import cut_tree
 
 
