@@ -44,9 +44,4 @@ os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has no
 
 def one_blas_thread() -> AbstractContextManager:
     """Context in which BLAS and OpenMP use one thread each, because :func:`over_blocks` uses all cores."""
-    return _controller().limit(limits=1)
-
-
-@cache
-def _controller():
-    return ThreadpoolController()
+    return ThreadpoolController().limit(limits=1)  # made anew: libraries may have been loaded since the last fit
