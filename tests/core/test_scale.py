@@ -156,6 +156,17 @@ def test_a_fit_leaves_the_threads_to_the_blocks(monkeypatch):
     assert set(seen) == {1}
 
 
+def test_libraries_that_are_loaded_after_the_first_fit_are_limited_too():
+    code = ("from threadpoolctl import threadpool_info, threadpool_limits\n"
+            "from spicemix_core.numerics.threads import one_blas_thread\n"
+            "with one_blas_thread(): pass\n"
+            "import sklearn.cluster\n"
+            "with threadpool_limits(2), one_blas_thread():\n"
+            "    print({library['num_threads'] for library in threadpool_info()})")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "{1}\n"
+
+
 def test_blocks_are_processed_by_several_threads_and_returned_in_order(monkeypatch):
     import threading
 
