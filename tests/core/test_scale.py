@@ -1,6 +1,8 @@
 """Large fits: products in blocks, single precision, sparse data left sparse, threads that change nothing."""
 
 import multiprocessing
+import subprocess
+import sys
 import tracemalloc
 import warnings
 
