@@ -14,19 +14,29 @@ from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
 from paper.shared.annotation import FEW
-from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, palette
+from paper.shared.layers import position_shares
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, order_rows_by_columns, palette
 
 NOT_SIGNIFICANT = "#7f7f7f"
 
 
 def type_colors(names: Iterable[str]) -> dict:
-    """Colours of up to 21 cluster names, in order; grey is reserved for the pooled small clusters."""
+    """Colours of up to 63 cluster names, in order; grey is reserved for the pooled small clusters.
+
+    After 21 names the colours are repeated darker, then lighter.
+    """
     names = list(dict.fromkeys(names))
     types = [name for name in names if name != FEW]
-    colors = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # no grey
+    plain = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # no grey
+    colors = plain + [_mixed(color, other) for other in ("black", "white") for color in plain]
     if len(types) > len(colors):
         raise ValueError(f"There are {len(types)} types but only {len(colors)} colours: pool the smallest types.")
     return dict(zip(types, colors, strict=False)) | ({FEW: GREY} if FEW in names else {})
+
+
+def _mixed(color, other, share=0.4):
+    rgb = [np.array(mpl.colors.to_rgb(each)) for each in (color, other)]
+    return mpl.colors.to_hex((1 - share) * rgb[0] + share * rgb[1])
 
 
 def type_tree(expression: ArrayLike, labels: ArrayLike) -> tuple[list[str], np.ndarray]:
@@ -135,3 +145,12 @@ def draw_affinities_by_run(ax: Axes, affinities: Sequence[np.ndarray], marked: S
     ax.axhline(0.0, color="black", linewidth=0.8, linestyle=":")
     ax.set(xticks=range(1, len(affinities) + 1), xlim=(0.5, len(affinities) + 0.5), xlabel="run", ylabel=label)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+
+
+def draw_position_shares(ax: Axes, group: tuple[np.ndarray, np.ndarray], specificity: pd.DataFrame,
+                         positions: Sequence[str], *, title: str, min_cells: int = 1) -> None:
+    """:func:`draw_shares` of the types and positions of some cells, for types of at least ``min_cells`` of them."""
+    labels, where = group
+    shares = position_shares(labels, where).reindex(columns=list(positions), fill_value=0.0)
+    sizes = pd.Series(labels).value_counts()
+    draw_shares(ax, order_rows_by_columns(shares[(sizes >= min_cells).reindex(shares.index)]), specificity, title=title)
