@@ -1,5 +1,6 @@
 """``spicemix cluster`` and ``spicemix plot``."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,7 @@ from spicemix_core.files.atomic import replacing, replacing_together
 
 Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
                "history"]
+COLORED = ("spatial", "umap", "type-affinity", "markers")  # figures of clusters, unless --color names another column
 
 
 def cluster(
@@ -89,7 +91,7 @@ def plot(
     """Draw one figure.
 
     The data are the output of `spicemix fit --annotated` or `spicemix cluster`. Results that the figure needs and that
-    the data do not hold, such as the UMAP or the affinity of cell types, are computed.
+    the data do not hold, such as the clusters, the UMAP or the affinity of cell types, are computed.
 
     \b
     Examples:
@@ -103,7 +105,13 @@ def plot(
                                  param_hint="--gene-sets")
     from spicemix_core.exchange.readers import read_data
 
-    figure = _draw(kind, read_data(data), color, sample_key, graph_key, gene_sets, random_state)
+    adata = read_data(data)
+    if kind in COLORED and color == "spicemix_cluster" and color not in adata.obs:
+        from spicemix_core import tl
+
+        tl.cluster(adata)
+        print("The data hold no clusters, so they were computed as by `spicemix cluster`.", file=sys.stderr)
+    figure = _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state)
     with replacing(output) as temporary:
         write_figure(figure, temporary)
     print(output)

@@ -153,6 +153,16 @@ def test_plot_draws_each_figure(here, kind):
     assert Path("again.svg").read_bytes() == Path("figure.svg").read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["spatial", "markers"])
+def test_plot_after_a_fit_shows_the_clusters_that_the_command_cluster_gives(here, kind, capsys):
+    assert main(("plot", kind, "fitted.h5ad", "-o", "plain.svg")) == 0
+    assert "hold no clusters, so they were computed as by `spicemix cluster`" in capsys.readouterr().err
+    assert main(("cluster", "fitted.h5ad", "-o", "clustered.h5ad")) == 0
+    assert main(("plot", kind, "clustered.h5ad", "-o", "figure.svg")) == 0
+    assert "no clusters" not in capsys.readouterr().err
+    assert Path("plain.svg").read_bytes() == Path("figure.svg").read_bytes()
+
+
 def test_plot_draws_enrichment_from_gene_sets(here):
     Path("sets.gmt").write_text("one\t-\tgene0\tgene1\tgene2\ntwo\t-\tgene5\tgene6\tgene7\tgene8\n")
     assert main(("plot", "enrichment", "fitted.h5ad", "--gene-sets", "sets.gmt", "-o", "figure.png")) == 0

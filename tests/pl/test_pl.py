@@ -111,6 +111,25 @@ def test_colours_of_a_gene_and_of_a_metagene_are_their_values(adata):
         np.testing.assert_array_equal(group.get_offsets(), adata.obsm["spatial"][order])
 
 
+@pytest.mark.parametrize("draw", [lambda a: pl.spatial(a, "cell_type"), pl.metagenes])
+def test_the_second_coordinate_runs_downwards_as_in_images(adata, draw):
+    for ax in draw(adata).axes[:1]:
+        lowest = adata.obsm["spatial"][adata.obsm["spatial"][:, 1].argmin()]
+        highest = adata.obsm["spatial"][adata.obsm["spatial"][:, 1].argmax()]
+        assert ax.transData.transform(lowest)[1] > ax.transData.transform(highest)[1]
+
+
+def test_samples_of_metagene_maps_are_in_rows_from_the_top():
+    cortex = simulate_cortex(7, n_cells=30, n_genes=5, random_state=0)
+    cortex.obsm["X_spicemix"] = cortex.obsm["true_latent_states"][:, :2]
+    cortex.obsm["X_spicemix"][:] = 1.0  # points keep their order
+    ax = pl.metagenes(cortex, "sample").axes[0]
+    places = ax.transData.transform(np.asarray(points(ax)[0].get_offsets()))
+    middle = pd.DataFrame(places).groupby(cortex.obs["sample"].to_numpy()).mean()
+    first, second, fifth = (middle.loc[str(i)] for i in (0, 1, 4))
+    assert first[0] < second[0] and abs(first[1] - second[1]) < 30 and fifth[1] < first[1] - 30
+
+
 def test_samples_of_metagene_maps_are_next_to_each_other(adata):
     figure = pl.metagenes(adata, "sample")
     places = np.asarray(points(figure.axes[0])[0].get_offsets())
@@ -178,6 +197,13 @@ def test_a_name_that_the_data_lack_is_refused(adata, call, message):
 def test_errors_name_the_call_that_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
+
+
+def test_maps_of_data_without_clusters_name_the_call_that_makes_them(adata):
+    plain = adata.copy()
+    del plain.obs["spicemix_cluster"]
+    with pytest.raises(KeyError, match=r"no clusters in the column 'spicemix_cluster' of obs\. Call tl\.cluster first"):
+        pl.spatial(plain)
 
 
 def test_cells_without_coordinates_are_left_out_of_maps_and_change_no_colour(adata):
@@ -254,6 +280,16 @@ def test_several_samples_are_not_drawn_on_one_panel(adata):
 def drawn_colors(figure):
     return {mpl.colors.to_hex(group.get_facecolor()[0]) for group in points(figure.axes[0])
             if len(group.get_offsets())}
+
+
+def test_samples_drawn_by_hand_have_y_downwards_too(adata):
+    figure, axes = plt.subplots(1, 3)
+    types = adata.obs["cell_type"]
+    pl.draw_samples(axes, adata.obsm["spatial"], adata.obs["sample"], types, palette(types.cat.categories))
+    pl.draw_samples(axes, adata.obsm["spatial"], adata.obs["sample"], types, palette(types.cat.categories),
+                    outlines=True)
+    assert all(ax.yaxis.get_inverted() for ax in axes)
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("draw", [pl.spatial, pl.umap])
