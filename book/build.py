@@ -2,8 +2,9 @@
 
     python book/build.py [--profile quick|full] [--jobs 2] [--chapter NAME ...] [-p KEY=VALUE ...] [--print]
 
-A chapter is a MyST notebook ``book/chapters/NAME.md`` listed in ``book/_toc.yml``. It is processed in two steps:
+A chapter is a MyST notebook ``book/chapters/NAME.md`` listed in ``book/_toc.yml``. It is processed in these steps:
 
+0. Data that the chapters need and that no folder has are downloaded into the user's cache, and checked.
 1. jupytext reads it, papermill executes it with the parameter ``profile`` (and those given by ``-p``) in a
    kernel of its own, and the result becomes ``build/RUN/notebooks/NAME.ipynb``. The file stores a digest of
    everything that the result depends on (``_tools/inputs.py``). While the digest is the same, the chapter is not
@@ -32,6 +33,7 @@ from _tools import ROOT
 from _tools.alone import alone
 from _tools.chapters import check_parameters, code_of, read_chapters
 from _tools.execution import execute_changed
+from _tools.fetching import fetch_data
 from _tools.inputs import check_data, missing_data, used_data_sets
 from _tools.pages import build_pages
 from _tools.printing import build_print
@@ -84,6 +86,7 @@ def checked(options: argparse.Namespace) -> tuple[dict, list[str], dict]:
     for name in names:
         check_parameters(name, chapters[name], given)
     data_sets = sorted({data_set for name in names for data_set in used_data_sets(code_of(chapters[name]))})
+    fetch_data(data_sets)
     check_data(data_sets)
     if note := missing_data(data_sets):
         print(note, flush=True)

@@ -102,5 +102,5 @@ def missing_data(data_sets: list[str]) -> str:
     """A sentence on the data sets of which files are missing, naming the file if there is just one; "" if none is."""
     missing = {name: registry.lacking(name) for name in data_sets}
     listed = ", ".join(f"{name} ({files[0]})" if len(files) == 1 else name for name, files in missing.items() if files)
-    return listed and (f"Not found: {listed}. Chapters download the data that they need. Where that fails, they use a "
-                       "synthetic twin or omit a section, and say so.")
+    return listed and (f"Not found: {listed}. Chapters that need these data use a synthetic twin or omit a section, "
+                       "and say so.")

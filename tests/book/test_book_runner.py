@@ -11,6 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -33,8 +36,9 @@ random_state = 0
 
 
 COUNTS = b"1 2 3\n"
-REGISTRY = {"cortex": {"layouts": {"compact": {"folder": "cortex", "files": {
-    "counts.txt": {"sha256": hashlib.sha256(COUNTS).hexdigest(), "bytes": len(COUNTS)}}}}}}
+FACTS = {"sha256": hashlib.sha256(COUNTS).hexdigest(), "bytes": len(COUNTS)}
+REGISTRY = {"cortex": {"origin": "its author", "downloads": [], "layouts": {
+    layout: {"folder": "cortex", "files": {"counts.txt": FACTS}} for layout in ("compact", "original")}}}
 LOADING = """from spicemix_core.datasets.toy import load_cortex
 print(load_cortex())"""
 LOADER = """import os
@@ -118,6 +122,7 @@ def runner(tmp_path, monkeypatch):
     root = make_book(tmp_path, first=LOADING)
     monkeypatch.setenv("SPICEMIX_DATA", str(root / "measured"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))  # where downloads would be
+    monkeypatch.setenv("SPICEMIX_OFFLINE", "0")  # what the runner changes is put back
     monkeypatch.syspath_prepend(root / "book")
 
     def forget():
@@ -303,6 +308,59 @@ def test_missing_data_are_named_at_the_start(runner):
     assert missing_data(["cortex"]) == ""
     (runner[0] / "measured/cortex/counts.txt").unlink()
     assert re.match(r"Not found: cortex \(\S*cortex/counts.txt\)\. ", missing_data(["cortex"]))
+
+
+@pytest.fixture
+def server(runner):
+    """A web server on this machine that the toy's registry names; returns the folder that it serves."""
+    root, _ = runner
+    (root / "served").mkdir()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=root / "served")) as httpd:
+        threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        address = f"http://127.0.0.1:{httpd.server_port}/counts.txt"
+        facts = REGISTRY["cortex"] | {"downloads": [{"url": address, **FACTS}]}
+        (root / "data/registry.json").write_text(json.dumps({"cortex": facts, "other": facts}))
+        (root / "measured/cortex/counts.txt").unlink()
+        yield root / "served"
+        httpd.shutdown()
+
+
+def test_data_that_no_folder_has_are_downloaded_before_the_chapters_run(runner, server, capsys, monkeypatch):
+    root, module = runner
+    (server / "counts.txt").write_bytes(COUNTS)
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 1)  # chapters are not part of this test
+    assert module.main([]) == 1
+    assert re.match(r"cortex: downloading 0\.0 MB from 127\.0\.0\.1:\d+/counts\.txt\n$", capsys.readouterr().out)
+    (found,) = sys.modules["_tools.inputs"].data_files("cortex")
+    assert found.read_bytes() == COUNTS and found.is_relative_to(root / "cache")
+    assert os.environ["SPICEMIX_OFFLINE"] == "1"  # chapters need not try again
+
+
+def test_a_failed_download_is_reported_and_the_next_data_set_is_tried(runner, server, capsys):
+    sys.modules["_tools.fetching"].fetch_data(["cortex", "other"])
+    said = capsys.readouterr().out
+    assert said.count("counts.txt gave 404 File not found") == 2 and said.count(": downloading") == 2
+    assert sys.modules["_tools.inputs"].missing_data(["cortex"]).startswith("Not found: cortex")
+
+
+def test_without_a_connection_one_address_is_tried_only(runner, server, capsys):
+    registry = json.loads((runner[0] / "data/registry.json").read_text())
+    for facts in registry.values():
+        facts["downloads"][0]["url"] = "http://127.0.0.1:9/counts.txt"
+    (runner[0] / "data/registry.json").write_text(json.dumps(registry))
+    sys.modules["_tools.fetching"].fetch_data(["cortex", "other"])
+    said = capsys.readouterr().out
+    assert "counts.txt gave ConnectionError" in said and said.count(": downloading") == 1
+
+
+def test_a_download_that_is_not_the_published_file_stops_the_build(runner, server, capsys):
+    (server / "counts.txt").write_bytes(b"1 2 4\n")
+    assert "no longer serves the file that was published" in refusal(runner, capsys)
 
 
 def test_claims_of_a_chapter_become_a_table(runner):
