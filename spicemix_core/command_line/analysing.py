@@ -19,6 +19,7 @@ from spicemix_core.command_line.options import (
 from spicemix_core.command_line.outputs import (
     DATA_SUFFIXES,
     FIGURE_SUFFIXES,
+    check_data,
     check_outputs,
     check_suffix,
     write_data,
@@ -61,6 +62,7 @@ def cluster(
     from spicemix_core.exchange.readers import read_data
 
     adata = read_data(data)
+    check_data(adata, output)
     tl.cluster(adata, n_clusters=n_clusters, key_added=key_added)
     sizes = adata.obs[key_added].value_counts(sort=False)
     table = tl.markers(adata, key_added) if markers else None

@@ -26,7 +26,14 @@ from spicemix_core.command_line.options import (
     Threads,
     output_option,
 )
-from spicemix_core.command_line.outputs import DATA_SUFFIXES, MODEL_SUFFIXES, check_outputs, check_suffix, write_data
+from spicemix_core.command_line.outputs import (
+    DATA_SUFFIXES,
+    MODEL_SUFFIXES,
+    check_data,
+    check_outputs,
+    check_suffix,
+    write_data,
+)
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
 from spicemix_core.files.lock import locked
@@ -109,6 +116,7 @@ def fit(
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
                           normalize=normalize, non_spatial=non_spatial)
+    check_data(adata, annotated)
     keys = {"sample_key": sample_key, "graph_key": graph_key}
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
     options |= {name: value for name, value in (("max_iter", max_iter), ("tol", tol)) if value is not None}
@@ -200,6 +208,7 @@ def transform(
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
                           normalize=normalize, non_spatial=non_spatial)
+    check_data(adata, output)
     states = fitted.transform(adata, sample_key=sample_key, graph_key=None if non_spatial else graph_key,
                               min_genes=min_genes)
     write_data(adata, output)

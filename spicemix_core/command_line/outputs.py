@@ -45,6 +45,14 @@ def check_suffix(path: Path | None, suffixes: tuple[str, ...], option: str = "--
         raise typer.BadParameter(f"{path} must end in {endings}.", param_hint=option)
 
 
+def check_data(adata: "AnnData", path: Path | None) -> None:
+    """Raise an error, before any work is done, if something in an AnnData object cannot be written to ``path``."""
+    if path is not None:
+        from spicemix_core.exchange.writable import check_writable
+
+        check_writable(adata, path)
+
+
 def write_data(adata: "AnnData", path: Path) -> None:
     """Write an AnnData object as .h5ad or .zarr, by the suffix of ``path``."""
     from spicemix_core.exchange import conversion

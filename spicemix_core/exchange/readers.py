@@ -9,8 +9,10 @@ from pathlib import Path
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 
 from spicemix_core.exchange.authors_format import load_spicemix_directory, sample_names
+from spicemix_core.exchange.packed import load_filters, unpacked
 from spicemix_core.files.damaged import first_line, open_hdf5
 from spicemix_core.files.model_file import FORMAT
 from spicemix_core.inputs.anndata import check_names, check_values
@@ -22,9 +24,9 @@ def read_data(path: str | Path) -> anndata.AnnData:
     Parameters
     ----------
     path : str or Path
-        A file (``.h5ad``) or a zarr folder that AnnData wrote, or a folder in the text layout of the authors' programs
-        (see :func:`spicemix_core.datasets.load_spicemix_directory`; all samples are read). The format is detected from
-        the content.
+        A file (``.h5ad``) or a zarr folder that AnnData wrote, a store of SpatialData with one table, or a folder in
+        the text layout of the authors' programs (see :func:`spicemix_core.datasets.load_spicemix_directory`; all
+        samples are read). The format is detected from the content. Files can be compressed with gzip or zip.
 
     Returns
     -------
@@ -49,9 +51,10 @@ def read_data(path: str | Path) -> anndata.AnnData:
     (50, 20)
     """
     path = Path(path)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), unpacked(path) as place:
         warnings.filterwarnings("ignore", message=".* names are not unique")  # they are refused below
-        adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
+        adata = _read_folder(place) if place.is_dir() else _read_hdf5(place)
+    _use_plain_strings(adata)
     try:
         check_names(adata)
         for expression, place in ((adata.X, "X"), *((layer, f"layers[{k!r}]") for k, layer in adata.layers.items())):
@@ -69,6 +72,7 @@ def _read_hdf5(path):
     try:
         with open_hdf5(path) as file:
             foreign = _foreign_kind(file)
+            load_filters(path, file)
         if foreign:
             raise ValueError(f"{path} is {foreign}.")
         return anndata.read_h5ad(path)
@@ -97,12 +101,9 @@ def _foreign_kind(file):
 
 def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
-        tables = sorted(str(table) for table in path.glob("tables/*") if table.is_dir())
-        if tables:
-            raise ValueError(f"{path} is a store of SpatialData; give the path of its table: {' or '.join(tables)}.")
         try:
             _refuse_pickles(path)
-            return anndata.read_zarr(path)
+            return anndata.read_zarr(_table_of(path))
         except Exception as error:
             raise _unreadable(path, error) from error
     names = sample_names(path)
@@ -110,6 +111,27 @@ def _read_folder(path):
         raise ValueError(f"{path} is a folder with neither zarr metadata nor files expression_*.txt of the authors' "
                          "text layout; give the folder that holds these.")
     return load_spicemix_directory(path, names)
+
+
+def _table_of(path):
+    """The table of a store of SpatialData, which can also hold images, shapes and points; any other store itself."""
+    parts = [name for name in ("images", "labels", "points", "shapes", "tables") if (path / name).is_dir()]
+    tables = sorted(table for table in path.glob("tables/*") if table.is_dir())
+    if len(tables) > 1:
+        names = " or ".join(map(str, tables))
+        raise ValueError(f"{path} is a store of SpatialData with {len(tables)} tables; give the path of one: {names}.")
+    if parts and not tables and not (path / "obs").exists():
+        raise ValueError(f"{path} is a store of SpatialData without a table of expression (it holds "
+                         f"{' and '.join(parts)}); add one to it, for instance with spatialdata.aggregate.")
+    return tables[0] if tables else path
+
+
+def _use_plain_strings(adata):
+    """Turn nullable strings into plain ones, with categories where some are missing: every version writes those."""
+    for frame in (adata.obs, adata.var):
+        frame.index = frame.index.astype(object)
+        for key in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
+            frame[key] = frame[key].astype("category" if frame[key].isna().any() else object)
 
 
 def _refuse_pickles(folder):

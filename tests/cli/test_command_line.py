@@ -719,3 +719,19 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(undisturbed, tmp_path, monkey
     np.testing.assert_array_equal(resumed.metagenes_, expected.metagenes_)
     np.testing.assert_array_equal(resumed.affinity_, expected.affinity_)
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("command", [("fit", "-o", "m.h5", "-a", "a.zarr"), ("transform", "model.h5", "-o", "a.zarr"),
+                                     ("cluster", "-o", "a.zarr"), ("convert", "a.zarr")], ids=lambda words: words[0])
+def test_what_cannot_be_written_is_found_before_the_work(here, capsys, monkeypatch, command):
+    adata = anndata.read_h5ad("fitted.h5ad")
+    adata.obs = adata.obs.assign(**{"G1/S": 0.5})
+    with pytest.warns(FutureWarning, match="slash"):
+        adata.write_h5ad("slash.h5ad")
+    monkeypatch.setattr(SpiceMix, "fit", None)
+    monkeypatch.setattr(SpiceMix, "transform", None)
+    name, *rest = command
+    at = 1 if name == "transform" else 0
+    assert main((name, *rest[:at], "slash.h5ad", *rest[at:])) == 1
+    assert "The column 'G1/S' of obs cannot be written to" in capsys.readouterr().err
+    assert not Path("a.zarr").exists() and not Path("m.h5").exists()
