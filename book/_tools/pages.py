@@ -15,10 +15,12 @@ import yaml
 from _tools import BOOK, ROOT, home, provenance, repository
 from _tools.alone import alone
 from _tools.commands import command_reference
+from _tools.refusals import refusal_table
 
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
 OTHER_NOTE = "Executed with other parameters than the book: {}."
 NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py", "paper")
+GENERATED = {"commands.md": command_reference, "troubleshooting.md": refusal_table}  # the end of these pages
 ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
                   r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
 
@@ -32,8 +34,9 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict) -> Path:
         tables = provenance.export(run, name, stage / "downloads" / name)
         (stage / f"chapters/{name}.md").unlink()
         nbformat.write(provenance.page(run, name, tables), stage / f"chapters/{name}.ipynb")
-    if (reference := stage / "commands.md").exists():
-        reference.write_text(f"{reference.read_text(encoding='utf-8')}\n{command_reference()}\n", encoding="utf-8")
+    for name, generated in GENERATED.items():
+        if (path := stage / name).exists():
+            path.write_text(f"{path.read_text(encoding='utf-8')}\n{generated()}\n", encoding="utf-8")
     if (citation := ROOT / "CITATION.cff").exists():
         shutil.copy(citation, stage / "downloads")
     config = yaml.safe_load((stage / "_config.yml").read_text())

@@ -24,9 +24,9 @@ def check_file(path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+        raise FileNotFoundError(f"There is no file {path}. Check its name.")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file.")
+        raise ValueError(f"{path} is a folder, not a file. Give the name of a file.")
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty; nothing was written to it.")
     return path
