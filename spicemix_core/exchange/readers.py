@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.exchange.authors_format import load_spicemix_directory, sample_names
+from spicemix_core.exchange.contents import check_contents
 from spicemix_core.exchange.packed import load_filters, unpacked
 from spicemix_core.files.damaged import first_line, open_hdf5
 from spicemix_core.files.model_file import FORMAT
-from spicemix_core.inputs.anndata import check_names, check_values
 
 
 def read_data(path: str | Path) -> anndata.AnnData:
@@ -38,7 +38,7 @@ def read_data(path: str | Path) -> anndata.AnnData:
         If the path does not exist.
     ValueError
         If the format is unknown or the file is damaged, or if the data have no cells or genes, names that are not
-        unique, or expression or coordinates that are not real numbers.
+        unique, expression or coordinates that are not real numbers, or sparse matrices with impossible indices.
 
     Examples
     --------
@@ -56,10 +56,7 @@ def read_data(path: str | Path) -> anndata.AnnData:
         adata = _read_folder(place) if place.is_dir() else _read_hdf5(place)
     _use_plain_strings(adata)
     try:
-        check_names(adata)
-        for expression, place in ((adata.X, "X"), *((layer, f"layers[{k!r}]") for k, layer in adata.layers.items())):
-            if expression is not None:
-                check_values(expression, place)
+        check_contents(adata)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return adata

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from spicemix_core.inputs.checks import check_coordinates, without_duplicates
+from spicemix_core.inputs.checks import check_coordinates, check_sparse, without_duplicates
 from spicemix_core.inputs.errors import MissingDataError
 from spicemix_core.inputs.normalize import refuse_counts
 
@@ -75,13 +75,16 @@ def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
     (50, 2)
     """
     measured = [gene for gene in dict.fromkeys(genes) if gene in adata.var_names]
+    check_sparse(adata.X, "adata.X")
     values = adata[:, measured].X
     return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)
 
 
 def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one, or name another with {graph_key}") -> Matrix:
-    """The neighbour graph ``obsp[graph_key]`` as it is stored; KeyError if there is none."""
-    return _look_up(adata.obsp, graph_key, f"There is no neighbour graph {graph_key!r} in obsp", remedy)
+    """The neighbour graph ``obsp[graph_key]`` as it is stored; KeyError if there is none, ValueError if corrupt."""
+    graph = _look_up(adata.obsp, graph_key, f"There is no neighbour graph {graph_key!r} in obsp", remedy)
+    check_sparse(graph, f"obsp[{graph_key!r}]")
+    return graph
 
 
 def coordinates_of(adata: AnnData, key: str = "spatial", remedy: str = "put the positions of the cells there",
@@ -141,12 +144,13 @@ def check_names(adata: AnnData) -> None:
 
 
 def check_values(expression: Matrix | None, place: str) -> None:
-    """Refuse expression that is missing or whose entries are not real numbers."""
+    """Refuse expression that is missing, whose entries are not real numbers, or whose indices do not fit its shape."""
     if expression is None:
         raise ValueError(f"There is no expression in {place}; put normalised expression there, or name a layer.")
     if np.dtype(expression.dtype).kind not in "fiub":
         raise ValueError(f"The entries of {place} are of type {expression.dtype}, but expression must be real numbers; "
                          "convert it, for instance with astype(float).")
+    check_sparse(expression, place)
 
 
 def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, layer: str | None, *,

@@ -55,7 +55,7 @@ def values_of(adata: AnnData, color: str, layer: str | None) -> tuple[pd.Categor
         names = [*map(str, given), *([MISSING] if column.isna().any() else [])]
         return pd.Categorical(texts, names).remove_unused_categories(), color
     if color in adata.var_names:
-        values = expression_of(adata[:, color], layer)
+        values = expression_of(adata, layer)[:, adata.var_names.get_loc(color)]
         return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=float).ravel(), color
     word, _, number = str(color).partition(" ")
     if word == "metagene" and number.isdecimal():
