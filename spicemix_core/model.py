@@ -145,9 +145,8 @@ class SpiceMix(FittedModel, BaseEstimator):
         [(60, 4), (60, 4)]
         """
         expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
-        self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows))
-        write_results(adata, self, rows)
-        return self
+        return self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows),
+                         lambda: write_results(adata, self, rows))
 
     def fit_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
                    checkpoint: str | PathLike | None = None, client: "Client | None" = None) -> Self:
@@ -161,7 +160,7 @@ class SpiceMix(FittedModel, BaseEstimator):
             Symmetric neighbour graphs; ``None`` for a non-spatial sample. A non-spatial model ignores them.
         checkpoint : path, optional
             File that keeps the state of the fit. An interrupted fit of the same data and parameters resumes from it,
-            and gives the same numbers, bit for bit.
+            and gives the same numbers, bit for bit. The file is removed when the fit has finished.
         client : distributed.Client, optional
             Distributes the samples over the workers of this Dask client.
 
@@ -271,18 +270,19 @@ class SpiceMix(FittedModel, BaseEstimator):
     def _check(self, expressions, graphs, n_metagenes, names):
         return check_samples(expressions, graphs if self.spatial else None, n_metagenes, names, stacklevel=5)
 
-    def _fit(self, expressions, graphs, checkpoint, client, names=None):
-        """Check, fit and set all attributes; ``names`` are those of the genes, samples and cells."""
+    def _fit(self, expressions, graphs, checkpoint, client, names=None, write=lambda: None):
+        """Check, fit, set all attributes and call ``write``; ``names`` are those of the genes, samples and cells."""
         check_parameters(self)
         with one_blas_thread():
             samples = self._check(expressions, graphs, self.n_metagenes, names)
-            file = Checkpoint(checkpoint, self.get_params(), samples)
-            left = file.read()
-            states = left and (left.proportions, left.sizes)
-            cells = place_cells(samples, states=states, client=client, device=self.device, solver=self.solver)
-            theta, history = algorithm.fit(algorithm.Options.of(self), cells, left, file.save)
-            self._store(samples, theta, cells.states, history, names)
-        file.remove()
+            with Checkpoint(checkpoint, self.get_params(), samples) as file:
+                left = file.read()
+                states = left and (left.proportions, left.sizes)
+                cells = place_cells(samples, states=states, client=client, device=self.device, solver=self.solver)
+                theta, history = algorithm.fit(algorithm.Options.of(self), cells, left, file.save)
+                self._store(samples, theta, cells.states, history, names)
+                write()
+                file.remove()
         return self
 
 

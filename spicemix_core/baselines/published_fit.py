@@ -97,19 +97,20 @@ def fit_as_published(expressions: list, graphs: list, n_metagenes: int = 20, *, 
     options = Options.of(model)
     with one_blas_thread():
         samples = check_samples(expressions, graphs, n_metagenes)
-        kept = Checkpoint(checkpoint, {"procedure": "published"} | model.get_params(), samples)
-        if (left := kept.read()) is None:
-            cells = LocalCells(samples)
-            theta, history = start(cells, n_metagenes, random_state), History(options, samples)
-        else:
-            cells = LocalCells(samples, states=(left.proportions, left.sizes))
-            theta = Theta(left.metagenes, left.affinity, left.noise)
-            history = History(options, samples, left.rows)
-        while len(history.rows) < max_iter:
-            theta = iterate(options, cells, theta, history, np.random.default_rng([random_state, len(history.rows)]))
-            kept.save(theta, cells, history.rows)
-    _store(model, samples, theta, cells.states, history.rows)
-    kept.remove()
+        with Checkpoint(checkpoint, {"procedure": "published"} | model.get_params(), samples) as kept:
+            if (left := kept.read()) is None:
+                cells = LocalCells(samples)
+                theta, history = start(cells, n_metagenes, random_state), History(options, samples)
+            else:
+                cells = LocalCells(samples, states=(left.proportions, left.sizes))
+                theta = Theta(left.metagenes, left.affinity, left.noise)
+                history = History(options, samples, left.rows)
+            while len(history.rows) < max_iter:
+                rng = np.random.default_rng([random_state, len(history.rows)])
+                theta = iterate(options, cells, theta, history, rng)
+                kept.save(theta, cells, history.rows)
+            _store(model, samples, theta, cells.states, history.rows)
+            kept.remove()
     return model
 
 

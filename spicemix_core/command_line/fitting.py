@@ -36,7 +36,7 @@ from spicemix_core.command_line.outputs import (
 )
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
-from spicemix_core.files.lock import locked
+from spicemix_core.files.lock import reserved
 from spicemix_core.files.removal import until_saved
 
 FIXED = {
@@ -121,7 +121,7 @@ def fit(
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
     options |= {name: value for name, value in (("max_iter", max_iter), ("tol", tol)) if value is not None}
     interrupted = f"The fit was interrupted. The same command resumes from {checkpoint}."
-    with locked(checkpoint), resumable(interrupted), until_saved():
+    with reserved(checkpoint), resumable(interrupted), until_saved():
         if as_in_the_paper:
             model = _fit_as_published(adata, checkpoint, n_runs, keys | {"n_jobs": n_jobs}, options)
         elif n_runs in (None, 1):

@@ -19,6 +19,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from spicemix_core.files.checkpoint import fingerprint
+from spicemix_core.files.lock import reserves_folder
 from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
@@ -36,7 +37,7 @@ N_RUNS = 10
 _PACKAGE = Path(__file__).parents[1]
 
 
-
+@reserves_folder
 def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS, sample_key: str | None = None,
                   graph_key: str | None = "spatial_connectivities", layer: str | None = None,
                   normalization: str = CONSENSUS.normalization, n_clusters: int | None = None,
@@ -68,7 +69,8 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
     folder : path, optional
         Folder for finished runs and for the checkpoints of unfinished ones. An interrupted consensus resumes from it
         and returns the same numbers. The function creates the folder, and removes its files (and the folder, if it
-        holds nothing else) when all runs are combined. Workers of a Dask client must have access to it.
+        holds nothing else) when all runs are combined. Workers of a Dask client must have access to it. No other
+        process can use the folder at the same time.
     **options
         Parameters of :class:`spicemix_core.SpiceMix`.
 
@@ -147,7 +149,7 @@ def _fit_all(models, paths, expressions, graphs, n_jobs):
     )
     runs, caught = zip(*progress(fits, "consensus runs", total=len(models)), strict=True)
     for message, category in dict.fromkeys(pair for pairs in caught for pair in pairs):
-        warnings.warn(message, category, stacklevel=3)
+        warnings.warn(message, category, stacklevel=4)
     return list(runs)
 
 

@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 
 from spicemix_core.baselines.published_fit import N_ITERATIONS, fit_as_published
 from spicemix_core.files.checkpoint import fingerprint
+from spicemix_core.files.lock import reserves_folder
 from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
@@ -72,6 +73,7 @@ class PublishedResult:
         return self.runs[self.best]
 
 
+@reserves_folder
 def published_procedure(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_SEEDS, sample_key: str | None = None,
                         graph_key: str = "spatial_connectivities", layer: str | None = None,
                         affinity_penalty: float = 1e-4, max_iter: int = N_ITERATIONS, random_state: int | None = None,

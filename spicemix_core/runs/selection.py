@@ -39,6 +39,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from spicemix_core.files.lock import reserves_folder
 from spicemix_core.inputs.anndata import read_names, read_samples
 from spicemix_core.inputs.parameters import check_integer, is_integer
 from spicemix_core.model import SpiceMix, check_parameters
@@ -85,6 +86,7 @@ class Selection:
     curves: pd.DataFrame
 
 
+@reserves_folder
 def select(adata: AnnData, *, n_metagenes: int | Sequence[int] = (5, 10, 15, 20),
            affinity_penalty: float | Sequence[float] = (1e-4,), n_seeds: int = 3, sample_key: str | None = None,
            graph_key: str | None = "spatial_connectivities", layer: str | None = None,
@@ -110,7 +112,7 @@ def select(adata: AnnData, *, n_metagenes: int | Sequence[int] = (5, 10, 15, 20)
         client=client):``, the workers of a Dask client run them. Only ``seconds`` depends on it.
     folder : path, optional
         Folder for the result of every fit. The same call, or one with a larger grid, reuses the results. It needs an
-        integer as ``random_state``.
+        integer as ``random_state``. No other process can use the folder at the same time.
     **options
         Parameters of :class:`spicemix_core.SpiceMix`. With ``spatial=False`` no graph is needed.
 
