@@ -16,6 +16,7 @@ from _tools.labels import Labels
 from _tools.plain import plain
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
+PARAMETERS = {"parameters", "injected-parameters"}
 EXERCISES = "_without_solutions"
 CLAIM_COLUMNS = ("id", "claim", "paper", "value", "runs", "verdict", "comment")
 
@@ -85,6 +86,7 @@ def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
     notebook = nbformat.read(run / f"notebooks/{name}.ipynb", as_version=4)
     record = json.loads((run / f"notebooks/{name}.run.json").read_text())
     drawn, cells = figures(notebook), []
+    show_parameters(notebook, record["parameters"])
     for number, cell in enumerate(notebook.cells):
         if ENVIRONMENT in cell.metadata.get("tags", []):
             environment = "".join(output.get("text", "") for output in cell.outputs).splitlines()
@@ -98,6 +100,17 @@ def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
     notebooks = [name, *([name + EXERCISES] if has_solutions(notebook) else [])]
     cells.append(_markdown(f"{name}-files", page_end(record, name, notebooks, tables, environment)))
     return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def show_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:
+    """Write the parameters into the folded cell of imports, in place, so that the code of a page runs as pasted."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and not PARAMETERS & set(
+        cell.metadata.get("tags", []))]
+    if code and "hide-input" in code[0].metadata.get("tags", []):
+        values = "\n".join(f"{key} = {value}" for key, value in parameters.items())
+        code[0].source = f"{values}\n\n{code[0].source}"
+        code[0].metadata["mystnb"] = {"code_prompt_show": "Imports and parameters",
+                                      "code_prompt_hide": "Hide imports and parameters"}
 
 
 def _markdown(name: str, text: str) -> nbformat.NotebookNode:

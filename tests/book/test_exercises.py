@@ -96,7 +96,8 @@ def test_solutions_are_right_and_the_chapter_runs_without_them(name, monkeypatch
     """Execute a chapter from top to bottom; tracebacks point into its file.
 
     Each solution sees the names of the chapter, and the chapter none of the solution's: a class that is given no
-    solutions can run it. (The build of the book executes all cells in one namespace.)
+    solutions can run it. (The build of the book executes all cells in one namespace.) Cells whose code the page does
+    not show are left out, so that what a reader copies from the page runs.
     """
     monkeypatch.setattr(pl, "show", plt.close)
     monkeypatch.chdir(BOOK)
@@ -104,7 +105,7 @@ def test_solutions_are_right_and_the_chapter_runs_without_them(name, monkeypatch
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("error")
         for cell, line in cells(name):
-            if cell.cell_type == "code":
+            if cell.cell_type == "code" and not {"remove-cell", "remove-input"} & set(tags(cell)):
                 code = compile("\n" * line + cell.source, str(BOOK / f"chapters/{name}.md"), "exec")
                 exec(code, dict(namespace) if "solution" in tags(cell) else namespace)
 
