@@ -413,7 +413,7 @@ BAD = {
     "empty file": (lambda: Path("e.h5ad").touch(), ("fit", "e.h5ad", "-o", "m.h5"), 1, "e.h5ad"),
     "truncated file": (_truncated("tissue.h5ad", "t.h5ad"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "truncated"),
     "a table": (lambda: Path("t.h5ad").write_text("a,b\n1,2\n"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "HDF5 file"),
-    "counts of 10x": (_tenx, ("fit", "tenx.h5", "-o", "m.h5"), 1, "10x Genomics"),
+    "incomplete counts of 10x": (_tenx, ("fit", "tenx.h5", "-o", "m.h5"), 1, "incomplete or was changed"),
     "a model": ((), ("fit", "model.h5", "-o", "m.h5"), 1, "a fitted model, not expression"),
     "any folder": (lambda: Path("d").mkdir(), ("fit", "d", "-o", "m.h5"), 1, "neither zarr metadata nor"),
     "edges from 1": (_authors(neighborhood="1 2\n2 3\n"), ("fit", "authors", "-o", "m.h5", "-k", "2"), 1,

@@ -306,7 +306,7 @@ def hdf5(**groups):
     (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var); write"),
     (hdf5(obs=1, var=1, mod=1), "is a file of MuData; write the data of one modality"),
     (hdf5(matrix=1, row_attrs=1, col_attrs=1), "is a loom file; read it with anndata.io.read_loom"),
-    (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
+    (hdf5(matrix=1), "cannot be read, because it is incomplete or was changed ("),
     (hdf5(parameters=1, hyperparameters=1), "is a result of the authors' program, not expression"),
     (hdf5(obs=1, var=1, X=1), "cannot be read as AnnData, it is damaged or incomplete"),
     (lambda p: p.mkdir(), "is a folder with neither zarr metadata nor files expression_*.txt"),
