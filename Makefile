@@ -21,7 +21,7 @@ STAMP := $(VENV)/.stamp
 # Compiled kernels are shared by tests, benchmarks and chapters, and stay out of the sources. A cached kernel does not
 # notice when a kernel of another module that it calls has changed, so each state of the modules with kernels has its
 # own folder.
-SOURCES := $(shell cat $$(grep -l numba spicemix_core/*.py spicemix_core/*/*.py) | cksum | cut -d ' ' -f 1)
+SOURCES := $(shell cat $$(grep -l njit spicemix_core/*.py spicemix_core/*/*.py) | cksum | cut -d ' ' -f 1)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba/$(SOURCES)
 
 .DELETE_ON_ERROR:

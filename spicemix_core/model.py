@@ -14,7 +14,7 @@ from spicemix_core.files.model_file import load_model, save_model
 from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.inputs.genes import match_genes
-from spicemix_core.inputs.parameters import check_choice, check_integer, check_number
+from spicemix_core.inputs.parameters import check_parameters
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.transform import FittedModel
 
@@ -284,17 +284,3 @@ class SpiceMix(FittedModel, BaseEstimator):
                 write()
                 file.remove()
         return self
-
-
-def check_parameters(model: SpiceMix) -> None:
-    """Raise ValueError, which names the parameter, unless all parameters of an estimator are valid."""
-    check_integer("n_metagenes", model.n_metagenes, 2)
-    check_integer("max_iter", model.max_iter, 1)
-    if model.affinity_iterations is not None:
-        check_integer("affinity_iterations", model.affinity_iterations, 0)
-    check_number("affinity_penalty", model.affinity_penalty, positive=True)
-    check_number("state_penalty", model.state_penalty)
-    check_number("tol", model.tol)
-    check_choice("solver", model.solver, ("active-set", "gurobi"))
-    if model.solver == "gurobi" and model.device is not None:
-        raise ValueError(f"The solver 'gurobi' runs without a device: leave out device={model.device!r}.")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.compressed import check_compressed
 
 
-@njit(cache=True)
+@njit()
 def _greedy(indptr, indices):
     colors = np.full(indptr.size - 1, -1, np.int32)
     taken_by = np.full(indptr.size, -1, np.int64)  # the last cell with a neighbour of this colour

@@ -41,8 +41,8 @@ import scipy.sparse as sp
 
 from spicemix_core.files.lock import reserves_folder
 from spicemix_core.inputs.anndata import read_names, read_samples
-from spicemix_core.inputs.parameters import check_integer, is_integer
-from spicemix_core.model import SpiceMix, check_parameters
+from spicemix_core.inputs.parameters import check_integer, check_parameters, is_integer
+from spicemix_core.model import SpiceMix
 from spicemix_core.runs.cross_validation import N_FOLDS, Data, fit_seeds_of_setting, fit_without_fold
 from spicemix_core.runs.stored_tasks import run_stored
 
