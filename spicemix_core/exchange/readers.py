@@ -1,6 +1,7 @@
 """Reading data in any format that the package understands.
 
-Nothing in a file is executed: HDF5 and text hold no code, and zarr metadata that ask for pickles are refused.
+Nothing in a file is executed: HDF5 and text hold no code, and zarr metadata that ask for pickles are refused. Nothing
+outside the file or folder is read: links and whatever else leads to other files are refused.
 """
 
 import warnings
@@ -19,6 +20,7 @@ from spicemix_core.exchange.platforms import platform_reader
 from spicemix_core.exchange.positions import add_positions
 from spicemix_core.files.damaged import first_line, open_hdf5
 from spicemix_core.files.model_file import FORMAT
+from spicemix_core.files.zarr_store import check_zarr
 
 TENX = "a count matrix of 10x Genomics"
 
@@ -147,7 +149,7 @@ def _foreign_kind(file):
 def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
         try:
-            _refuse_pickles(path)
+            check_zarr(path)
             return anndata.read_zarr(_table_of(path))
         except Exception as error:
             raise _unreadable(path, error) from error
@@ -180,14 +182,6 @@ def _use_plain_strings(adata):
         frame.index = frame.index.astype(object)
         for key in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
             frame[key] = frame[key].astype("category" if frame[key].isna().any() else object)
-
-
-def _refuse_pickles(folder):
-    for name in (".zarray", ".zmetadata", "zarr.json"):
-        for path in folder.rglob(name):
-            if b"pickle" in path.read_bytes():
-                raise ValueError(f"{path} asks for pickled objects, which are never loaded; write the data again with "
-                                 "write_zarr.")
 
 
 def _unreadable(path, error):

@@ -20,6 +20,7 @@ from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core.files.atomic import replacing
+from spicemix_core.files.outside import check_part
 from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.numerics.progress import progress
 from spicemix_core.numerics.threads import one_blas_thread
@@ -84,6 +85,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def _read(path):
+    check_part(path)
     try:
         return pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=["nan"])
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:

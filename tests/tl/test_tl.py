@@ -222,7 +222,7 @@ def test_gene_sets_are_read_with_empty_fields_repeats_and_any_line_ends(tmp_path
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("", "has no gene set"), ("\n\n", "has no gene set"), ("one\tdescription\n", "Line 1 of .* is not a gene set"),
+    ("", "is empty"), ("\n\n", "has no gene set"), ("one\tdescription\n", "Line 1 of .* is not a gene set"),
     ("a\t\tX\nb X Y\n", "Line 2 of .* is not a gene set"), ("\tx\tG\n", "Line 1 of .* is not a gene set"),
     ("a\t\tX\na\t\tY\n", "Line 2 of .* repeats the name 'a'"), (b"a\t\tX\xff\n", "is not UTF-8 text"),
     (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text"), ("a\tb\t \t\n", "Line 1 of .* is not a gene set")])
