@@ -10,6 +10,8 @@ import scipy.io
 import scipy.sparse as sp
 
 from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.outside import check_part
+from spicemix_core.inputs.checks import check_sparse
 
 TEXT = (".csv", ".tsv", ".txt", ".gem")
 ROWS = 2000  # of a table of text that are read at once
@@ -22,6 +24,7 @@ def read_tenx_hdf5(path: Path) -> anndata.AnnData:
         features = group["features"]
         n_genes, n_cells = (int(n) for n in group["shape"][:2])
         counts = sp.csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape=(n_cells, n_genes))
+        check_sparse(counts, f"{path}: the matrix")
         types = _texts(features["feature_type"]) if "feature_type" in features else None
         return _assembled(counts, _texts(group["barcodes"]), _texts(features["id"]), _texts(features["name"]), types)
 
@@ -75,13 +78,17 @@ def separator_of(path: Path) -> str:
 
 
 def only(folder: Path, *patterns: str) -> Path | None:
-    """The file of a folder that matches one of the patterns, the first pattern first; ValueError if several match."""
+    """The file of a folder that matches one of the patterns, the first pattern first; None without one.
+
+    ValueError if several match, or the file is a link (:func:`spicemix_core.files.outside.check_part`).
+    """
     for pattern in patterns:
         found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise ValueError(f"{folder} holds several files that can be meant: {names}; leave one of them there.")
         if found:
+            check_part(found[0])
             return found[0]
     return None
 

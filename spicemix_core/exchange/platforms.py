@@ -12,6 +12,7 @@ import pandas as pd
 from spicemix_core.exchange.matrices import field_and_cell, only, read_matrix_market, read_tenx_hdf5, read_text
 from spicemix_core.exchange.packed import unpacked
 from spicemix_core.exchange.positions import UNNAMED, read_cell_table
+from spicemix_core.files.outside import check_part
 
 
 def platform_reader(folder: Path) -> Callable[[Path], anndata.AnnData] | None:
@@ -34,13 +35,13 @@ def platform_reader(folder: Path) -> Callable[[Path], anndata.AnnData] | None:
 
 def read_space_ranger(folder: Path) -> anndata.AnnData:
     """Spots of Visium or bins of Visium HD under tissue, at their centres in pixels of the full-resolution image."""
-    folder = folder / "outs" if (folder / "outs").is_dir() else folder
+    folder = _part(folder, "outs") if (folder / "outs").is_dir() else folder
     bins = sorted(folder.glob("binned_outputs/square_*")) or sorted(folder.glob("square_*um"))
     if bins:
         raise ValueError(f"{folder} holds bins of {len(bins)} sizes of Visium HD; give the folder of one: "
                          f"{' or '.join(map(str, bins))}. Bins of 8 or 16 micrometres are usual.")
-    positions = only(folder / "spatial", "tissue_positions.parquet", "tissue_positions.csv", "tissue_positions.csv.gz",
-                     "*tissue_positions_list.csv", "*tissue_positions_list.csv.gz")
+    positions = only(_part(folder, "spatial"), "tissue_positions.parquet", "tissue_positions.csv",
+                     "tissue_positions.csv.gz", "*tissue_positions_list.csv", "*tissue_positions_list.csv.gz")
     if positions is None:
         raise FileNotFoundError(f"There are no tissue_positions (.parquet or .csv) in {folder / 'spatial'}; copy them "
                                 "from the output of Space Ranger.")
@@ -52,7 +53,7 @@ def read_space_ranger(folder: Path) -> anndata.AnnData:
 
 def read_xenium(folder: Path) -> anndata.AnnData:
     """Cells of Xenium, at their centroids in micrometres."""
-    folder = folder / "outs" if (folder / "outs").is_dir() else folder
+    folder = _part(folder, "outs") if (folder / "outs").is_dir() else folder
     cells = only(folder, "cells.csv.gz", "cells.csv", "cells.parquet")
     if cells is None:
         raise FileNotFoundError(f"There is no cells.csv.gz or cells.parquet in {folder}; copy it from the output of "
@@ -100,12 +101,17 @@ FILES = {
 }
 
 
+def _part(folder, name):
+    check_part(folder / name)
+    return folder / name
+
+
 def _read_tenx(folder, *names):
     for name in names:
         if (path := only(folder, f"{name}.h5", f"*_{name}.h5")) is not None:
             return read_tenx_hdf5(path)
         if (folder / name).is_dir():
-            return read_matrix_market(folder / name)
+            return read_matrix_market(_part(folder, name))
     raise FileNotFoundError(f"There is no {names[0]}.h5 and no folder {names[0]} in {folder}; copy one from the output "
                             "of the platform.")
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from spicemix_core.exchange.matrices import separator_of
 from spicemix_core.exchange.packed import unpacked
+from spicemix_core.files.damaged import check_file
 from spicemix_core.inputs.positions import position_columns
 
 UNNAMED = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"]
@@ -18,6 +19,7 @@ UNNAMED = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres
 
 def read_cell_table(path: Path, names: list[str] | None = None) -> pd.DataFrame:
     """Read a table with a row for each cell: text (compressed or not) or Parquet; ``names`` if it has no header."""
+    check_file(path)
     if path.suffix.lower() == ".parquet":
         try:
             table = pd.read_parquet(path)

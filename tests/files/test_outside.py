@@ -7,6 +7,7 @@ import socket
 
 import h5py
 import numpy as np
+import platforms
 import pytest
 from models import small_adata, small_samples, stopped_fit, write_authors_result
 
@@ -168,6 +169,38 @@ def test_folders_inside_a_store_that_are_links_are_refused(valid, tmp_path, part
     (path / part).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match=f"{part} is a symbolic link, which is never read"):
         read_data(path)
+
+
+@pytest.mark.parametrize("write", [
+    lambda folder: platforms.write_visium(folder, 2, "hdf5"),
+    lambda folder: platforms.write_visium(folder, 1, "market"),
+    platforms.write_xenium, platforms.write_cosmx, platforms.write_merscope,
+    lambda folder: platforms.write_matrix_market(folder, platforms.tissue())])
+def test_no_part_of_the_output_of_a_platform_may_be_a_link(tmp_path, write):
+    """Every file and folder is moved away in turn, with a link in its place; those that are not read do not matter."""
+    write(tmp_path / "written")
+    n_refused, place = 0, tmp_path / "changed"
+    for part in sorted(path.relative_to(tmp_path / "written") for path in (tmp_path / "written").rglob("*")):
+        shutil.copytree(tmp_path / "written", place)
+        link_to_copy(place / part, tmp_path)
+        try:
+            read_data(place)
+        except ValueError as error:
+            assert f"{place / part} is a symbolic link, which is never read" in str(error)
+            n_refused += 1
+        else:
+            (place / part).unlink()
+            read_data(place)
+        shutil.rmtree(place)
+        moved = tmp_path / "moved"
+        shutil.rmtree(moved) if moved.is_dir() else moved.unlink()
+    assert n_refused >= 2
+
+
+def test_a_pipe_of_positions_is_refused(valid, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(ValueError, match=r"pipe\.csv is a pipe, a device or a socket, not a file"):
+        read_data(valid / "data.h5ad", positions=tmp_path / "pipe.csv")
 
 
 @pytest.mark.parametrize("read", [read_data, SpiceMix.load, read_spicemix_result, tl.read_gmt, resume,

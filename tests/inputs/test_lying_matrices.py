@@ -6,6 +6,7 @@ import warnings
 import anndata
 import h5py
 import numpy as np
+import platforms
 import pytest
 import scipy.sparse as sp
 import zarr
@@ -237,6 +238,22 @@ def test_a_file_with_another_shape_than_its_indices_is_refused(adata, tmp_path, 
         zarr.consolidate_metadata(path)
     with pytest.raises(ValueError, match=str(path)):
         read_data(path)
+
+
+@settings(some, max_examples=15)
+@given(lie=lies())
+def test_a_matrix_of_a_platform_with_impossible_indices_is_refused(tmp_path_factory, lie):
+    """Indices that are no integers are rounded down, which here gives those that were written."""
+    folder = tmp_path_factory.mktemp("visium")
+    written = platforms.write_visium(folder)
+    path = folder / "filtered_feature_bc_matrix.h5"
+    path.rename(path := path.with_suffix(".h5ad"))  # for rewrite
+    rewrite(path, "matrix", lie)
+    path.rename(path := path.with_suffix(".h5"))
+    try:
+        np.testing.assert_array_equal(read_data(folder).X.toarray(), written.X.toarray())
+    except ValueError as error:
+        assert str(error).startswith(str(folder)) and "\n" not in str(error)
 
 
 @pytest.mark.parametrize("kind", ["uint32", "uint64", "int64", "int16"])
