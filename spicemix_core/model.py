@@ -42,6 +42,8 @@ class SpiceMix(FittedModel, BaseEstimator):
         ``None`` estimates S in every iteration. See Notes.
     state_penalty : float
         :math:`\lambda_x` of the exponential prior on the size of a cell.
+    init : {"weighted", "expression", "profiles"}
+        What k-means clusters to find the initial metagenes, see :func:`spicemix_core.steps.initial_metagenes`.
     spatial : bool
         ``False`` ignores the graph: NMF with the same constraints.
     max_iter : int
@@ -101,12 +103,12 @@ class SpiceMix(FittedModel, BaseEstimator):
     """
 
     def __init__(self, n_metagenes: int = 20, *, affinity_penalty: float = 1e-4, affinity_iterations: int | None = 2,
-                 state_penalty: float = 1.0, spatial: bool = True, max_iter: int = 200, tol: float = 1e-3,
-                 random_state: int | np.random.Generator | None = None, device: str | None = None,
+                 state_penalty: float = 1.0, init: str = "weighted", spatial: bool = True, max_iter: int = 200,
+                 tol: float = 1e-3, random_state: int | np.random.Generator | None = None, device: str | None = None,
                  solver: str = "active-set") -> None:
         self.n_metagenes = n_metagenes
         self.affinity_penalty, self.affinity_iterations = affinity_penalty, affinity_iterations
-        self.state_penalty, self.spatial = state_penalty, spatial
+        self.state_penalty, self.init, self.spatial = state_penalty, init, spatial
         self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
         self.device, self.solver = device, solver
 

@@ -77,6 +77,9 @@ class DaskCells(Cells):
     def profiles(self, directions: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return tuple(np.concatenate(pieces) for pieces in zip(*self._ask("profiles", directions, chosen), strict=True))
 
+    def expression_of(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(np.concatenate(pieces) for pieces in zip(*self._ask("expression_of", chosen), strict=True))
+
     def cluster_sums(self, directions: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         return _added(self._ask("cluster_sums", directions, centroids))
 

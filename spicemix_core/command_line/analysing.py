@@ -37,7 +37,8 @@ def cluster(
     data: Data,
     output: output_option("File or store to write the data to, with the cluster of each cell in obs: .h5ad or .zarr."),
     n_clusters: Annotated[int | None, typer.Option(
-        min=2, help="Number of clusters. By default, the number with the highest Calinski-Harabasz index.")] = None,
+        min=2, help="Number of clusters. By default, the largest number at which the clusters are nearly as well "
+                    "separated as at the best number.")] = None,
     key_added: Annotated[str, typer.Option(help="Column of obs to write the clusters to.")] = "spicemix_cluster",
     markers: Annotated[Path | None, typer.Option(
         help="Also write the marker genes of each cluster to this .csv file.")] = None,
@@ -48,7 +49,7 @@ def cluster(
     """Cluster cells into types by their states.
 
     The data are the output of `spicemix fit --annotated` or `spicemix transform`. The method is Ward's clustering of
-    the z-scored proportions of the metagenes.
+    the z-scored states.
 
     \b
     Examples:

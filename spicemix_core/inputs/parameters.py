@@ -8,6 +8,8 @@ from typing import Any
 
 from spicemix_core.inputs.errors import ArgumentError
 
+INITS = ("weighted", "expression", "profiles")  # see :mod:`spicemix_core.initialization`
+
 
 def is_integer(value: object) -> bool:
     """Whether ``value`` is a Python or NumPy integer. A bool is not."""
@@ -43,6 +45,7 @@ def check_parameters(model: Any) -> None:
     check_number("affinity_penalty", model.affinity_penalty, positive=True)
     check_number("state_penalty", model.state_penalty)
     check_number("tol", model.tol)
+    check_choice("init", model.init, INITS)
     check_choice("solver", model.solver, ("active-set", "gurobi"))
     if model.solver == "gurobi" and model.device is not None:
         raise ValueError(f"The solver 'gurobi' runs without a device: leave out device={model.device!r}.")

@@ -62,14 +62,14 @@ class Selection:
         One row per setting: ``n_metagenes``, ``affinity_penalty``; ``error`` (held out, relative), ``error_se``
         (standard error over the folds), ``difference`` from the lowest error and its standard error ``difference_se``
         (paired over the folds), ``as_good``; ``ari`` (mean over pairs of seeds), ``metagene_correlation``;
-        ``n_clusters`` (median over seeds) and ``calinski_harabasz`` (mean over seeds) at the highest index;
+        ``n_clusters`` (median over seeds) and ``separation`` (highest, mean over seeds) of the cell types;
         ``converged`` (share of the fits), ``seconds`` (fastest fit to all cells), ``suggested``.
     suggestion : dict
         ``n_metagenes`` and ``affinity_penalty``, parameters of :class:`spicemix_core.SpiceMix`.
     reason : str
         The reason in one sentence.
     curves : DataFrame
-        Calinski-Harabasz index by setting, seed and number of clusters.
+        Separation of the clusters by setting, seed and number of clusters.
 
     Examples
     --------
@@ -200,7 +200,7 @@ def compare_errors(held_out: pd.DataFrame) -> pd.DataFrame:
 
 def _summarize(held_out, fits):
     by_setting = fits.groupby(SETTING)
-    means = by_setting[["ari", "metagene_correlation", "calinski_harabasz", "converged"]].mean()
+    means = by_setting[["ari", "metagene_correlation", "separation", "converged"]].mean()
     means.insert(3, "n_clusters", by_setting["n_clusters"].median())
     means["seconds"] = by_setting["seconds"].min()  # the first fit of a process includes compilation
     return compare_errors(held_out).join(means).reset_index().astype({"n_metagenes": int})

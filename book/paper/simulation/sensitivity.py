@@ -13,7 +13,8 @@ from paper.results import run_stored
 from paper.shared.recovery import supervised_index
 from paper.simulation.study import Scenario, Settings, draw_replicate
 from spicemix_core import SpiceMix, datasets, fit_consensus
-from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, normalize_states
+from spicemix_core.baselines import cluster_by_index
+from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, normalize_states
 
 NORMALIZATIONS = ("zscore", "zscore_proportions")
 AUTHORS_DATA = {"synthetic_cortex": datasets.load_synthetic_cortex, "synthetic_truth": datasets.load_synthetic_truth}
@@ -65,7 +66,7 @@ def fit_once(scenario: Scenario, replicate: int, settings: Settings, options: di
 def _rows_of_run(model, states, types):
     rows = []
     for normalization in NORMALIZATIONS:
-        found = cluster_states(states, normalization=normalization)
+        found = cluster_by_index(states, normalization=normalization)
         rows.append({"normalization": normalization, "n_clusters": found.n_clusters,
                      "ari": adjusted_rand_index(found.labels, types), **model.history_[["Q", "energy"]].iloc[-1],
                      "calinski_harabasz": found.calinski_harabasz.max(), "n_iter": model.n_iter_,
