@@ -24,7 +24,7 @@ from spicemix_core.datasets.twin import Twin, arrange_kinds, draw_places
 from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.active_set import nonnegative_least_squares
-from spicemix_core.tl import DEFAULT_NORMALIZATION, cluster_states, normalize_states
+from spicemix_core.tl import cluster_states, normalize_states
 from spicemix_core.tl.clustering import MIN_CELLS
 
 DISPERSIONS = (1e-3, 2.0)

@@ -245,7 +245,7 @@ def write_clusters(adata: AnnData, found: Clustering, confidence: np.ndarray | N
     if confidence is not None:
         adata.obs[CONFIDENCE] = confidence
     store(adata, "cluster", found.separation.reset_index(), key=key, n_clusters=found.n_clusters,
-          branches=found.branches, remarks=list(found.remarks))
+          branches=found.branches, remarks=" ".join(found.remarks))
 
 
 def write_labels(adata: AnnData, labels: np.ndarray, key: str = CLUSTERS) -> None:
