@@ -101,7 +101,7 @@ def fit(
     \b
     Examples:
       spicemix fit tissue.h5ad -k 20 --sample-key sample -o model.h5
-      spicemix fit counts.h5ad --normalize --n-runs 10 -o model.h5 -a fitted.h5ad
+      spicemix fit counts.h5ad --normalize --n-runs 20 -o model.h5 -a fitted.h5ad
       spicemix fit tissue.h5ad --as-in-the-paper -o model.h5 -a fitted.h5ad
     """
     if as_in_the_paper:
@@ -156,8 +156,9 @@ def _fit_several(adata, folder, keys, options):
 
     consensus = fit_consensus(adata, folder=folder, **keys, **options)
     agreement = consensus.run_summary["ari_with_consensus"]
-    print(f"consensus of {keys['n_runs']} runs: {consensus.clustering.n_clusters} clusters, adjusted Rand index "
-          f"between each run and the consensus {agreement.min():.2f} to {agreement.max():.2f}")
+    print(f"consensus of {keys['n_runs']} runs: {consensus.clustering.n_clusters} clusters "
+          f"({consensus.clustering.n_coarse} coarse ones), adjusted Rand index between each run and "
+          f"the consensus {agreement.min():.2f} to {agreement.max():.2f}")
     print("the run that agrees best:")
     return consensus.model
 

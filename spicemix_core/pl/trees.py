@@ -11,6 +11,8 @@ from spicemix_core.pl.style import GREY, VERMILION
 from spicemix_core.pl.values import table_of
 from spicemix_core.tl.clustering import SURE
 
+SHORTEST = 0.06  # of the height of the root; a shorter branch has no place for its support
+
 
 @figure_or_axes
 def tree(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
@@ -56,7 +58,7 @@ def tree(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
         line = {"color": VERMILION if unsure else GREY, "linestyle": "--" if unsure else "-", "linewidth": 1.4}
         y = places[branch.Index]
         ax.plot([start, start, branch.height], [places[branch.parent], y, y], solid_capstyle="butt", **line)
-        if np.isfinite(branch.support):
+        if np.isfinite(branch.support) and start - branch.height > SHORTEST * branches.at[0, "height"]:
             ax.text((start + branch.height) / 2, y, f"{branch.support:.2f}", ha="center", va="bottom", fontsize=8)
     leaves = branches.index[branches["cluster"] >= 0]
     ax.set_yticks(places[leaves], [f"{branches.at[i, 'cluster']} ({branches.at[i, 'cells']:,})" for i in leaves])

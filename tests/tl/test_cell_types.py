@@ -64,7 +64,7 @@ def _labels(splits):
 
 
 def test_a_few_outlying_cells_are_no_type_and_stay_with_their_neighbours():
-    states, truth = blobs([50, 50, 4], n_dimensions=3)
+    states, _ = blobs([50, 50, 4], n_dimensions=3)
     found = cluster_states(states, n_clusters=2)
     assert len(np.unique(found.labels)) == 2
     with pytest.raises(ValueError, match="branches of at least 5 cells"):

@@ -50,8 +50,8 @@ def fit_methods(adata: AnnData, seed: int, settings: "Settings") -> list[Fit]:
     SpiceMix and NMF are fitted once and as a consensus of fits. The single fits are clustered by the definition of the
     package, and at each normalisation with the number of clusters of the highest Calinski-Harabasz index.
     ``SpiceMix, co-association`` combines the runs' own clusterings by `cluster_co_association`. ``NMF*`` is cut where
-    the adjusted Rand index with the truth is highest. ``HMRF`` models all z-scored genes with full covariances, which is
-    our reading of the paper. ``HMRF, 10 PCs`` models ten principal components of expression scaled as in Giotto
+    the adjusted Rand index with the truth is highest. ``HMRF`` models all z-scored genes with full covariances, our
+    reading of the paper. ``HMRF, 10 PCs`` models ten principal components of expression scaled as in Giotto
     (z-scores of genes, then of cells), which gives much better results. Both HMRF use the truth to choose parameters.
     """
     fits = []
