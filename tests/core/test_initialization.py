@@ -8,8 +8,9 @@ import scipy.sparse as sp
 from scipy.linalg import subspace_angles
 
 from spicemix_core import initialization
-from spicemix_core.initialization import INITS, _leading_directions, initial_metagenes, kmeans_metagenes
+from spicemix_core.initialization import _leading_directions, initial_metagenes, kmeans_metagenes
 from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.parameters import INITS
 from spicemix_core.local_cells import LocalCells
 
 
