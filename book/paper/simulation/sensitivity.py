@@ -92,7 +92,7 @@ def run_authors_data(folder: str | Path, names: Sequence[str], master_seeds: Ite
     -------
     DataFrame
         ``data``, ``master_seed``, ``run`` (-1: the consensus), the columns of `sweep` for each run (``normalization``
-        "first peak": the run's own clustering in the consensus), ``seconds`` of the whole consensus and, of the states
+        "own types": the run's own clustering in the consensus), ``seconds`` of the whole consensus and, of the states
         of all its runs, ``supervised`` (`paper.shared.recovery.supervised_index`).
     """
     tasks = {f"authors-{name}-{seed}": (authors_consensus, (name, seed, n_metagenes, n_runs))
@@ -130,6 +130,6 @@ def authors_consensus(name: str, master_seed: int, n_metagenes: int, n_runs: int
                            "ari": adjusted_rand_index(result.labels, types),
                            "supervised": supervised_index(joined, types)}])]
     for number, (model, x, own) in enumerate(zip(result.runs, states, result.own_labels, strict=True)):
-        peak = {"normalization": "first peak", "n_clusters": own.max() + 1, "ari": adjusted_rand_index(own, types)}
-        rows += [_rows_of_run(model, x, types).assign(run=number), pd.DataFrame([{"run": number} | peak])]
+        alone = {"normalization": "own types", "n_clusters": own.max() + 1, "ari": adjusted_rand_index(own, types)}
+        rows += [_rows_of_run(model, x, types).assign(run=number), pd.DataFrame([{"run": number} | alone])]
     return pd.concat(rows, ignore_index=True).assign(data=name, master_seed=master_seed, seconds=seconds)
