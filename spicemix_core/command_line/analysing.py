@@ -29,7 +29,7 @@ from spicemix_core.command_line.outputs import (
 from spicemix_core.files.atomic import replacing, replacing_together
 
 Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
-               "history"]
+               "history", "tree"]
 COLORED = ("spatial", "umap", "type-affinity", "markers")  # figures of clusters, unless --color names another column
 
 
@@ -142,4 +142,6 @@ def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
         return pl.markers(adata)
     if kind == "metagenes":
         return pl.metagenes(adata, sample_key=sample_key)
-    return {"affinity": pl.affinity, "history": pl.history}[kind](adata)
+    if kind == "tree" and "cluster" not in adata.uns.get("spicemix", {}):
+        tl.cluster(adata)
+    return {"affinity": pl.affinity, "history": pl.history, "tree": pl.tree}[kind](adata)

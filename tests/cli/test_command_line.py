@@ -113,7 +113,8 @@ def test_cluster_writes_clusters_and_markers(here, capsys):
     assert "4 clusters of" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["spatial", "metagenes", "affinity", "type-affinity", "genes", "markers", "history"])
+@pytest.mark.parametrize("kind", ["spatial", "metagenes", "affinity", "type-affinity", "genes", "markers", "history",
+                                  "tree"])
 def test_plot_draws_each_figure(here, kind):
     adata = anndata.read_h5ad("fitted.h5ad")
     arguments = ("--color", "cell_type", "--sample-key", "sample", "--random-state", "1")
