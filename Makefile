@@ -21,7 +21,7 @@ STAMP := $(VENV)/.stamp
 # Compiled kernels are shared by tests, benchmarks and chapters, and stay out of the sources. A cached kernel does not
 # notice when a kernel of another module that it calls has changed, so each state of the modules with kernels has its
 # own folder.
-SOURCES := $(shell cat $$(grep -l numba spicemix_core/*.py spicemix_core/*/*.py) | cksum | cut -d ' ' -f 1)
+SOURCES := $(shell cat $$(grep -l njit spicemix_core/*.py spicemix_core/*/*.py) | cksum | cut -d ' ' -f 1)
 export NUMBA_CACHE_DIR ?= $(CURDIR)/build/numba/$(SOURCES)
 
 .DELETE_ON_ERROR:
@@ -63,9 +63,9 @@ test-pages: $(STAMP)  ## the tests of the built pages, in a real browser
 book: $(STAMP)  ## execute what changed and build book/_build/html (PROFILE=quick for a short run)
 	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
 
-chapter: $(STAMP)  ## execute one chapter, NAME=..., in a folder of its own if SEED=, K=, RUNS= or P= are given
+chapter: $(STAMP)  ## execute one chapter, NAME=..., in a folder of its own if SEED=, SEEDS=, K=, RUNS= or P= are given
 	$(if $(NAME),,$(error name the chapter: make chapter NAME=simulation SEED=3))
-	$(BIN)/python book/build.py --profile $(PROFILE) --chapter $(NAME) $(PARAMETERS:%=-p %)
+	$(BIN)/python book/build.py --profile $(PROFILE) --chapter $(NAME) $(if $(SEEDS),--seeds $(SEEDS)) $(PARAMETERS:%=-p %)
 
 print: $(STAMP)  ## the book, and one PDF of it in book/_build/spicemix.pdf (needs Chromium)
 	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) --print

@@ -4,16 +4,16 @@
     python benchmarks/cell_types.py table --store FOLDER [--starts ...] [--half drawn-up|held-out|both] [--output FILE]
 
 ``fit`` stores the states of every run in single precision, one file per data set, start and run; a file that is there
-is not computed again. ``table`` scores the stored states; each score is stored too. The starts are ``weighted`` (the
-package's), ``expression`` (the paper's) and, for ``table`` alone, ``mixed``: every other run from each. Scores:
+is not computed again. ``table`` scores the stored states; each score is stored too. The starts are the values of
+``init`` of :class:`spicemix_core.SpiceMix` and, for ``table`` alone, ``mixed``: all of them in turn, as in
+:func:`spicemix_core.fit_consensus`. ``--runs`` is the number of runs that are combined. Scores:
 
 - ARI with the published classes;
 - macro-F1: the mean over the published classes of at least five cells of the best F1 of any cluster;
 - the number of clusters, whether it is within 25 % of the published number, and whether it is equal;
 - agreement: ARI between the answers of two disjoint halves of the runs.
 
-The rule under study, ``separation``, is in `number_of_types.py`. No function of the package uses it. ``first peak`` is
-the rule of :func:`spicemix_core.fit_consensus`.
+The definition of the package, :func:`spicemix_core.tl.cluster_states`, is ``separation`` in `combination_rules.py`.
 """
 
 import argparse
@@ -24,55 +24,20 @@ from pathlib import Path
 
 from tables import write_table
 
-STARTS = ("weighted", "expression")
+STARTS = ("weighted", "expression", "profiles")
 
 
-def fit_run(adata, n_metagenes, start, seed):
-    """States (N, K) in the units of the data, and a row of numbers, of one fit from ``start``."""
+def fit_run(adata, n_metagenes, init, seed):
+    """States (N, K) in the units of the data, and a row of numbers, of one fit."""
     import numpy as np
 
-    from spicemix_core.algorithm import Options, iterate
-    from spicemix_core.history import History
-    from spicemix_core.inputs.anndata import read_samples
-    from spicemix_core.inputs.arrays import check_samples
-    from spicemix_core.local_cells import LocalCells
-    from spicemix_core.numerics.threads import one_blas_thread
+    from spicemix_core import SpiceMix
 
-    expressions, graphs, rows = read_samples(adata, "sample", "spatial_connectivities", None)
-    options = Options(n_metagenes)
-    with one_blas_thread():
-        samples = check_samples(expressions, graphs, n_metagenes)
-        cells, history = LocalCells(samples), History(options, samples)
-        theta = start(cells, n_metagenes, np.random.default_rng(seed))
-        while len(history.rows) < options.max_iter:
-            early = len(history.rows) < options.last_affinity_iteration
-            theta = iterate(options, cells, theta, history, estimate_affinity=early)
-            if history.has_converged(options.tol):
-                break
-    proportions, sizes = cells.states
-    parts = samples.split(sizes[:, None] * proportions)
-    states = np.concatenate([x / c for x, c in zip(parts, samples.scaling, strict=True)])
-    last = history.rows[-1]
-    return states[np.argsort(np.concatenate(rows))], {"Q": last["Q"], "energy": last["energy"],
-                                                      "n_iter": len(history.rows)}
-
-
-def starts():
-    """By name, functions of (cells, K, generator) that return the first parameters; cells keep the states."""
-    import numpy as np
-
-    from spicemix_core.baselines.published_fit import start
-    from spicemix_core.initialization import initialize
-    from spicemix_core.objective import Theta
-
-    def weighted(cells, n_metagenes, rng):
-        metagenes, noise = initialize(cells, n_metagenes, rng)
-        return Theta(metagenes, np.zeros((n_metagenes, n_metagenes)), noise)
-
-    def expression(cells, n_metagenes, rng):
-        return start(cells, n_metagenes, int(rng.integers(2**31)))
-
-    return {"weighted": weighted, "expression": expression}
+    model = SpiceMix(n_metagenes, init=init, random_state=seed).fit(adata.copy(), sample_key="sample")
+    states = np.empty((adata.n_obs, n_metagenes))
+    states[adata.obs_names.get_indexer(np.concatenate(model.cell_names_))] = np.concatenate(model.latent_states_)
+    last = model.history_.iloc[-1]
+    return states, {"Q": last["Q"], "energy": last["energy"], "n_iter": model.n_iter_}
 
 
 def fit_panel(store, names, runs, only=()):
@@ -93,7 +58,7 @@ def fit_panel(store, names, runs, only=()):
             missing = [run for run in range(runs) if not path_of(store, data.name, name, run).exists()]
             for run in missing:
                 adata = data.load() if adata is None else adata
-                states, row = fit_run(adata, data.n_metagenes, starts()[name], run)
+                states, row = fit_run(adata, data.n_metagenes, name, run)
                 path = path_of(store, data.name, name, run)
                 partial = path.with_suffix(".partial")
                 with partial.open("wb") as file:
@@ -112,7 +77,7 @@ def stored_states(store, name, start, runs):
     import numpy as np
 
     if start == "mixed":
-        paths = [path_of(store, name, STARTS[run % 2], run // 2) for run in runs]
+        paths = [path_of(store, name, STARTS[run % len(STARTS)], run // len(STARTS)) for run in runs]
     else:
         paths = [path_of(store, name, start, run) for run in runs]
     return [np.load(path)["states"].astype(float) for path in paths] if all(p.exists() for p in paths) else None

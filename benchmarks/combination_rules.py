@@ -1,13 +1,13 @@
-"""Ways to get cell types from the states of several runs, for `cell_types.py`: the rule under study and alternatives.
+"""Ways to get cell types from the states of several runs, for `cell_types.py`: that of the package, and others.
 
 A way is a function of the states, a list of arrays (N, K), that returns labels.
 """
 
 import numpy as np
-from branches import accepted_splits
-from number_of_types import RANGE, cell_types, clipped_scores
 from scipy.cluster.hierarchy import linkage
 
+from spicemix_core.tl.branches import accepted_splits
+from spicemix_core.tl.clustering import DEFAULT_NORMALIZATION, RANGE, cluster_states
 from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.normalization import normalize_states
 from spicemix_core.tl.trees import calinski_harabasz_curve, cut_tree
@@ -16,8 +16,8 @@ NUMBERS = range(5, 41)
 
 
 def separation(states):
-    """`number_of_types.cell_types`, fine level."""
-    return cell_types(states).labels
+    """The definition of the package, fine level."""
+    return cluster_states(states).labels
 
 
 def first_peak(states):
@@ -39,7 +39,7 @@ def highest_index(states):
 
 def halves(states, n_halvings=6, tolerance=0.02):
     """All runs; the largest number at which two halves of them agree, on average, within 0.02 of their best."""
-    rng, rows = np.random.default_rng(0), [clipped_scores(x) for x in states]
+    rng, rows = np.random.default_rng(0), [normalize_states(x, DEFAULT_NORMALIZATION) for x in states]
     total = np.zeros(len(NUMBERS))
     for _ in range(n_halvings):
         order = rng.permutation(len(rows))
@@ -75,7 +75,7 @@ def best_by_the_truth(states, score):
 
 
 def _joined(states):
-    return np.concatenate([clipped_scores(x) for x in states], axis=1)
+    return np.concatenate([normalize_states(x, DEFAULT_NORMALIZATION) for x in states], axis=1)
 
 
 def _cuts(rows):

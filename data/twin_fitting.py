@@ -24,7 +24,7 @@ from spicemix_core.datasets.twin import Twin, arrange_kinds, draw_places
 from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.active_set import nonnegative_least_squares
-from spicemix_core.tl import DEFAULT_NORMALIZATION, cluster_states, normalize_states
+from spicemix_core.tl import cluster_states, normalize_states
 from spicemix_core.tl.clustering import MIN_CELLS
 
 DISPERSIONS = (1e-3, 2.0)
@@ -87,7 +87,7 @@ def fit_twin(adata: AnnData, label_key: str, label_keys: Sequence[str], *, n_bin
     sample, totals = adata.obs["sample"].to_numpy(dtype=str), adata.obs["total_counts"].to_numpy(dtype=float)
     states = states_in_order(model, sample)
     z = normalize_states(states, "proportions")
-    types = _common_types(cluster_states(states, normalization=DEFAULT_NORMALIZATION).labels, z)
+    types = _common_types(cluster_states(states).labels, z)
     earlier = adata.obs[list(label_keys)].astype(str)
     kinds = earlier.assign(type=types).groupby([label_key, "type"], sort=True)
     of_kind = kinds.first().reset_index()

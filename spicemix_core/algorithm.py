@@ -25,7 +25,7 @@ class Options:
 
     Parameters
     ----------
-    n_metagenes, affinity_penalty, affinity_iterations, state_penalty, max_iter, tol, random_state
+    n_metagenes, affinity_penalty, affinity_iterations, state_penalty, init, max_iter, tol, random_state
         As for :class:`spicemix_core.SpiceMix`.
 
     Examples
@@ -39,6 +39,7 @@ class Options:
     affinity_penalty: float = 1e-4
     affinity_iterations: int | None = 2
     state_penalty: float = 1.0
+    init: str = "weighted"
     max_iter: int = 200
     tol: float = 1e-3
     random_state: int | np.random.Generator | None = None
@@ -98,7 +99,8 @@ def fit(options: Options, cells: Cells, start: Start | None, save: Callable[...,
 
 def initial_theta(options: Options, cells: Cells) -> Theta:
     """Lines 1 to 8: metagenes and noise from NMF, and an affinity of zero."""
-    metagenes, noise = initialize(cells, options.n_metagenes, np.random.default_rng(options.random_state))  # lines 1-7
+    rng = np.random.default_rng(options.random_state)
+    metagenes, noise = initialize(cells, options.n_metagenes, rng, options.init)  # lines 1-7
     return Theta(metagenes, np.zeros((options.n_metagenes, options.n_metagenes)), noise)  # line 8
 
 

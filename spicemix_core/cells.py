@@ -1,10 +1,11 @@
 r"""What a fit asks of the cells: the interface between Algorithm 1 and the place where the cells are.
 
 A fit holds the parameters :math:`\Theta`: the metagenes M, the affinity S and the noise. Everything that loops over
-cells is behind the six methods of :class:`Cells`. They take parameters and return sums over the cells: K x K and G x K
-arrays and numbers, nothing that grows with the number of cells. So Algorithm 1 is the same for cells in this process
-(:mod:`spicemix_core.local_cells`), for cells on a PyTorch device (:mod:`spicemix_core.backends.torch_cells`), and for
-cells on the workers of a cluster (:mod:`spicemix_core.backends.dask_cells`), whose sums are added.
+cells is behind the methods of :class:`Cells`. Those of the iterations take parameters and return sums over the cells:
+K x K and G x K arrays and numbers, nothing that grows with the number of cells. So Algorithm 1 is the same for cells in
+this process (:mod:`spicemix_core.local_cells`), for cells on a PyTorch device
+(:mod:`spicemix_core.backends.torch_cells`), and for cells on the workers of a cluster
+(:mod:`spicemix_core.backends.dask_cells`), whose sums are added.
 """
 
 from typing import NamedTuple, Protocol
@@ -69,6 +70,10 @@ class Cells(Protocol):
         coordinates, sizes : arrays, shapes (C, n) and (C,)
             Profiles (:mod:`spicemix_core.initialization`) and total expression.
         """
+        ...
+
+    def expression_of(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scaled expression of the cells with the C indices ``chosen``, in any order: ``places`` and rows (C, G)."""
         ...
 
     def cluster_sums(self, directions: np.ndarray, centroids: np.ndarray) -> np.ndarray:

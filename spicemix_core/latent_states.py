@@ -20,10 +20,10 @@ J. Besag, J. R. Stat. Soc. B 48, 259-302 (1986).
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
 from spicemix_core.numerics.active_set import active_set, work_space
 from spicemix_core.numerics.coloring import color_classes
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.threads import over_blocks
 
 MAX_SWEEPS = 100
@@ -31,7 +31,7 @@ SWEEP_TOL = 1e-3  # a cell is visited again if a proportion of a neighbour has c
 _BLOCK = 512
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def cell_energy(A, b, field, state_penalty, z, s):
     """Energy of one cell given its neighbours, up to a constant."""
     quadratic, linear = 0.0, 0.0
@@ -43,7 +43,7 @@ def cell_energy(A, b, field, state_penalty, z, s):
     return 0.5 * s * s * quadratic + linear
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _free_cell(A, b, field, state_penalty, z, s, target, work):
     """Best state of a cell without a field: non-negative least squares. Returns s, with z in place."""
     for k in range(z.size):
@@ -58,7 +58,7 @@ def _free_cell(A, b, field, state_penalty, z, s, target, work):
     return size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _visit(cells, A, B, affinity, indptr, indices, state_penalty, proportions, sizes, waiting):
     """Update the waiting ones of ``cells`` in place, and mark the neighbours of each cell that moved as waiting."""
     K = B.shape[1]

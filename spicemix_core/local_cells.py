@@ -65,6 +65,10 @@ class LocalCells(Cells):
         rows = np.searchsorted(self.cell_ids, chosen[places])
         return places, coordinates[rows], sizes[rows, 0]
 
+    def expression_of(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        places = np.flatnonzero(np.isin(chosen, self.cell_ids))
+        return places, self.samples.rows(np.searchsorted(self.cell_ids, chosen[places]))
+
     def _profiles(self, directions):
         totals = self.samples.times_metagenes(np.ones((self.samples.n_genes, 1)))
         sizes = np.maximum(totals, 0.0)

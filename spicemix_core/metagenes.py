@@ -12,14 +12,14 @@ Deviation from the paper's code: the paper's code passes the whole G x K program
 """
 
 import numpy as np
-from numba import njit
 
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.simplex import project_in_place
 
 MAX_SWEEPS = 1000
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _sweep(metagenes, gram, cross):
     """Minimise exactly over one metagene (a row here) after the other, in place."""
     K, G = metagenes.shape
@@ -38,7 +38,7 @@ def _sweep(metagenes, gram, cross):
         metagenes[k] = target
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _gap_and_residual(metagenes, gram, cross, sum_of_squares):
     """Frank-Wolfe gap and squared residual of metagenes in rows, in one pass without a temporary array."""
     K, G = metagenes.shape

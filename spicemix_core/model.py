@@ -14,7 +14,7 @@ from spicemix_core.files.model_file import load_model, save_model
 from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.inputs.genes import match_genes
-from spicemix_core.inputs.parameters import check_choice, check_integer, check_number
+from spicemix_core.inputs.parameters import check_parameters
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.transform import FittedModel
 
@@ -42,6 +42,8 @@ class SpiceMix(FittedModel, BaseEstimator):
         ``None`` estimates S in every iteration. See Notes.
     state_penalty : float
         :math:`\lambda_x` of the exponential prior on the size of a cell.
+    init : {"weighted", "expression", "profiles"}
+        What k-means clusters to find the initial metagenes, see :func:`spicemix_core.steps.initial_metagenes`.
     spatial : bool
         ``False`` ignores the graph: NMF with the same constraints.
     max_iter : int
@@ -101,12 +103,12 @@ class SpiceMix(FittedModel, BaseEstimator):
     """
 
     def __init__(self, n_metagenes: int = 20, *, affinity_penalty: float = 1e-4, affinity_iterations: int | None = 2,
-                 state_penalty: float = 1.0, spatial: bool = True, max_iter: int = 200, tol: float = 1e-3,
-                 random_state: int | np.random.Generator | None = None, device: str | None = None,
+                 state_penalty: float = 1.0, init: str = "weighted", spatial: bool = True, max_iter: int = 200,
+                 tol: float = 1e-3, random_state: int | np.random.Generator | None = None, device: str | None = None,
                  solver: str = "active-set") -> None:
         self.n_metagenes = n_metagenes
         self.affinity_penalty, self.affinity_iterations = affinity_penalty, affinity_iterations
-        self.state_penalty, self.spatial = state_penalty, spatial
+        self.state_penalty, self.init, self.spatial = state_penalty, init, spatial
         self.max_iter, self.tol, self.random_state = max_iter, tol, random_state
         self.device, self.solver = device, solver
 
@@ -145,9 +147,8 @@ class SpiceMix(FittedModel, BaseEstimator):
         [(60, 4), (60, 4)]
         """
         expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
-        self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows))
-        write_results(adata, self, rows)
-        return self
+        return self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows),
+                         lambda: write_results(adata, self, rows))
 
     def fit_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
                    checkpoint: str | PathLike | None = None, client: "Client | None" = None) -> Self:
@@ -161,7 +162,7 @@ class SpiceMix(FittedModel, BaseEstimator):
             Symmetric neighbour graphs; ``None`` for a non-spatial sample. A non-spatial model ignores them.
         checkpoint : path, optional
             File that keeps the state of the fit. An interrupted fit of the same data and parameters resumes from it,
-            and gives the same numbers, bit for bit.
+            and gives the same numbers, bit for bit. The file is removed when the fit has finished.
         client : distributed.Client, optional
             Distributes the samples over the workers of this Dask client.
 
@@ -271,30 +272,17 @@ class SpiceMix(FittedModel, BaseEstimator):
     def _check(self, expressions, graphs, n_metagenes, names):
         return check_samples(expressions, graphs if self.spatial else None, n_metagenes, names, stacklevel=5)
 
-    def _fit(self, expressions, graphs, checkpoint, client, names=None):
-        """Check, fit and set all attributes; ``names`` are those of the genes, samples and cells."""
+    def _fit(self, expressions, graphs, checkpoint, client, names=None, write=lambda: None):
+        """Check, fit, set all attributes and call ``write``; ``names`` are those of the genes, samples and cells."""
         check_parameters(self)
         with one_blas_thread():
             samples = self._check(expressions, graphs, self.n_metagenes, names)
-            file = Checkpoint(checkpoint, self.get_params(), samples)
-            left = file.read()
-            states = left and (left.proportions, left.sizes)
-            cells = place_cells(samples, states=states, client=client, device=self.device, solver=self.solver)
-            theta, history = algorithm.fit(algorithm.Options.of(self), cells, left, file.save)
-            self._store(samples, theta, cells.states, history, names)
-        file.remove()
+            with Checkpoint(checkpoint, self.get_params(), samples) as file:
+                left = file.read()
+                states = left and (left.proportions, left.sizes)
+                cells = place_cells(samples, states=states, client=client, device=self.device, solver=self.solver)
+                theta, history = algorithm.fit(algorithm.Options.of(self), cells, left, file.save)
+                self._store(samples, theta, cells.states, history, names)
+                write()
+                file.remove()
         return self
-
-
-def check_parameters(model: SpiceMix) -> None:
-    """Raise ValueError, which names the parameter, unless all parameters of an estimator are valid."""
-    check_integer("n_metagenes", model.n_metagenes, 2)
-    check_integer("max_iter", model.max_iter, 1)
-    if model.affinity_iterations is not None:
-        check_integer("affinity_iterations", model.affinity_iterations, 0)
-    check_number("affinity_penalty", model.affinity_penalty, positive=True)
-    check_number("state_penalty", model.state_penalty)
-    check_number("tol", model.tol)
-    check_choice("solver", model.solver, ("active-set", "gurobi"))
-    if model.solver == "gurobi" and model.device is not None:
-        raise ValueError(f"The solver 'gurobi' runs without a device: leave out device={model.device!r}.")

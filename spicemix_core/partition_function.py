@@ -23,15 +23,15 @@ the textbook sum at 1e-15; this module does neither.
 import math
 
 import numpy as np
-from numba import njit
 
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.threads import over_blocks
 
 _BIG = 1e200
 _LANES = 64
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _series(eta, order, log_integral, mean, second):
     """Fill ``log_integral``; ``mean`` (., K) when ``order >= 1``; ``second`` (., K, K) when ``order == 2``.
 
@@ -108,7 +108,7 @@ def _series(eta, order, log_integral, mean, second):
                 pair += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _in_lanes(eta, order, log_integral, mean, second):
     spread = np.empty(len(eta))
     for i in range(len(eta)):

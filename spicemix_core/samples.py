@@ -79,6 +79,15 @@ class Samples:
         norms = (products.row_summary(y)[:, 1].sum() for y in self.expressions)
         return float(sum(c**2 * norm for c, norm in zip(self.scaling, norms, strict=True)))
 
+    def rows(self, cells: np.ndarray) -> np.ndarray:
+        """Scaled expression of the cells with these indices, as a dense array in double precision."""
+        found = np.empty((len(cells), self.n_genes))
+        for start, y, c in zip(self.offsets, self.expressions, self.scaling, strict=False):
+            here = (cells >= start) & (cells < start + y.shape[0])
+            part = y[cells[here] - start]
+            found[here] = c * (part.toarray() if sp.issparse(part) else part).astype(float)
+        return found
+
     def times_metagenes(self, metagenes: np.ndarray) -> np.ndarray:
         """Scaled Y M of all cells, shape (N, K)."""
         scaled = zip(self.expressions, self.scaling, strict=True)

@@ -63,7 +63,7 @@
     const circles = panels.map((p, i) => {
       const [x, y] = origin(p), b = boxes[p];
       return drawn("circle", {cx: (x + (xy[0][i] - b[0]) * unit).toFixed(1),
-        cy: (y + (b[3] - xy[1][i]) * unit).toFixed(1), r: radius.toFixed(1)});  // y upwards, as in the pictures
+        cy: (y + (xy[1][i] - b[1]) * unit).toFixed(1), r: radius.toFixed(1)});  // y downwards, as in images
     });
     svg.append(...circles);
     return {svg, marks: circles, center: i => [+circles[i].getAttribute("cx"), +circles[i].getAttribute("cy")]};

@@ -1,5 +1,7 @@
 """The chapters of the book: which there are, and what parameters they take."""
 
+import ast
+
 import jupytext
 import nbformat
 import papermill
@@ -7,6 +9,7 @@ import yaml
 
 from _tools import BOOK
 
+KINDS = {int: "a whole number", type(None): "a whole number", float: "a number", bool: "true or false", str: "text"}
 REQUIRED = {"profile", "random_state"}  # parameters that every chapter has
 
 
@@ -39,6 +42,18 @@ def check_parameters(name: str, notebook: nbformat.NotebookNode, given: dict) ->
         raise ValueError(f"Chapter {name} must set {' and '.join(sorted(REQUIRED))} in a cell tagged parameters.")
     if unknown := sorted(set(given) - known):
         raise ValueError(f"Chapter {name} has no parameter {', '.join(unknown)}; it has {', '.join(sorted(known))}.")
+    for key, value in given.items():
+        default = ast.literal_eval(papermill.inspect_notebook(notebook)[key]["default"])
+        if not _fits(value, default):
+            raise ValueError(f"Parameter {key} of chapter {name} must be {KINDS[type(default)]}, but {value!r} "
+                             f"was given; by default it is {default!r}.")
+        if key == "random_state" and value < 0:
+            raise ValueError(f"Parameter {key} of chapter {name} must be at least 0, but {value} was given.")
+
+
+def _fits(value, default) -> bool:
+    """Whether a value has the type of a default; a whole number is also a number, and may replace None."""
+    return type(value) is type(default) or (type(value) is int and (default is None or type(default) is float))
 
 
 def code_of(notebook: nbformat.NotebookNode) -> str:

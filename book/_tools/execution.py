@@ -114,6 +114,7 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
     results of an earlier execution are removed first, so that they are not mistaken for results of this one.
     """
     start, partial, error = time.perf_counter(), folder / f"{name}.partial.ipynb", ""
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)  # 1 where each core has one program to run
     for path in (folder / f"{name}.run.json", *results(folder.parent, name)):
         path.unlink(missing_ok=True)
     try:
@@ -123,7 +124,7 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
         cells = tidy(executed, name, digest)
         defaults = {key: value["default"] for key, value in papermill.inspect_notebook(notebook).items()}
         record = {"commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-                  "seconds": round(time.perf_counter() - start, 1), "cells": cells,
+                  "seconds": round(time.perf_counter() - start, 1), "load": round(load, 1), "cells": cells,
                   "parameters": defaults | {key: repr(value) for key, value in parameters.items()},
                   "data": {data_set: {path.name: file_digest(path) for path in data_files(data_set)}
                            for data_set in used_data_sets(code_of(notebook))}}

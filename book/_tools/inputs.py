@@ -22,6 +22,7 @@ def _load(path: str):
     return module
 
 
+LEDGER = BOOK / "claims.yml"
 BENCHMARKS = "benchmarks/results"  # the tables that a chapter may show
 sources, registry = _load("runs/sources.py"), _load("datasets/registry.py")
 
@@ -34,19 +35,24 @@ def inputs_digest(name: str, notebook: nbformat.NotebookNode, parameters: dict) 
     the tables of ``benchmarks/results`` if its own code names that folder, how chapters are executed, the lock of the
     environment and the version of Python. Other files of this kind, ``book/*.yml``, count for every chapter.
     """
-    code, ledger = code_of(notebook), BOOK / "claims.yml"
-    claims = yaml.safe_load(ledger.read_text(encoding="utf-8")) if ledger.exists() else []
+    code = code_of(notebook)
     files = {BOOK / f"chapters/{name}.md", BOOK / "_tools/execution.py", ROOT / "requirements.lock",
-             *(path for path in BOOK.glob("[!_]*.yml") if path != ledger), *sources.sources_of_code(code, (ROOT, BOOK))}
+             *(path for path in BOOK.glob("[!_]*.yml") if path != LEDGER), *sources.sources_of_code(code, (ROOT, BOOK))}
     if used := used_data_sets(code):
         files |= {path for path in (ROOT / "data").rglob("*") if path.is_file() and path.suffix != ".md"}
         files |= {path for data_set in used for path in data_files(data_set)}
     if BENCHMARKS in _words(code):
         files |= set((ROOT / BENCHMARKS).glob("*.md"))
     used = {"parameters": parameters, "python": sys.version_info[:2],
-            "claims": [claim for claim in claims if claim.get("chapter") == name],
+            "claims": claims_of(name),
             "files": [[_name(path), file_digest(path)] for path in sorted(files)]}
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+
+
+def claims_of(name: str) -> list[dict]:
+    """The entries of a chapter in the ledger of claims, if there is one."""
+    claims = yaml.safe_load(LEDGER.read_text(encoding="utf-8")) if LEDGER.exists() else []
+    return [claim for claim in claims if claim.get("chapter") == name]
 
 
 def _name(path: Path) -> str:
@@ -98,9 +104,14 @@ def check_data(data_sets: list[str]) -> None:
             registry.check_file(path, facts)
 
 
+def lacks_measurements(data_sets: list[str]) -> bool:
+    """Whether measured data are missing, so that a chapter shows a synthetic twin."""
+    return any(registry.entry(name).get("measured") and not registry.available(name) for name in data_sets)
+
+
 def missing_data(data_sets: list[str]) -> str:
     """A sentence on the data sets of which files are missing, naming the file if there is just one; "" if none is."""
     missing = {name: registry.lacking(name) for name in data_sets}
     listed = ", ".join(f"{name} ({files[0]})" if len(files) == 1 else name for name, files in missing.items() if files)
-    return listed and (f"Not found: {listed}. Chapters download the data that they need. Where that fails, they use a "
-                       "synthetic twin or omit a section, and say so.")
+    return listed and (f"Not found: {listed}. Chapters that need these data use a synthetic twin or omit a section, "
+                       "and say so.")

@@ -15,47 +15,69 @@ import yaml
 from _tools import BOOK, ROOT, home, provenance, repository
 from _tools.alone import alone
 from _tools.commands import command_reference
+from _tools.labels import read_labels
+from _tools.refusals import refusal_table
+from _tools.times import times_table
 
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
 OTHER_NOTE = "Executed with other parameters than the book: {}."
+MADE_FROM = "data.txt"  # says in the finished pages whether they show measured data or a twin
 NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py", "paper")
+GENERATED = {"commands.md": command_reference, "troubleshooting.md": refusal_table}  # the end of these pages
 ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
                   r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
 
 
-def lay_out(chapters: dict, run: Path, profile: str, given: dict) -> Path:
+def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = False) -> Path:
     """Lay out in ``run/book`` what jupyter-book reads: the book's own pages, and the executed chapters."""
     stage = run / "book"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(BOOK, stage, ignore=shutil.ignore_patterns(*NOT_PAGES))
+    labels = read_labels(chapters)
     for name in chapters:
-        tables = provenance.export(run, name, stage / "downloads" / name)
+        tables = provenance.export(run, name, stage / "downloads" / name, labels)
         (stage / f"chapters/{name}.md").unlink()
         nbformat.write(provenance.page(run, name, tables), stage / f"chapters/{name}.ipynb")
-    if (reference := stage / "commands.md").exists():
-        reference.write_text(f"{reference.read_text(encoding='utf-8')}\n{command_reference()}\n", encoding="utf-8")
+    for name, generated in GENERATED.items():
+        if (path := stage / name).exists():
+            path.write_text(f"{path.read_text(encoding='utf-8')}\n{generated()}\n", encoding="utf-8")
     if (citation := ROOT / "CITATION.cff").exists():
         shutil.copy(citation, stage / "downloads")
     config = yaml.safe_load((stage / "_config.yml").read_text())
     others = html.escape(", ".join(f"{key} = {value}" for key, value in given.items()))
     notes = [*([QUICK_NOTE] if profile == "quick" else []), *([OTHER_NOTE.format(others)] if given else [])]
     config["sphinx"]["config"]["html_theme_options"]["announcement"] = " ".join(notes)
-    config["parse"]["myst_substitutions"] = home.substitutions(run / "results", profile) | repository.add_links(config)
+    config["parse"]["myst_substitutions"] = {
+        **home.substitutions(run / "results", profile), **repository.add_links(config),
+        "chapter_times": times_table(run, chapters, labels.titles)}
     home.draw_scheme(stage / "_static")
+    (stage / "_static" / MADE_FROM).write_text("twin" if twin else "measured")
     (stage / "_config.yml").write_text(yaml.safe_dump(config))
     return stage
 
 
-def build_pages(chapters: dict, run: Path, profile: str, given: dict) -> int:
-    """Build ``book/_build/html``; return 0, or 1 on failure, which keeps the existing pages."""
-    built = build(lay_out(chapters, run, profile, given), run / "pages", "html")
+def build_pages(chapters: dict, run: Path, profile: str, given: dict, twin: bool = False) -> int:
+    """Build ``book/_build/html``; return 0, or 1 on failure, which keeps the existing pages.
+
+    Pages of a twin go to ``book/_build/html-twin`` if ``html`` has pages of measured data.
+    """
+    built = build(lay_out(chapters, run, profile, given, twin), run / "pages", "html")
     if built is None:
         return 1
     keep_used_icons(built)
     with alone(ROOT / "build", patience=math.inf):  # of another profile, for example
-        publish(built, BOOK / "_build/html")
-    print(f"pages: {(BOOK / '_build/html').relative_to(ROOT)}/index.html ({profile} profile)")
+        final = destination(twin)
+        publish(built, final)
+    print(f"pages: {final.relative_to(ROOT)}/index.html ({profile} profile{', twin' if twin else ''})")
     return 0
+
+
+def destination(twin: bool) -> Path:
+    """Folder of the finished pages; those of a twin never replace those of measured data."""
+    final = BOOK / "_build/html"
+    made_from = final / "_static" / MADE_FROM
+    measured = made_from.is_file() and made_from.read_text() == "measured"
+    return final.with_name("html-twin") if twin and measured else final
 
 
 def build(stage: Path, pages: Path, builder: str) -> Path | None:

@@ -12,8 +12,12 @@ import nbformat
 
 from _tools import ROOT
 from _tools.execution import ENVIRONMENT, results, write_text
+from _tools.labels import Labels
+from _tools.plain import plain
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
+PARAMETERS = {"parameters", "injected-parameters"}
+EXERCISES = "_without_solutions"
 CLAIM_COLUMNS = ("id", "claim", "paper", "value", "runs", "verdict", "comment")
 
 
@@ -39,16 +43,18 @@ def _content(image: str, suffix: str) -> bytes:
     return base64.b64decode(image) if suffix == "png" else image.encode()
 
 
-def export(run: Path, name: str, into: Path) -> list[str]:
-    """Copy the downloads of an executed chapter to a folder, and return the names of its tables.
+def export(run: Path, name: str, into: Path, labels: Labels) -> list[str]:
+    """Write the downloads of an executed chapter to a folder, and return the names of its tables.
 
-    That is the notebook ``NAME.ipynb``, each figure as SVG and PNG, the tables ``results/NAME_*.csv`` that the
-    chapter wrote and its claims as ``claims_NAME.csv``.
+    That is the notebook ``NAME.ipynb`` for Jupyter, a copy without the solutions if there are any, each figure as SVG
+    and PNG, the tables ``results/NAME_*.csv`` that the chapter wrote and its claims as ``claims_NAME.csv``.
     """
     into.mkdir(parents=True)
-    source = run / f"notebooks/{name}.ipynb"
-    shutil.copy(source, into)
-    for figure, contents in figures(nbformat.read(source, as_version=4)).values():
+    executed = nbformat.read(run / f"notebooks/{name}.ipynb", as_version=4)
+    nbformat.write(plain(executed, name, labels), into / f"{name}.ipynb")
+    if has_solutions(executed):
+        nbformat.write(plain(executed, name, labels, solutions=False), into / f"{name}{EXERCISES}.ipynb")
+    for figure, contents in figures(executed).values():
         for suffix, content in contents.items():
             (into / f"{figure}.{suffix}").write_bytes(content)
     for path in results(run, name):
@@ -57,6 +63,11 @@ def export(run: Path, name: str, into: Path) -> list[str]:
         else:
             write_text(into / f"{path.stem}.csv", claims_table(json.loads(path.read_text(encoding="utf-8"))))
     return sorted(path.name for path in into.glob("*.csv"))
+
+
+def has_solutions(notebook: nbformat.NotebookNode) -> bool:
+    """Whether a chapter has cells with solutions of exercises."""
+    return any("solution" in cell.metadata.get("tags", []) for cell in notebook.cells)
 
 
 def claims_table(records: list[dict]) -> str:
@@ -75,6 +86,7 @@ def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
     notebook = nbformat.read(run / f"notebooks/{name}.ipynb", as_version=4)
     record = json.loads((run / f"notebooks/{name}.run.json").read_text())
     drawn, cells = figures(notebook), []
+    show_parameters(notebook, record["parameters"])
     for number, cell in enumerate(notebook.cells):
         if ENVIRONMENT in cell.metadata.get("tags", []):
             environment = "".join(output.get("text", "") for output in cell.outputs).splitlines()
@@ -85,8 +97,20 @@ def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
         cells.append(cell)
         if number in drawn:
             cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell["id"], name, *drawn[number])))
-    cells.append(_markdown(f"{name}-files", page_end(record, name, tables, environment)))
+    notebooks = [name, *([name + EXERCISES] if has_solutions(notebook) else [])]
+    cells.append(_markdown(f"{name}-files", page_end(record, name, notebooks, tables, environment)))
     return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def show_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:
+    """Write the parameters into the folded cell of imports, in place, so that the code of a page runs as pasted."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and not PARAMETERS & set(
+        cell.metadata.get("tags", []))]
+    if code and "hide-input" in code[0].metadata.get("tags", []):
+        values = "\n".join(f"{key} = {value}" for key, value in parameters.items())
+        code[0].source = f"{values}\n\n{code[0].source}"
+        code[0].metadata["mystnb"] = {"code_prompt_show": "Imports and parameters",
+                                      "code_prompt_hide": "Hide imports and parameters"}
 
 
 def _markdown(name: str, text: str) -> nbformat.NotebookNode:
@@ -117,9 +141,10 @@ def _checksums(files: dict[str, str]) -> str:
     return f"SHA-256 of {shown}" + (f" and {len(files) - 3} more files" if len(files) > 3 else "")
 
 
-def page_end(record: dict, name: str, tables: list[str], environment: list[str]) -> str:
+def page_end(record: dict, name: str, notebooks: list[str], tables: list[str], environment: list[str]) -> str:
     """The last section of a page: files to download, and the environment that it was executed in."""
-    files = [f"{{download}}`the executed notebook </downloads/{name}/{name}.ipynb>`",
+    files = [*(f"{{download}}`{text} </downloads/{name}/{notebook}.ipynb>`" for text, notebook in zip(
+                 ("the executed notebook", "the notebook without the solutions"), notebooks, strict=False)),
              *(f"{{download}}`{table} </downloads/{name}/{table}>`" for table in tables)]
     system, versions = environment[:2], [line.split() for line in environment[2:]]
     rows = "\n".join(f"| {package} | {number} |" for package, number in versions)

@@ -23,6 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core.cells import Cells, StateSums
+from spicemix_core.inputs.checks import check_sparse
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import Samples, aligned
 
@@ -75,6 +76,9 @@ class DaskCells(Cells):
 
     def profiles(self, directions: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return tuple(np.concatenate(pieces) for pieces in zip(*self._ask("profiles", directions, chosen), strict=True))
+
+    def expression_of(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(np.concatenate(pieces) for pieces in zip(*self._ask("expression_of", chosen), strict=True))
 
     def cluster_sums(self, directions: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         return _added(self._ask("cluster_sums", directions, centroids))
@@ -167,6 +171,8 @@ class _WorkerCells:
     """The cells of a part, on its worker."""
 
     def __init__(self, samples, first_cells, place, states):
+        for matrix in (*samples.expressions, samples.graph):  # compiled code trusts their indices
+            check_sparse(matrix, "A matrix that reached a worker")
         expressions = [_usable(y) for y in samples.expressions]
         samples = replace(samples, expressions=expressions, graph=_usable(samples.graph))
         states = None if states is None else tuple(map(_usable, states))

@@ -32,7 +32,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -41,6 +40,7 @@ from sklearn.exceptions import ConvergenceWarning
 from spicemix_core.baselines.gaussians import GaussianPrior, log_gaussian
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.parameters import check_integer, check_number
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.progress import progress
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _SWEEPS = 10  # mean-field sweeps per M-step; Giotto has the same number of ICM 
 _LEAST_CELLS = 0.5  # a state with a smaller total responsibility is removed
 
 
-@njit(cache=True)
+@njit()
 def _mean_field_sweeps(indptr, indices, log_density, beta, r, n_sweeps):
     """Coordinate ascent on F over the rows of r, in place: ``r_i = softmax(log N(y_i) + beta sum_j r_j)``."""
     n_cells, n_states = r.shape

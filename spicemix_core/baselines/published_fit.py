@@ -30,15 +30,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
-from sklearn.cluster import KMeans
 
 from spicemix_core.affinity import pseudo_likelihood_sums
 from spicemix_core.algorithm import Options
 from spicemix_core.cells import Cells
 from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.history import History
-from spicemix_core.initialization import KMEANS_RESTARTS, NMF_ROUNDS
+from spicemix_core.initialization import NMF_ROUNDS, kmeans_metagenes
 from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.local_cells import LocalCells
 from spicemix_core.metagenes import update_metagenes, update_noise
@@ -48,7 +46,6 @@ from spicemix_core.objective import Theta
 from spicemix_core.samples import Samples
 
 N_ITERATIONS = 500
-KMEANS_TOL = 1e-8
 LEARNING_RATE, DECAY, CHECK_EVERY, MAX_ADAM_STEPS = 1e-2, 0.98, 331, 10_000
 BATCH_CELLS = 64  # of each sample
 GRADIENT_TOL, GRADIENT_OFFSET = 1e-2, 0.1
@@ -97,19 +94,20 @@ def fit_as_published(expressions: list, graphs: list, n_metagenes: int = 20, *, 
     options = Options.of(model)
     with one_blas_thread():
         samples = check_samples(expressions, graphs, n_metagenes)
-        kept = Checkpoint(checkpoint, {"procedure": "published"} | model.get_params(), samples)
-        if (left := kept.read()) is None:
-            cells = LocalCells(samples)
-            theta, history = start(cells, n_metagenes, random_state), History(options, samples)
-        else:
-            cells = LocalCells(samples, states=(left.proportions, left.sizes))
-            theta = Theta(left.metagenes, left.affinity, left.noise)
-            history = History(options, samples, left.rows)
-        while len(history.rows) < max_iter:
-            theta = iterate(options, cells, theta, history, np.random.default_rng([random_state, len(history.rows)]))
-            kept.save(theta, cells, history.rows)
-    _store(model, samples, theta, cells.states, history.rows)
-    kept.remove()
+        with Checkpoint(checkpoint, {"procedure": "published"} | model.get_params(), samples) as kept:
+            if (left := kept.read()) is None:
+                cells = LocalCells(samples)
+                theta, history = start(cells, n_metagenes, random_state), History(options, samples)
+            else:
+                cells = LocalCells(samples, states=(left.proportions, left.sizes))
+                theta = Theta(left.metagenes, left.affinity, left.noise)
+                history = History(options, samples, left.rows)
+            while len(history.rows) < max_iter:
+                rng = np.random.default_rng([random_state, len(history.rows)])
+                theta = iterate(options, cells, theta, history, rng)
+                kept.save(theta, cells, history.rows)
+            _store(model, samples, theta, cells.states, history.rows)
+            kept.remove()
     return model
 
 
@@ -124,17 +122,9 @@ def _store(model, samples, theta, states, rows):
 
 
 def start(cells: Cells, n_metagenes: int, seed: int) -> Theta:
-    """Lines 1 to 8 of Algorithm 1: k-means on the scaled expression, rounds of NMF, S = 0; ``cells`` keep the states.
-
-    A cluster whose centroid has no positive entry gets a uniform metagene.
-    """
+    """Lines 1 to 8 of Algorithm 1: k-means on the scaled expression, rounds of NMF, S = 0."""
     samples = cells.samples
-    scaled = [c * (y.toarray() if sp.issparse(y) else y).astype(float)
-              for y, c in zip(samples.expressions, samples.scaling, strict=True)]
-    kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, tol=KMEANS_TOL, random_state=seed).fit(np.concatenate(scaled))
-    centroids = np.clip(kmeans.cluster_centers_.T, 0.0, None)
-    centroids[:, centroids.sum(axis=0) == 0.0] = 1.0
-    metagenes = np.ascontiguousarray(centroids / centroids.sum(axis=0))
+    metagenes = kmeans_metagenes(samples.rows(np.arange(samples.n_cells)), n_metagenes, seed)
     sums = {"sum_of_squares": samples.sum_of_squares}
     for _ in range(NMF_ROUNDS):
         gram, cross = cells.solve_states(metagenes)

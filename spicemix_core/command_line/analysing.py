@@ -1,5 +1,6 @@
 """``spicemix cluster`` and ``spicemix plot``."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ from spicemix_core.command_line.options import (
 from spicemix_core.command_line.outputs import (
     DATA_SUFFIXES,
     FIGURE_SUFFIXES,
+    check_data,
     check_outputs,
     check_suffix,
     write_data,
@@ -27,14 +29,16 @@ from spicemix_core.command_line.outputs import (
 from spicemix_core.files.atomic import replacing, replacing_together
 
 Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
-               "history"]
+               "history", "tree"]
+COLORED = ("spatial", "umap", "type-affinity", "markers")  # figures of clusters, unless --color names another column
 
 
 def cluster(
     data: Data,
     output: output_option("File or store to write the data to, with the cluster of each cell in obs: .h5ad or .zarr."),
     n_clusters: Annotated[int | None, typer.Option(
-        min=2, help="Number of clusters. By default, the number with the highest Calinski-Harabasz index.")] = None,
+        min=2, help="Number of clusters. By default, the largest number at which the clusters are nearly as well "
+                    "separated as at the best number.")] = None,
     key_added: Annotated[str, typer.Option(help="Column of obs to write the clusters to.")] = "spicemix_cluster",
     markers: Annotated[Path | None, typer.Option(
         help="Also write the marker genes of each cluster to this .csv file.")] = None,
@@ -45,7 +49,7 @@ def cluster(
     """Cluster cells into types by their states.
 
     The data are the output of `spicemix fit --annotated` or `spicemix transform`. The method is Ward's clustering of
-    the z-scored proportions of the metagenes.
+    the z-scored states.
 
     \b
     Examples:
@@ -59,6 +63,7 @@ def cluster(
     from spicemix_core.exchange.readers import read_data
 
     adata = read_data(data)
+    check_data(adata, output)
     tl.cluster(adata, n_clusters=n_clusters, key_added=key_added)
     sizes = adata.obs[key_added].value_counts(sort=False)
     table = tl.markers(adata, key_added) if markers else None
@@ -89,7 +94,7 @@ def plot(
     """Draw one figure.
 
     The data are the output of `spicemix fit --annotated` or `spicemix cluster`. Results that the figure needs and that
-    the data do not hold, such as the UMAP or the affinity of cell types, are computed.
+    the data do not hold, such as the clusters, the UMAP or the affinity of cell types, are computed.
 
     \b
     Examples:
@@ -103,7 +108,13 @@ def plot(
                                  param_hint="--gene-sets")
     from spicemix_core.exchange.readers import read_data
 
-    figure = _draw(kind, read_data(data), color, sample_key, graph_key, gene_sets, random_state)
+    adata = read_data(data)
+    if kind in COLORED and color == "spicemix_cluster" and color not in adata.obs:
+        from spicemix_core import tl
+
+        tl.cluster(adata)
+        print("The data hold no clusters, so they were computed as by `spicemix cluster`.", file=sys.stderr)
+    figure = _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state)
     with replacing(output) as temporary:
         write_figure(figure, temporary)
     print(output)
@@ -131,4 +142,6 @@ def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
         return pl.markers(adata)
     if kind == "metagenes":
         return pl.metagenes(adata, sample_key=sample_key)
-    return {"affinity": pl.affinity, "history": pl.history}[kind](adata)
+    if kind == "tree" and "cluster" not in adata.uns.get("spicemix", {}):
+        tl.cluster(adata)
+    return {"affinity": pl.affinity, "history": pl.history, "tree": pl.tree}[kind](adata)

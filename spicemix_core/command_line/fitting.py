@@ -26,10 +26,17 @@ from spicemix_core.command_line.options import (
     Threads,
     output_option,
 )
-from spicemix_core.command_line.outputs import DATA_SUFFIXES, MODEL_SUFFIXES, check_outputs, check_suffix, write_data
+from spicemix_core.command_line.outputs import (
+    DATA_SUFFIXES,
+    MODEL_SUFFIXES,
+    check_data,
+    check_outputs,
+    check_suffix,
+    write_data,
+)
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
-from spicemix_core.files.lock import locked
+from spicemix_core.files.lock import reserved
 from spicemix_core.files.removal import until_saved
 
 FIXED = {
@@ -94,7 +101,7 @@ def fit(
     \b
     Examples:
       spicemix fit tissue.h5ad -k 20 --sample-key sample -o model.h5
-      spicemix fit counts.h5ad --normalize --n-runs 10 -o model.h5 -a fitted.h5ad
+      spicemix fit counts.h5ad --normalize --n-runs 20 -o model.h5 -a fitted.h5ad
       spicemix fit tissue.h5ad --as-in-the-paper -o model.h5 -a fitted.h5ad
     """
     if as_in_the_paper:
@@ -109,11 +116,12 @@ def fit(
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
                           normalize=normalize, non_spatial=non_spatial)
+    check_data(adata, annotated)
     keys = {"sample_key": sample_key, "graph_key": graph_key}
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
     options |= {name: value for name, value in (("max_iter", max_iter), ("tol", tol)) if value is not None}
     interrupted = f"The fit was interrupted. The same command resumes from {checkpoint}."
-    with locked(checkpoint), resumable(interrupted), until_saved():
+    with reserved(checkpoint), resumable(interrupted), until_saved():
         if as_in_the_paper:
             model = _fit_as_published(adata, checkpoint, n_runs, keys | {"n_jobs": n_jobs}, options)
         elif n_runs in (None, 1):
@@ -148,8 +156,9 @@ def _fit_several(adata, folder, keys, options):
 
     consensus = fit_consensus(adata, folder=folder, **keys, **options)
     agreement = consensus.run_summary["ari_with_consensus"]
-    print(f"consensus of {keys['n_runs']} runs: {consensus.clustering.n_clusters} clusters, adjusted Rand index "
-          f"between each run and the consensus {agreement.min():.2f} to {agreement.max():.2f}")
+    print(f"consensus of {keys['n_runs']} runs: {consensus.clustering.n_clusters} clusters "
+          f"({consensus.clustering.n_coarse} coarse ones), adjusted Rand index between each run and "
+          f"the consensus {agreement.min():.2f} to {agreement.max():.2f}")
     print("the run that agrees best:")
     return consensus.model
 
@@ -200,6 +209,7 @@ def transform(
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
                           normalize=normalize, non_spatial=non_spatial)
+    check_data(adata, output)
     states = fitted.transform(adata, sample_key=sample_key, graph_key=None if non_spatial else graph_key,
                               min_genes=min_genes)
     write_data(adata, output)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from spicemix_core.files.partial import is_unfinished
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -21,10 +23,11 @@ OWN_FOLDERS = ("zarr.json", ".zgroup", ".zattrs", "expression_*.txt")  # one of 
 def check_outputs(force: bool, *paths: Path | None) -> None:
     """Raise an error, before any work is done, for outputs that cannot or must not be written.
 
-    An existing output needs ``force``, which replaces a file by a file and a folder of data by a folder of data.
+    An existing output needs ``force``, which replaces a file by a file and a folder of data by a folder of data. An
+    output of a command that was killed before its other outputs had their names does not.
     """
     for path in filter(None, paths):
-        if path.exists() and not force:
+        if path.exists() and not force and not is_unfinished(path):
             raise FileExistsError(f"{path} exists. Give --force to replace it, or choose another name.")
         if path.exists() and path.is_dir() != (path.suffix.lower() in FOLDER_SUFFIXES):
             kind = "folder" if path.is_dir() else "file"
@@ -43,6 +46,14 @@ def check_suffix(path: Path | None, suffixes: tuple[str, ...], option: str = "--
     if path is not None and path.suffix.lower() not in suffixes:
         endings = " or ".join(suffix or "no suffix (a directory)" for suffix in suffixes)
         raise typer.BadParameter(f"{path} must end in {endings}.", param_hint=option)
+
+
+def check_data(adata: "AnnData", path: Path | None) -> None:
+    """Raise an error, before any work is done, if something in an AnnData object cannot be written to ``path``."""
+    if path is not None:
+        from spicemix_core.exchange.writable import check_writable
+
+        check_writable(adata, path)
 
 
 def write_data(adata: "AnnData", path: Path) -> None:

@@ -36,7 +36,7 @@ from spicemix_core.command_line.outputs import (
 )
 from spicemix_core.command_line.reading import read_prepared
 from spicemix_core.files.atomic import replacing_together
-from spicemix_core.files.lock import locked
+from spicemix_core.files.lock import reserved
 
 SHOWN = ["n_metagenes", "affinity_penalty", "error", "error_se", "as_good", "ari", "seconds"]
 
@@ -92,7 +92,7 @@ def select(
     from spicemix_core.runs.selection import select as select_settings
 
     interrupted = f"The comparison was interrupted. The same command resumes from the fits in {fits}."
-    with locked(fits), resumable(interrupted):
+    with reserved(fits), resumable(interrupted):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=n_seeds,
                                     sample_key=sample_key, graph_key=graph_key, random_state=random_state,
                                     n_jobs=n_jobs, folder=fits, max_iter=max_iter)

@@ -3,11 +3,11 @@
 import anndata
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import ArrayLike
 from scipy import sparse
 
 from spicemix_core.inputs.checks import check_coordinates, check_graph
+from spicemix_core.numerics.compiled import njit
 
 
 def sample_spicemix(coordinates: ArrayLike, graph: ArrayLike | sparse.spmatrix | sparse.sparray, metagenes: ArrayLike,
@@ -88,7 +88,7 @@ def sample_spicemix(coordinates: ArrayLike, graph: ArrayLike | sparse.spmatrix |
     return adata
 
 
-@njit(cache=True)
+@njit()
 def _gibbs_sweep(z, indptr, indices, affinity, first, second, uniform):  # pragma: no cover
     """Redraw pairs of proportions of every cell in turn, in place."""
     for i in range(len(z)):

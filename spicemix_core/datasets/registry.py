@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def locate(name: str, download: bool = True) -> tuple[str, Path]:
 def source(name: str, layout: str) -> dict:
     """What ``adata.uns["source"]`` says about a data set; text and booleans only, so that it can be written."""
     facts = entry(name)
-    checksums = {file: known["sha256"] or "unknown" for file, known in facts["layouts"][layout]["files"].items()}
+    checksums = {file: known["sha256"] for file, known in facts["layouts"][layout]["files"].items()}
     kept = {key: facts[key] for key in ("title", "measured", "citation", "licence", "origin", "found")}
     return {"name": name, **kept, "layout": layout, "sha256": checksums}
 
@@ -117,7 +118,7 @@ def check_file(path: Path, facts: dict) -> None:
     size, expected = Path(path).stat().st_size, facts.get("bytes")
     if expected and size < expected:
         raise ValueError(f"{path} is truncated ({size:,} of {expected:,} bytes); delete it and fetch it again.")
-    if facts["sha256"] and pooch.file_hash(path) != facts["sha256"]:
+    if pooch.file_hash(path) != facts["sha256"]:
         raise ValueError(f"{path} is not the file that was published (its SHA-256 differs from the registry's "
                          f"{facts['sha256'][:12]}...); delete it and fetch it again.")
 
@@ -140,46 +141,64 @@ def lacking(name: str) -> list[str]:
                key=len)
 
 
+def offline() -> bool:
+    """Whether the environment variable ``SPICEMIX_OFFLINE`` forbids downloads."""
+    return os.environ.get("SPICEMIX_OFFLINE", "0") not in ("", "0")
+
+
+def shipped(name: str, file: str) -> Path:
+    """A file of a data set that is shipped with the package, checked; ValueError if it was changed."""
+    path = registry_path().with_name(file)
+    check_file(path, entry(name)["shipped"][file])
+    return path
+
+
 def _download(name: str, allowed: bool) -> tuple[str, Path]:
-    offline = os.environ.get("SPICEMIX_OFFLINE", "0") not in ("", "0")
-    items = {item["url"].rsplit("/", 1)[-1].split("?")[0]: item for item in entry(name)["downloads"]}
+    items = {item["url"].rsplit("/", 1)[-1]: item for item in entry(name)["downloads"]}
     if not items:
         raise _not_found(name, "it has no address to download from")
-    if offline or not allowed:
-        raise _not_found(name, "SPICEMIX_OFFLINE is set" if offline else "download=False")
+    if offline() or not allowed:
+        raise _not_found(name, "SPICEMIX_OFFLINE is set" if offline() else "download=False")
     original = entry(name)["layouts"]["original"]
     store = pooch.create(search_path()[-1] / original["folder"], base_url="",
                          registry={file: item["sha256"] for file, item in items.items()},
                          urls={file: item["url"] for file, item in items.items()})
     for file, item in items.items():
-        for member in map(Path, _fetch(name, store, file, bool(item.get("unpack")))):
-            if member.name in original["files"]:
-                os.replace(member, store.abspath / member.name)
+        got = _fetch(name, store, file)
+        if item.get("unpack"):
+            _unpack(got, set(original["files"]))
     found = find(name)
     if found is None:
         raise _not_found(name, "the download did not contain all files")
     return found
 
 
-def _fetch(name: str, store: pooch.Pooch, file: str, unpack: bool) -> list[str]:
-    """Download one file into the cache; paths of the members of an archive, or of the file itself."""
+def _fetch(name: str, store: pooch.Pooch, file: str) -> Path:
+    """Download one file into the cache, unless it is there; a file takes its name only when its checksum is right."""
     url = store.urls[file]
     try:
-        got = store.fetch(file, processor=pooch.Unzip() if unpack else None,
-                          downloader=pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS)))
+        return Path(store.fetch(file, downloader=pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS))))
     except OSError as error:  # errors of requests included
-        raise _not_found(name, f"{url} gave {type(error).__name__}") from error
+        answer = getattr(error, "response", None)
+        reason = type(error).__name__ if answer is None else f"{answer.status_code} {answer.reason}"
+        raise _not_found(name, f"{url} gave {reason}") from error
     except ValueError as error:  # the checksum differs, and pooch has removed the file
-        raise ValueError(f"{url} no longer serves the file that was published (its SHA-256 differs from the "
-                         "registry's), so it was not kept; put the files in place by hand.") from error
-    if unpack:
-        return got
-    with open(got, "rb") as content:
-        web_page = content.read(200).lstrip().startswith(b"<")
-    if web_page:
-        os.remove(got)
-        raise _not_found(name, f"{url} gave a web page instead of the file")
-    return [got]
+        raise ValueError(f"{url} no longer serves the file that was published, or its download was cut short (the "
+                         "SHA-256 differs from the registry's), so it was not kept. Try again, or put the files in "
+                         "place by hand.") from error
+
+
+def _unpack(archive: Path, wanted: set[str]) -> None:
+    """Write the wanted members of an archive next to it; each takes its name only when it is complete."""
+    with zipfile.ZipFile(archive) as content:
+        for member in content.infolist():
+            if (name := Path(member.filename).name) in wanted:
+                partial = archive.with_name(f"{name}.{os.getpid()}.partial")
+                try:
+                    partial.write_bytes(content.read(member))
+                    partial.replace(archive.with_name(name))
+                finally:
+                    partial.unlink(missing_ok=True)
 
 
 def _not_found(name: str, reason: str) -> DataNotFoundError:

@@ -1,6 +1,5 @@
 """STARmap of the mouse primary visual cortex (Wang et al. 2018), from the authors' files or the compact copy."""
 
-import hashlib
 from pathlib import Path
 
 import anndata
@@ -9,7 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from spicemix_core.datasets.recipes import starmap_recipe
-from spicemix_core.datasets.registry import entry, locate, source
+from spicemix_core.datasets.registry import locate, shipped, source
 
 SAMPLE = "20180410-BY3_1kgenes"
 # Cortical layers as bands of depth (px from the white matter): the labels of Zhu et al. (SRTsim, 2023).
@@ -65,17 +64,12 @@ def read_compact(folder: Path) -> anndata.AnnData:
 def read_original(folder: Path) -> anndata.AnnData:
     """Raw counts from the authors' files.
 
-    ``cell_barcode_count.csv``: cells x genes without a header; ``cell_barcode_names.csv``: number, barcode, gene in
-    the order of the columns; ``class_labels.csv``: CellID, ClusterID (-1: failed the quality filter), ClusterName;
-    ``Centriods_extracted.csv``: image row and column of each cell, that is y and x. Centroids are rounded to 1e-4 px.
+    ``cell_barcode_count.csv``: cells x genes without a header; ``class_labels.csv``: CellID, ClusterID (-1: failed the
+    quality filter), ClusterName; ``Centriods_extracted.csv``: image row and column of each cell, that is y and x.
+    Centroids are rounded to 1e-4 px. The names of the genes, in the order of the columns, are shipped with the package.
     """
     counts = np.loadtxt(folder / "cell_barcode_count.csv", delimiter=",", dtype=np.int32)
-    names = pd.read_csv(folder / "cell_barcode_names.csv", header=None, keep_default_na=False)
-    genes = names.iloc[:, -1].str.strip().tolist()
-    listed = "".join(f"{gene}\n" for gene in genes).encode()
-    if hashlib.sha256(listed).hexdigest() != entry("starmap")["genes_sha256"]:
-        raise ValueError(f"{folder / 'cell_barcode_names.csv'} does not list the 1,020 genes of {SAMPLE} in order; "
-                         "take the file from the folder of that replicate.")
+    genes = shipped("starmap", "starmap_genes.txt").read_text(encoding="utf-8").split()
     labels = pd.read_csv(folder / "class_labels.csv", keep_default_na=False)
     rows_columns = pd.read_csv(folder / "Centriods_extracted.csv", sep=" ").to_numpy()
     names_ = labels["ClusterName"].replace("NA", "")

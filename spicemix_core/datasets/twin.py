@@ -27,7 +27,6 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pandas as pd
-from numba import njit
 from scipy import sparse
 from scipy.spatial.distance import cdist
 
@@ -35,6 +34,7 @@ from spicemix_core.datasets.count_model import TARGET_SUM, log_moments, size_and
 from spicemix_core.datasets.recipes import normalize_and_connect
 from spicemix_core.files.atomic import replacing
 from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample
+from spicemix_core.numerics.compiled import njit
 
 CANDIDATES = 10  # points drawn for a cell, of which the one farthest from all other cells is kept
 SWEEPS = 100
@@ -240,7 +240,7 @@ def arrange_kinds(kinds: np.ndarray, group: np.ndarray, energy: np.ndarray, grap
     return kinds
 
 
-@njit(cache=True)
+@njit()
 def _swap(kinds, energy, indptr, indices, first, second, uniform):  # pragma: no cover
     """Metropolis steps that swap the kinds of two cells, in place; an edge between the two keeps its energy."""
     for step in range(len(first)):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.outside import check_part
 from spicemix_core.inputs.checks import check_coordinates
 from spicemix_core.inputs.graphs import graph_from_edges
 
@@ -229,6 +230,8 @@ def _dimension(parts) -> int:
 
 
 def _read_sample(folder: Path, name: str) -> anndata.AnnData:
+    for kind in ("expression", "genes", "neighborhood", "celltypes", "coordinates", "cells"):
+        check_part(folder / f"{kind}_{name}.txt")
     for kind in ("expression", "genes", "neighborhood"):
         path = folder / f"{kind}_{name}.txt"
         if not path.is_file():

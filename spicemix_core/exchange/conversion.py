@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from spicemix_core.exchange.authors_format import read_spicemix_result
 from spicemix_core.exchange.readers import read_data
+from spicemix_core.exchange.writable import check_writable
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.model_checks import check_model
 from spicemix_core.files.model_file import check_target, save_model
@@ -220,7 +221,9 @@ def write_text(adata: anndata.AnnData, folder: str | Path, *, sample_key: str | 
 
 def write_data(adata: anndata.AnnData, target: str | Path) -> None:
     """Write an AnnData object as ``.h5ad`` or ``.zarr``, by the ending of ``target``; an error leaves no file."""
-    settings = anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False)
+    check_writable(adata, target)
+    settings = anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False,
+                                         allow_write_nullable_strings=True)
     with replacing(target) as place, settings, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         if Path(target).suffix.lower() == ".zarr":

@@ -1,6 +1,7 @@
 """Reading data in any format that the package understands.
 
-Nothing in a file is executed: HDF5 and text hold no code, and zarr metadata that ask for pickles are refused.
+Nothing in a file is executed: HDF5 and text hold no code, and zarr metadata that ask for pickles are refused. Nothing
+outside the file or folder is read: links and whatever else leads to other files are refused.
 """
 
 import warnings
@@ -9,34 +10,56 @@ from pathlib import Path
 import anndata
 import h5py
 import numpy as np
+import pandas as pd
 
 from spicemix_core.exchange.authors_format import load_spicemix_directory, sample_names
+from spicemix_core.exchange.contents import check_contents
+from spicemix_core.exchange.matrices import TEXT, read_matrix_market, read_tenx_hdf5, read_text
+from spicemix_core.exchange.packed import load_filters, unpacked
+from spicemix_core.exchange.platforms import platform_reader
+from spicemix_core.exchange.positions import add_positions
 from spicemix_core.files.damaged import first_line, open_hdf5
 from spicemix_core.files.model_file import FORMAT
-from spicemix_core.inputs.anndata import check_names, check_values
+from spicemix_core.files.zarr_store import check_zarr
+
+TENX = "a count matrix of 10x Genomics"
 
 
-def read_data(path: str | Path) -> anndata.AnnData:
-    """Read expression with its cells and genes.
+def read_data(path: str | Path, *, positions: str | Path | None = None) -> anndata.AnnData:
+    """Read expression with its cells and genes, and the positions of the cells if they are stored with it.
 
     Parameters
     ----------
     path : str or Path
-        A file (``.h5ad``) or a zarr folder that AnnData wrote, or a folder in the text layout of the authors' programs
-        (see :func:`spicemix_core.datasets.load_spicemix_directory`; all samples are read). The format is detected from
-        the content.
+        One of the following, which is detected from the content. Files can be compressed with gzip or zip.
+
+        - A file (``.h5ad``) or a zarr folder that AnnData wrote, or a store of SpatialData with one table.
+        - The output folder of a platform: of Space Ranger for Visium, or for one size of bins of Visium HD; of Xenium;
+          of CosMx (``*_exprMat_file.csv`` and ``*_metadata_file.csv``); of MERSCOPE (``cell_by_gene.csv`` and
+          ``cell_metadata.csv``).
+        - A matrix of counts: HDF5 or Matrix Market of 10x Genomics, or a table of text with the names of the genes in
+          its first row and those of the cells in its first column, or the reverse if ``positions`` are given. Or the
+          GEM file of Stereo-seq with cells.
+        - A folder in the text layout of the authors' programs (see
+          :func:`spicemix_core.datasets.load_spicemix_directory`); all samples are read.
+    positions : str or Path, optional
+        Table of text or Parquet with the positions of the cells, which are matched by their names. Cells without a
+        position are left out with a warning.
 
     Returns
     -------
     AnnData
+        Positions are in ``obsm["spatial"]``, in the unit of the platform; other columns of its tables are in ``obs``.
 
     Raises
     ------
     FileNotFoundError
-        If the path does not exist.
+        If the path, or a file of a platform, does not exist.
+    ImportError
+        If a file needs a package that is not installed: pyarrow for Parquet.
     ValueError
         If the format is unknown or the file is damaged, or if the data have no cells or genes, names that are not
-        unique, or expression or coordinates that are not real numbers.
+        unique, expression or coordinates that are not real numbers, or sparse matrices with impossible indices.
 
     Examples
     --------
@@ -51,15 +74,38 @@ def read_data(path: str | Path) -> anndata.AnnData:
     path = Path(path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* names are not unique")  # they are refused below
-        adata = _read_folder(path) if path.is_dir() else _read_hdf5(path)
+        adata = _read(path)
+    if positions is not None:
+        adata = add_positions(adata, Path(positions))
+    _use_plain_strings(adata)
     try:
-        check_names(adata)
-        for expression, place in ((adata.X, "X"), *((layer, f"layers[{k!r}]") for k, layer in adata.layers.items())):
-            if expression is not None:
-                check_values(expression, place)
+        check_contents(adata)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return adata
+
+
+def _read(path):
+    if ".mtx" in path.suffixes and path.is_file():
+        return _read_foreign(read_matrix_market, path)  # it has files beside it
+    with unpacked(path) as place:
+        if place.is_dir():
+            return _read_folder(place)
+        is_text = place.is_file() and place.suffix.lower() in TEXT
+        return _read_foreign(read_text, place) if is_text else _read_hdf5(place)
+
+
+def _read_foreign(reader, path):
+    """Read what AnnData did not write; an error that does not name a file is turned into one that does."""
+    try:
+        return reader(path)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise
+        raise ValueError(f"{path} cannot be read, because it is incomplete or was changed ({first_line(error)}); copy "
+                         "or download it again.") from error
 
 
 def _read_hdf5(path):
@@ -69,6 +115,9 @@ def _read_hdf5(path):
     try:
         with open_hdf5(path) as file:
             foreign = _foreign_kind(file)
+            load_filters(path, file)
+        if foreign == TENX:
+            return _read_foreign(read_tenx_hdf5, path)
         if foreign:
             raise ValueError(f"{path} is {foreign}.")
         return anndata.read_h5ad(path)
@@ -91,33 +140,48 @@ def _foreign_kind(file):
     if {"row_attrs", "col_attrs"} <= set(file):
         return "a loom file; read it with anndata.io.read_loom and write it with write_h5ad"
     if "matrix" in file:
-        return "a count matrix of 10x Genomics; read it with scanpy.read_10x_h5 and write it with write_h5ad"
+        return TENX
+    if {"geneExp"} <= set(file) or {"cellBin"} <= set(file):
+        return "a GEF file of Stereo-seq; read it with stereopy and write it with write_h5ad, or give the GEM file"
     return "an HDF5 file but not one of AnnData (it has no obs and var); write the data with write_h5ad"
 
 
 def _read_folder(path):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
-        tables = sorted(str(table) for table in path.glob("tables/*") if table.is_dir())
-        if tables:
-            raise ValueError(f"{path} is a store of SpatialData; give the path of its table: {' or '.join(tables)}.")
         try:
-            _refuse_pickles(path)
-            return anndata.read_zarr(path)
+            check_zarr(path)
+            return anndata.read_zarr(_table_of(path))
         except Exception as error:
             raise _unreadable(path, error) from error
     names = sample_names(path)
+    if not names and (reader := platform_reader(path)):
+        return _read_foreign(reader, path)
     if not names:
         raise ValueError(f"{path} is a folder with neither zarr metadata nor files expression_*.txt of the authors' "
-                         "text layout; give the folder that holds these.")
+                         "text layout, nor the output of Space Ranger, Xenium, CosMx or MERSCOPE; give the folder that "
+                         "holds these.")
     return load_spicemix_directory(path, names)
 
 
-def _refuse_pickles(folder):
-    for name in (".zarray", ".zmetadata", "zarr.json"):
-        for path in folder.rglob(name):
-            if b"pickle" in path.read_bytes():
-                raise ValueError(f"{path} asks for pickled objects, which are never loaded; write the data again with "
-                                 "write_zarr.")
+def _table_of(path):
+    """The table of a store of SpatialData, which can also hold images, shapes and points; any other store itself."""
+    parts = [name for name in ("images", "labels", "points", "shapes", "tables") if (path / name).is_dir()]
+    tables = sorted(table for table in path.glob("tables/*") if table.is_dir())
+    if len(tables) > 1:
+        names = " or ".join(map(str, tables))
+        raise ValueError(f"{path} is a store of SpatialData with {len(tables)} tables; give the path of one: {names}.")
+    if parts and not tables and not (path / "obs").exists():
+        raise ValueError(f"{path} is a store of SpatialData without a table of expression (it holds "
+                         f"{' and '.join(parts)}); add one to it, for instance with spatialdata.aggregate.")
+    return tables[0] if tables else path
+
+
+def _use_plain_strings(adata):
+    """Turn nullable strings into plain ones, with categories where some are missing: every version writes those."""
+    for frame in (adata.obs, adata.var):
+        frame.index = frame.index.astype(object)
+        for key in frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]:
+            frame[key] = frame[key].astype("category" if frame[key].isna().any() else object)
 
 
 def _unreadable(path, error):

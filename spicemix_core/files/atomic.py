@@ -2,12 +2,14 @@
 
 import errno
 import os
-import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-_ATTEMPTS = 100  # to remove a folder into which other threads still write
+from spicemix_core.files.partial import OLD, is_unfinished, mark_published, partial_folder, remove
+from spicemix_core.files.swap import exchange
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -27,8 +29,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Yields
     ------
     Path
-        A path in the same folder and with the same suffix, which does not exist. The block writes a file or a folder
-        there.
+        A path with the same name in a new folder next to ``path``. The block writes a file or a folder there.
 
     Raises
     ------
@@ -38,7 +39,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Notes
     -----
     The content is on the disk before the name changes, so ``path`` is unchanged if the disk is full or the process
-    is killed. An error removes the temporary path; a killed process may leave it.
+    is killed. An error removes the temporary path. That of a killed process is removed by the next call for ``path``.
+    The permissions of an existing file or folder are kept.
 
     Examples
     --------
@@ -57,6 +59,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
     """Like :func:`replacing`, for several paths: none is replaced before all are complete.
 
+    If the process is killed between two renames, :func:`spicemix_core.files.partial.is_unfinished` is true for the
+    new files that have their names already.
+
     Examples
     --------
     >>> import tempfile
@@ -67,32 +72,27 @@ def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
     ['a.csv', 'b.csv']
     """
     targets = [Path(os.path.realpath(path)) for path in paths]
-    temporaries = [_beside(target, "partial") for target in targets]
-    try:
+    with ExitStack() as stack, _naming_a_full_disk(paths):
+        temporaries = [stack.enter_context(partial_folder(target)) / target.name for target in targets]
         yield temporaries
-        for temporary in temporaries:
-            _flush(temporary)
         for temporary, target in zip(temporaries, targets, strict=True):
-            _replace(temporary, target)
+            _flush(temporary)
+            _keep_mode(temporary, target)
+        _publish(temporaries, targets)
+
+
+@contextmanager
+def _naming_a_full_disk(paths):
+    try:
+        yield
     except Exception as error:
-        if _is_disk_full(error):
+        if is_disk_full(error):
             raise DiskFullError(f"The disk is full: {' and '.join(map(str, paths))} cannot be written. Free some space "
                                 "and try again.") from error
         raise
-    finally:
-        for temporary in temporaries:
-            _remove(temporary)
 
 
-def partials_of(path: str | os.PathLike) -> list[Path]:
-    """Temporary paths of ``path``, of this or another process."""
-    path = Path(os.path.realpath(path))
-    prefix, suffix = f".{path.stem}-", f"-partial{path.suffix}"
-    return [found for found in path.parent.iterdir() if found.name.startswith(prefix) and found.name.endswith(suffix)
-            and found.name[len(prefix):-len(suffix)].isdigit()]
-
-
-def _is_disk_full(error):
+def is_disk_full(error: BaseException | None) -> bool:
     """Whether an error, or its cause, means a full disk; the HDF5 library writes the error number in its message."""
     seen = set()  # an error that is raised again can be its own context
     while error is not None and id(error) not in seen:
@@ -105,10 +105,6 @@ def _is_disk_full(error):
     return False
 
 
-def _beside(path, word):
-    return path.with_name(f".{path.stem}-{os.getpid()}-{word}{path.suffix}")
-
-
 def _flush(path):
     """Wait until a file is on the disk; files in folders are left to the operating system."""
     if path.is_dir():
@@ -117,27 +113,43 @@ def _flush(path):
         os.fsync(file.fileno())
 
 
+def _keep_mode(temporary, target):
+    """Give new content the permissions of the old: those of a file, or of a folder and of the files in it."""
+    if not target.exists():
+        return
+    mode = stat.S_IMODE(target.stat().st_mode)
+    temporary.chmod(mode)
+    files = [path for path in target.iterdir() if path.is_file()] if target.is_dir() else []
+    if files and temporary.is_dir():
+        mode_of_files = stat.S_IMODE(files[0].stat().st_mode)
+        for path in temporary.rglob("*"):
+            path.chmod(mode if path.is_dir() else mode_of_files)
+
+
+def _publish(temporaries, targets):
+    """Rename all; after an error or an interruption, those that did not exist before do not exist."""
+    new = []
+    try:
+        for temporary, target in zip(temporaries, targets, strict=True):
+            if not target.exists() or is_unfinished(target):
+                mark_published(temporary, temporary.parent)
+                new.append(target)
+            _replace(temporary, target)
+    except BaseException:
+        for target in new:
+            remove(target)
+        raise
+
+
 def _replace(temporary, target):
-    """Rename; an existing folder is moved aside first, and back if the renaming fails."""
+    """Rename; an existing folder is exchanged, or else moved aside first, and back if the renaming fails."""
     if not target.is_dir():
         os.replace(temporary, target)
-        return
-    old = _beside(target, "old")
-    os.rename(target, old)
-    try:
-        os.replace(temporary, target)
-    except OSError:
-        os.rename(old, target)
-        raise
-    _remove(old)
-
-
-def _remove(path):
-    if not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    for _ in range(_ATTEMPTS):  # after an error, threads of the zarr library may still write a few chunks
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            return
-    shutil.rmtree(path)
+    elif not exchange(temporary, target):
+        old = temporary.with_name(OLD)
+        os.rename(target, old)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            os.rename(old, target)
+            raise

@@ -16,15 +16,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from spicemix_core.files.atomic import partials_of, replacing
+from spicemix_core.files.atomic import replacing
 from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.lock import reserved
+from spicemix_core.files.partial import clear_partials
 from spicemix_core.files.removal import once_saved
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Left:
 
 
 class Checkpoint:
-    """The checkpoint of one fit.
+    """The checkpoint of one fit, which no other fit can use within its ``with`` block.
 
     Parameters
     ----------
@@ -77,6 +79,14 @@ class Checkpoint:
         if isinstance(parameters["random_state"], np.random.Generator):
             raise ValueError("A fit with a checkpoint cannot use a Generator as random_state. Use an integer.")
         self._fingerprint = fingerprint(parameters, samples)
+
+    def __enter__(self) -> Self:
+        self._reserved = reserved(self.path)
+        self._reserved.__enter__()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._reserved.__exit__(*error)
 
     def read(self) -> Left | None:
         """Content of the file, or None if it does not exist.
@@ -143,8 +153,7 @@ class Checkpoint:
 
     def _remove(self):
         self.path.unlink(missing_ok=True)
-        for partial in partials_of(self.path):
-            partial.unlink()
+        clear_partials(Path(os.path.realpath(self.path)))
 
 
 def fingerprint(parameters: Mapping[str, Any], samples: Samples) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import h5py
 
+from spicemix_core.files.outside import leads_outside
+
 _HEAP = b"GCOL\x01\0\0\0"  # signature and version of a global heap collection, which holds strings
 _COMPRESSION = 2000  # deflate makes data at most about a thousand times smaller
 
@@ -20,13 +22,15 @@ def check_file(path: str | os.PathLike) -> Path:
     FileNotFoundError
         The file does not exist.
     ValueError
-        It is a folder or empty.
+        It is a folder, a pipe, a device or a socket, or empty.
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}.")
+        raise FileNotFoundError(f"There is no file {path}. Check its name.")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a file.")
+        raise ValueError(f"{path} is a folder, not a file. Give the name of a file.")
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe, a device or a socket, not a file. Save its content as a file first.")
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty; nothing was written to it.")
     return path
@@ -49,8 +53,8 @@ def open_hdf5(path: str | os.PathLike) -> h5py.File:
     FileNotFoundError
         The file does not exist.
     ValueError
-        It is a folder, empty, not HDF5, truncated, or corrupt in a way in which reading it would not end, fill the
-        memory or crash.
+        It is no file, empty, not HDF5 or truncated, leads to other files, or is corrupt in a way in which reading it
+        would not end, fill the memory or crash.
 
     Examples
     --------
@@ -77,14 +81,16 @@ def open_hdf5(path: str | os.PathLike) -> h5py.File:
         raise ValueError(f"{path} cannot be read: it is not an HDF5 file or is truncated ({first_line(error)})."
                          ) from error
     try:
+        outside = leads_outside(file)
         check = partial(_unreadable, n_bytes=path.stat().st_size)
-        wrong = check("the root", file) or file.visititems(check)  # visititems omits the root
+        wrong = outside or check("the root", file) or file.visititems(check)  # visititems omits the root
     except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         file.close()
         raise ValueError(f"{path} is corrupt ({first_line(error)}).") from error
     if wrong:
         file.close()
-        raise ValueError(f"{path} is corrupt: {wrong}.")
+        raise ValueError(f"{path} leads to other files, which are never read: {wrong}. Write the data again in one "
+                         "file." if outside else f"{path} is corrupt: {wrong}.")
     return file
 
 

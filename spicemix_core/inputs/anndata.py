@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from spicemix_core.inputs.checks import check_coordinates, without_duplicates
+from spicemix_core.inputs.checks import check_coordinates, check_sparse, without_duplicates
 from spicemix_core.inputs.errors import MissingDataError
+from spicemix_core.inputs.loading import loaded, loaded_column
 from spicemix_core.inputs.normalize import refuse_counts
 
 if TYPE_CHECKING:  # importing anndata takes a second
@@ -20,12 +21,13 @@ if TYPE_CHECKING:  # importing anndata takes a second
 
     Matrix: TypeAlias = np.ndarray | sparse.spmatrix | sparse.sparray
 
+RAW = "raw"  # as the name of a layer
 STATES, EMBEDDING, METAGENES, RESULTS = "X_spicemix", "X_spicemix_umap", "metagenes", "spicemix"  # keys
 
 
 def column_of(adata: AnnData, key: str) -> pd.Series:
     """The column ``key`` of ``obs``, in which values may be missing; KeyError if there is none."""
-    return _look_up(adata.obs, key, f"There is no column {key!r} in obs")
+    return loaded_column(_look_up(adata.obs, key, f"There is no column {key!r} in obs"))
 
 
 def labels_of(adata: AnnData, key: str) -> pd.Series:
@@ -39,13 +41,29 @@ def labels_of(adata: AnnData, key: str) -> pd.Series:
 
 
 def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
-    """Expression in ``X`` or in a layer, whose sparse entries are summed if they are stored in several parts.
+    """Expression in ``X``, in a layer, or in ``raw``, in memory, with sparse entries summed if stored in several parts.
 
-    KeyError if there is no such layer, ValueError as :func:`check_values`.
+    Without a layer of the name "raw", this name stands for ``adata.raw`` and the genes of ``adata``. KeyError if there
+    is no such layer, ValueError as :func:`check_values`.
     """
-    expression = adata.X if layer is None else _look_up(adata.layers, layer, f"There is no layer {layer!r} in layers")
+    if layer == RAW and layer not in adata.layers and adata.raw is not None:
+        expression = _raw_of(adata)
+    else:
+        expression = adata.X if layer is None else _look_up(adata.layers, layer,
+                                                            f"There is no layer {layer!r} in layers")
+    expression = loaded(expression)
     check_values(expression, expression_place(layer))
+    if expression.dtype == np.float16:  # sums of half precision overflow at 65,504
+        expression = expression.astype(np.float32)
     return without_duplicates(expression)
+
+
+def _raw_of(adata):
+    missing = adata.var_names[~adata.var_names.isin(adata.raw.var_names)]
+    if len(missing):
+        raise MissingDataError(f"adata.raw lacks {len(missing)} of the genes, the first is {missing[0]!r}.",
+                               "Name a {layer} that has all genes.")
+    return loaded(adata.raw.X)[:, adata.raw.var_names.get_indexer(adata.var_names)]
 
 
 def expression_place(layer: str | None) -> str:
@@ -75,13 +93,16 @@ def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
     (50, 2)
     """
     measured = [gene for gene in dict.fromkeys(genes) if gene in adata.var_names]
+    check_sparse(adata.X, "adata.X")
     values = adata[:, measured].X
     return pd.DataFrame(values.toarray() if sparse.issparse(values) else values, adata.obs_names, measured)
 
 
 def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one, or name another with {graph_key}") -> Matrix:
-    """The neighbour graph ``obsp[graph_key]`` as it is stored; KeyError if there is none."""
-    return _look_up(adata.obsp, graph_key, f"There is no neighbour graph {graph_key!r} in obsp", remedy)
+    """The neighbour graph ``obsp[graph_key]`` as it is stored; KeyError if there is none, ValueError if corrupt."""
+    graph = loaded(_look_up(adata.obsp, graph_key, f"There is no neighbour graph {graph_key!r} in obsp", remedy))
+    check_sparse(graph, f"obsp[{graph_key!r}]")
+    return graph
 
 
 def coordinates_of(adata: AnnData, key: str = "spatial", remedy: str = "put the positions of the cells there",
@@ -141,12 +162,13 @@ def check_names(adata: AnnData) -> None:
 
 
 def check_values(expression: Matrix | None, place: str) -> None:
-    """Refuse expression that is missing or whose entries are not real numbers."""
+    """Refuse expression that is missing, whose entries are not real numbers, or whose indices do not fit its shape."""
     if expression is None:
         raise ValueError(f"There is no expression in {place}; put normalised expression there, or name a layer.")
     if np.dtype(expression.dtype).kind not in "fiub":
         raise ValueError(f"The entries of {place} are of type {expression.dtype}, but expression must be real numbers; "
                          "convert it, for instance with astype(float).")
+    check_sparse(expression, place)
 
 
 def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, layer: str | None, *,
@@ -201,7 +223,7 @@ def read_names(adata: AnnData, sample_key: str | None, rows: list[np.ndarray],
 
     ``rows`` are those of :func:`read_samples`. Without a ``sample_key`` the only sample is called "0".
     """
-    samples = ["0"] if sample_key is None else [str(adata.obs[sample_key].iloc[r[0]]) for r in rows]
+    samples = ["0"] if sample_key is None else [str(column_of(adata, sample_key).iloc[r[0]]) for r in rows]
     names = np.array(adata.obs_names, dtype=object)
     return np.array(adata.var_names, dtype=object), samples, [names[r] for r in rows]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.inputs.checks import check_graph, without_duplicates
+from spicemix_core.inputs.checks import check_graph, check_sparse, without_duplicates
 from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.numerics import products
 from spicemix_core.samples import Samples, aligned
@@ -83,6 +83,7 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
 
 def _as_rows(y, name):
     """CSR without duplicate entries, or a C-ordered array, :func:`aligned`, in its own floating-point precision."""
+    check_sparse(y, f"The expression of {name}")
     y = y if sp.issparse(y) else np.asarray(y)
     precision = np.float32 if y.dtype == np.float32 else float
     if sp.issparse(y):

@@ -1,12 +1,14 @@
 """Checks of coordinates, sparse matrices and neighbour graphs, with the error of each defect."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
 from spicemix_core.inputs.errors import ArgumentError
+from spicemix_core.numerics.compressed import check_compressed
 
 
 def check_coordinates(coordinates: ArrayLike) -> np.ndarray:
@@ -19,6 +21,34 @@ def check_coordinates(coordinates: ArrayLike) -> np.ndarray:
         raise ValueError(f"The coordinates of cell {bad[0]} are {points[bad[0]].tolist()} ({bad.size} such cells); "
                          "remove the cells without a position.")
     return points
+
+
+def check_sparse(matrix: Any, name: str) -> None:
+    """Refuse a sparse matrix whose indices do not fit its shape, before compiled code trusts them.
+
+    Parameters
+    ----------
+    matrix : sparse matrix or other object
+        Other objects pass.
+    name : str
+        Name of the matrix in the error message.
+
+    Raises
+    ------
+    ValueError
+        If an index lies outside the shape, the index pointers do not ascend, or arrays differ in length.
+    """
+    if not sparse.issparse(matrix):
+        return
+    if matrix.format in ("csr", "csc", "bsr"):
+        check_compressed(matrix, name)
+        return
+    try:
+        entries = matrix.tocoo()
+        sparse.coo_array((entries.data, entries.coords), shape=entries.shape)  # checks each index
+    except ValueError as error:
+        raise ValueError(f"{name} is corrupt: its indices do not fit its shape {matrix.shape} ({error}). Build it or "
+                         "read it again.") from error
 
 
 def without_duplicates(matrix: np.ndarray | sparse.spmatrix | sparse.sparray,
@@ -55,10 +85,11 @@ def check_graph(graph: ArrayLike | sparse.spmatrix | sparse.sparray, n_cells: in
     Raises
     ------
     ValueError
-        If the graph has another size, entries other than 0 and 1 (NaN included), a self-loop, or an edge in one
-        direction only.
+        If the graph is corrupt, or has another size, entries other than 0 and 1 (NaN included), a self-loop, or an
+        edge in one direction only.
     """
     cells = range(n_cells) if cell_names is None else cell_names
+    check_sparse(graph, where)
     graph = sparse.csr_array(graph, dtype=float, copy=True)
     if graph.shape != (n_cells, n_cells):
         raise ValueError(f"{where} has shape {graph.shape} for {n_cells} cells; build it from the same cells.")

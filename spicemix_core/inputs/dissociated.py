@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.inputs.anndata import coordinates_of, graph_of
+from spicemix_core.inputs.checks import check_sparse
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -50,7 +51,8 @@ def join_dissociated(adata: AnnData, dissociated: AnnData, *, sample_key: str = 
     KeyError
         If ``adata`` has no neighbour graph of that key.
     ValueError
-        If cell names are not unique, the objects share no gene, or ``adata`` has a sample called ``name``.
+        If cell names are not unique, a sparse matrix is corrupt, the objects share no gene, or ``adata`` has a sample
+        called ``name``.
 
     Examples
     --------
@@ -65,6 +67,8 @@ def join_dissociated(adata: AnnData, dissociated: AnnData, *, sample_key: str = 
     from anndata import AnnData
 
     graph = graph_of(adata, graph_key)
+    check_sparse(adata.X, "adata.X")
+    check_sparse(dissociated.X, "dissociated.X")
     genes = adata.var_names[adata.var_names.isin(dissociated.var_names)]
     if not len(genes):
         raise ValueError(f"The spatial cells have genes such as {adata.var_names[0]!r}, the dissociated cells genes "

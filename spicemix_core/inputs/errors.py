@@ -63,3 +63,7 @@ class ArgumentError(Explained, ValueError):
 
 class MissingDataError(Explained, KeyError):
     """The data lack a part that an argument names."""
+
+
+class InputWarning(Explained, UserWarning):
+    """The data can be used, but possibly not as the user means."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from spicemix_core.inputs.checks import without_duplicates
+from spicemix_core.inputs.checks import check_sparse, without_duplicates
 from spicemix_core.inputs.errors import ArgumentError
 
 
@@ -73,6 +73,7 @@ def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray, pla
 
 def _check_counts(counts):
     """Return counts as CSR without duplicate entries or as a dense array; refuse negative and non-finite entries."""
+    check_sparse(counts, "The count matrix")
     counts = without_duplicates(counts.tocsr()) if sparse.issparse(counts) else np.asarray(counts)
     if counts.ndim != 2:
         raise ValueError(f"Counts must be a matrix of cells x genes, not an array of shape {counts.shape}.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import Any
 
 from spicemix_core.inputs.errors import ArgumentError
+
+INITS = ("weighted", "expression", "profiles")  # see :mod:`spicemix_core.initialization`
 
 
 def is_integer(value: object) -> bool:
@@ -31,3 +34,18 @@ def check_choice(name: str, value: object, choices: tuple) -> None:
     if value not in choices:
         *first, last = map(repr, choices)
         raise ArgumentError(f"{name} must be {', '.join(first)} or {last}, not {value!r}.", parameter=name)
+
+
+def check_parameters(model: Any) -> None:
+    """Raise ValueError, which names the parameter, unless all parameters of an estimator are valid."""
+    check_integer("n_metagenes", model.n_metagenes, 2)
+    check_integer("max_iter", model.max_iter, 1)
+    if model.affinity_iterations is not None:
+        check_integer("affinity_iterations", model.affinity_iterations, 0)
+    check_number("affinity_penalty", model.affinity_penalty, positive=True)
+    check_number("state_penalty", model.state_penalty)
+    check_number("tol", model.tol)
+    check_choice("init", model.init, INITS)
+    check_choice("solver", model.solver, ("active-set", "gurobi"))
+    if model.solver == "gurobi" and model.device is not None:
+        raise ValueError(f"The solver 'gurobi' runs without a device: leave out device={model.device!r}.")

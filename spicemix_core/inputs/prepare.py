@@ -10,7 +10,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core.inputs import graphs
-from spicemix_core.inputs.anndata import check_names, coordinates_of, expression_of, expression_place, read_samples
+from spicemix_core.inputs.anndata import (
+    check_names,
+    coordinates_of,
+    expression_of,
+    expression_place,
+    graph_of,
+    read_samples,
+)
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.inputs.normalize import are_counts, log_normalize, refuse_counts
@@ -91,10 +98,11 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     check_names(adata)
     expression = expression_of(adata, layer)
     _check_kind(expression, expression_place(layer), normalize)
+    existing = graph_of(adata, graph_key) if graph_key in adata.obsp else None
     prepared = adata.copy()
-    if graph_key in adata.obsp and symmetrize:
-        prepared.obsp[graph_key] = _symmetric(adata.obsp[graph_key])
-    elif graph_key not in adata.obsp and graph is not None:
+    if existing is not None and symmetrize:
+        prepared.obsp[graph_key] = _symmetric(existing)
+    elif existing is None and graph is not None:
         prepared.obsp[graph_key] = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius))
     key = graph_key if graph_key in prepared.obsp else None
     _, parts, _ = read_samples(prepared, sample_key, key, layer, counts=True)

@@ -25,8 +25,8 @@ z. Here the program in z is divided by :math:`s^2`, so that its matrix is the sa
 """
 
 import numpy as np
-from numba import njit
 
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.threads import over_blocks
 
 MAX_ALTERNATIONS = 100
@@ -34,7 +34,7 @@ CELL_TOL = 1e-6  # the alternation ends when the relative change of the size is 
 RELEASE = 1e-11  # a multiplier above minus this, relative to the scale of the gradient, counts as zero
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _solve_free(Q, free, n_free, system, n_sides):
     """Solve ``Q x = c`` on the coordinates ``free[:n_free]``, without bounds.
 
@@ -64,7 +64,7 @@ def _solve_free(Q, free, n_free, system, n_sides):
                 system[j, side] -= system[j, i] * x
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _free_coordinates(z, free):
     """List the positive coordinates of ``z`` in ``free`` and return their number."""
     n_free = 0
@@ -75,7 +75,7 @@ def _free_coordinates(z, free):
     return n_free
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _step_to_bound(z, free, n_free, target):
     """Move ``z`` towards ``target`` on the free coordinates until one reaches zero, which is then free no longer.
 
@@ -98,7 +98,7 @@ def _step_to_bound(z, free, n_free, target):
     return kept
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _entering_coordinate(z, free, n_free, gradient, scale, on_simplex):
     """The coordinate at zero with the most negative multiplier, or -1 at the optimum; ``scale`` is that of c."""
     level = 0.0
@@ -116,7 +116,7 @@ def _entering_coordinate(z, free, n_free, gradient, scale, on_simplex):
     return entering
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _best_size(A, b, state_penalty, z):
     """Best size of a cell given its proportions."""
     numerator, curvature = -state_penalty, 0.0
@@ -128,7 +128,7 @@ def _best_size(A, b, state_penalty, z):
     return max(0.0, numerator / curvature)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _alternate(b, field, state_penalty, z, s, free, n_free, system, target):
     """Alternate size and proportions of a cell on a fixed set of free coordinates, with z in place.
 
@@ -166,7 +166,7 @@ def _alternate(b, field, state_penalty, z, s, free, n_free, system, target):
     return s, True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _take_if_feasible(z, free, n_free, system, target):
     """Copy the solution in ``system`` to ``target`` and, if it has no negative entry, to z; whether it has none."""
     feasible = True
@@ -179,7 +179,7 @@ def _take_if_feasible(z, free, n_free, system, target):
     return feasible
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def active_set(A, b, field, state_penalty, z, on_simplex, free, system, target, gradient):
     """Best state of one cell, starting from z; the last four arguments are work space (:func:`work_space`).
 
@@ -225,13 +225,13 @@ def active_set(A, b, field, state_penalty, z, on_simplex, free, system, target, 
     return s
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def work_space(K):
     """Free coordinates, a linear system with up to three right-hand sides, a point, and a gradient."""
     return np.empty(K, np.int64), np.empty((K, K + 3)), np.empty(K), np.empty(K)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _solve_rows(Q, C, X):
     free, system, target, gradient = work_space(Q.shape[0])
     field = np.zeros(Q.shape[0])

@@ -2,10 +2,12 @@
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
+
+from spicemix_core.numerics.compiled import njit
+from spicemix_core.numerics.compressed import check_compressed
 
 
-@njit(cache=True)
+@njit()
 def _greedy(indptr, indices):
     colors = np.full(indptr.size - 1, -1, np.int32)
     taken_by = np.full(indptr.size, -1, np.int64)  # the last cell with a neighbour of this colour
@@ -26,6 +28,7 @@ def color_classes(graph: sp.csr_array) -> list[np.ndarray]:
     ``graph`` is a symmetric adjacency (N, N) without self-loops. The arrays, each in ascending order, are a partition
     of ``range(N)``; no two cells of one array are neighbours.
     """
+    check_compressed(graph, "The graph")
     colors = _greedy(graph.indptr, graph.indices)
     order = np.argsort(colors, kind="stable")
     return np.split(order, np.cumsum(np.bincount(colors))[:-1]) if colors.size else []

@@ -6,8 +6,8 @@ and copy at most one block. SciPy's sparse products use one thread and convert a
 
 import numpy as np
 import scipy.sparse as sp
-from numba import njit
 
+from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.threads import BLOCK, over_blocks
 
 MOST_PARTS = 32  # partial sums of Y'X in memory at one time
@@ -45,7 +45,7 @@ def times_states(expression: np.ndarray | sp.csr_array, states: np.ndarray) -> n
     return sum(over_blocks(summed, len(states), part))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _csr_times(indptr, indices, data, columns, start, stop, product):
     for i in range(start, stop):
         product[i] = 0.0
@@ -54,7 +54,7 @@ def _csr_times(indptr, indices, data, columns, start, stop, product):
                 product[i, k] += data[e] * columns[indices[e], k]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _csr_transposed_times(indptr, indices, data, rows, start, stop, total):
     for i in range(start, stop):
         for e in range(indptr[i], indptr[i + 1]):
@@ -78,7 +78,7 @@ def row_summary(expression: np.ndarray | sp.csr_array) -> np.ndarray:
     return summary
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _summarise(indptr, values, full, start, stop, summary):
     for i in range(start, stop):
         total, squares = 0.0, 0.0

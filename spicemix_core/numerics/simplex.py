@@ -1,10 +1,11 @@
 r"""Projection onto the simplex :math:`\{z \ge 0, \sum_k z_k = 1\}`."""
 
 import numpy as np
-from numba import njit
+
+from spicemix_core.numerics.compiled import njit
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+@njit(nogil=True, error_model="numpy", fastmath={"reassoc"})
 def project_in_place(v):
     """Project ``v`` onto the simplex in place, by Newton's method on the threshold: finite, and without sorting.
 

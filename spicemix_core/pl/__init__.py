@@ -1,8 +1,8 @@
 """Figures of a fitted AnnData object, and functions to draw custom figures.
 
 The figures of an AnnData object (`affinity`, `cluster`, `enrichment`, `history`, `markers`, `metagene_genes`,
-`metagenes`, `spatial`, `type_affinity`, `umap`) and of a selection (`selection`) compute nothing: they show what
-:meth:`spicemix_core.SpiceMix.fit`, :mod:`spicemix_core.tl` and :func:`spicemix_core.select` found. They return a
+`metagenes`, `spatial`, `tree`, `type_affinity`, `umap`) and of a selection (`selection`) compute nothing: they show
+what :meth:`spicemix_core.SpiceMix.fit`, :mod:`spicemix_core.tl` and :func:`spicemix_core.select` found. They return a
 matplotlib figure, closed, with many marks as one picture; ``figure.savefig(path)`` writes it as PNG, SVG or PDF. Those
 with one panel accept ``ax`` to draw on existing axes instead, and then return these axes. Colours of categories are
 those in ``uns["<column>_colors"]``, where scanpy stores them, and else those of `palette`; no figure changes the data.
@@ -27,11 +27,13 @@ from spicemix_core.pl.primitives import (
 from spicemix_core.pl.style import BLUE, GREEN, GREY, VERMILION, palette, use_style
 from spicemix_core.pl.svg import show
 from spicemix_core.pl.tables import draw_affinity, draw_table, expression_by_cluster, mark_fields, order_rows_by_columns
+from spicemix_core.pl.trees import tree
 
 __all__ = ["BLUE", "GREEN", "GREY", "VERMILION", "affinity", "cluster", "draw_affinity", "draw_curve", "draw_legend",
            "draw_points", "draw_residuals", "draw_samples", "draw_table", "draw_values", "enrichment",
            "expression_by_cluster", "history", "mark_fields", "markers", "metagene_genes", "metagenes",
-           "order_rows_by_columns", "palette", "selection", "show", "spatial", "type_affinity", "umap", "use_style"]
+           "order_rows_by_columns", "palette", "selection", "show", "spatial", "tree", "type_affinity", "umap",
+           "use_style"]
 
 
 def __dir__():

@@ -17,7 +17,7 @@ from spicemix_core.pl.values import table_of
 
 @figure_or_axes
 def cluster(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
-    """Draw the Calinski-Harabasz index by number of clusters (:func:`spicemix_core.tl.cluster`).
+    """Draw the separation of the clusters by their number (:func:`spicemix_core.tl.cluster`).
 
     A line marks the number chosen.
 
@@ -47,9 +47,9 @@ def cluster(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
     >>> figure = pl.cluster(cortex)
     """
     result = table_of(adata, "cluster")
-    curve = result["table"].set_index("n_clusters")["calinski_harabasz"]
+    curve = result["table"].set_index("n_clusters")["separation"]
     ax = panel(ax, 5.5, 3.2)
-    draw_curve(ax, curve, int(result["n_clusters"]), label="Calinski-Harabasz index")
+    draw_curve(ax, curve, int(result["n_clusters"]), label="separation of the clusters")
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(8, integer=True))
     return ax
 
@@ -183,14 +183,14 @@ def selection(table: pd.DataFrame) -> Figure:
     >>> from spicemix_core import pl
     >>> table = pd.DataFrame({  # or select(...).table
     ...     "n_metagenes": [5, 10], "affinity_penalty": [1e-4, 1e-4], "error": [0.3, 0.2], "difference_se": [0.01, 0.0],
-    ...     "ari": [0.9, 0.7], "calinski_harabasz": [100.0, 80.0], "seconds": [1.0, 2.0], "suggested": [False, True]})
+    ...     "ari": [0.9, 0.7], "separation": [0.5, 0.4], "seconds": [1.0, 2.0], "suggested": [False, True]})
     >>> figure = pl.selection(table)
     """
     figure, axes = plt.subplots(2, 2, figsize=(WIDTH, 6.4), sharex=True)
     colors = palette(table["affinity_penalty"].unique())
     chosen = table[table["suggested"]].iloc[0]
     panels = {"error": "held-out error (relative)", "ari": "stability: ARI between seeds",
-              "calinski_harabasz": "highest Calinski-Harabasz index", "seconds": "seconds of one fit"}
+              "separation": "highest separation of the clusters", "seconds": "seconds of one fit"}
     for ax, (name, title) in zip(axes.flat, panels.items(), strict=True):
         for penalty, color in colors.items():
             rows = table[table["affinity_penalty"] == penalty].sort_values("n_metagenes")

@@ -30,7 +30,7 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
             ax: Axes | None = None) -> Figure | Axes:
     """Draw the cells at their positions, one panel for each sample, all at the same scale.
 
-    Cells without coordinates are left out.
+    The second coordinate runs downwards, as in images and in squidpy. Cells without coordinates are left out.
 
     Parameters
     ----------
@@ -94,8 +94,8 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
 def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     """Draw the proportions of every metagene in space, one panel for each metagene.
 
-    The samples are next to each other in the panel. Colours run from 0 to the 99th percentile of the panel, which its
-    title states. Cells without coordinates are left out.
+    The samples are next to each other in the panel, and the second coordinate runs downwards, as in images. Colours run
+    from 0 to the 99th percentile of the panel, which its title states. Cells without coordinates are left out.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
         top = float(np.quantile(proportions[:, k], 0.99)) or float(proportions[:, k].max()) or 1.0
         points = draw_values(ax, places, proportions[:, k] / top, size=mark, limits=(0, 1))
         ax.set_title(f"metagene {k}  (0 to {top:.2g})", fontsize="small", pad=3)
-        ax.set(aspect="equal", xlim=(0, bounds[0]), ylim=(0, bounds[1]))
+        ax.set(aspect="equal", xlim=(0, bounds[0]), ylim=(bounds[1], 0))
         ax.spines[:].set_visible(False)
     for ax in axes.flat[n:]:
         ax.remove()

@@ -103,7 +103,10 @@ def mark_size(area: float, n_cells: int) -> float:
 
 
 def sample_panels(coordinates: np.ndarray, samples: pd.Categorical, ax: Axes | None) -> tuple[dict[str, Axes], float]:
-    """A panel for each sample, in a new figure or, for one sample, on ``ax``: axes by name, and the area of a mark."""
+    """A panel for each sample, in a new figure or, for one sample, on ``ax``: axes by name, and the area of a mark.
+
+    The second coordinate runs downwards.
+    """
     names = list(samples.categories)
     if ax is not None and len(names) > 1:
         raise ValueError(f"The cells are of {len(names)} samples, which one panel cannot show: pass no axes, or the "
@@ -120,7 +123,7 @@ def sample_panels(coordinates: np.ndarray, samples: pd.Categorical, ax: Axes | N
     for (name, own), (x, y) in zip(axes.items(), middle, strict=True):
         own.set_title(short_name(name), fontsize="small", pad=3)
         own.set_aspect("equal")
-        own.set(xlim=(x - 0.54 * width, x + 0.54 * width), ylim=(y - 0.54 * height, y + 0.54 * height))
+        own.set(xlim=(x - 0.54 * width, x + 0.54 * width), ylim=(y + 0.54 * height, y - 0.54 * height))
         own.spines[:].set_visible(False)
     return axes, mark_size(area, max(samples.value_counts()))
 
@@ -140,13 +143,13 @@ def _grid(names, aspect):
 
 
 def side_by_side(coordinates: np.ndarray, samples: pd.Categorical) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates with the samples in rows next to each other, and the width and height of the whole."""
+    """Coordinates, for axes with y downwards, with the samples in rows next to each other; width and height of all."""
     names = list(samples.categories)
     columns = len(names) if len(names) <= 5 else int(np.ceil(np.sqrt(2 * len(names))))
     spans = np.array([np.ptp(coordinates[samples == name], axis=0) for name in names])
     cell = 1.12 * np.maximum(spans.max(axis=0), 1e-12)
     rows, places = -(-len(names) // columns), np.empty_like(coordinates)
     for i, (name, span) in enumerate(zip(names, spans, strict=True)):
-        own, corner = samples == name, np.array([i % columns, rows - 1 - i // columns]) * cell
+        own, corner = samples == name, np.array([i % columns, i // columns]) * cell
         places[own] = coordinates[own] - coordinates[own].min(axis=0) + corner + (cell - span) / 2
     return places, cell * (columns, rows)

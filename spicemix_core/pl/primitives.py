@@ -86,7 +86,7 @@ def draw_values(ax: Axes, coordinates: ArrayLike, values: ArrayLike, *, size: fl
 
 def draw_samples(axes: Sequence[Axes], coordinates: ArrayLike, samples: ArrayLike, labels: ArrayLike,
                  colors: Mapping[Hashable, str], *, size: float = 12.0, outlines: bool = False) -> None:
-    """Draw the cells of each sample in a panel of its own, with equal scales.
+    """Draw the cells of each sample in a panel of its own, with equal scales and y downwards, as in images.
 
     Parameters
     ----------
@@ -129,6 +129,7 @@ def draw_samples(axes: Sequence[Axes], coordinates: ArrayLike, samples: ArrayLik
             ax.axis("off")
         ax.set_title(str(name))
         ax.set_aspect("equal")
+        ax.yaxis.set_inverted(True)
         sns.despine(ax=ax, left=False, bottom=False, top=False, right=False)
 
 

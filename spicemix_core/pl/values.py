@@ -9,6 +9,8 @@ from matplotlib.colors import to_hex
 from scipy import sparse
 
 from spicemix_core.inputs.anndata import column_of, coordinates_of, expression_of, result_of, states_of
+from spicemix_core.inputs.errors import MissingDataError
+from spicemix_core.tl.clustering import CLUSTERS
 from spicemix_core.tl.normalization import normalize_states
 
 MISSING = "missing"  # text of a cell that is in no category
@@ -53,13 +55,16 @@ def values_of(adata: AnnData, color: str, layer: str | None) -> tuple[pd.Categor
         names = [*map(str, given), *([MISSING] if column.isna().any() else [])]
         return pd.Categorical(texts, names).remove_unused_categories(), color
     if color in adata.var_names:
-        values = expression_of(adata[:, color], layer)
+        values = expression_of(adata, layer)[:, adata.var_names.get_loc(color)]
         return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=float).ravel(), color
     word, _, number = str(color).partition(" ")
     if word == "metagene" and number.isdecimal():
         proportions = proportions_of(adata)
         if int(number) < proportions.shape[1]:
             return proportions[:, int(number)], f"proportion of {color}"
+    if color == CLUSTERS:
+        raise MissingDataError(f"The data hold no clusters in the column {color!r} of obs.",
+                               "Call tl.cluster first, or name with {color} what to show.")
     raise KeyError(f"Nothing in the data is named {color!r}: choose a column of obs, a gene or a metagene "
                    "('metagene 0', ...).")
 

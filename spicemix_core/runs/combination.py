@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.model import SpiceMix
-from spicemix_core.tl.clustering import CONSENSUS, CellTypeRule, Clustering, cluster_by_rule
+from spicemix_core.tl.clustering import RANGE, Clustering, cluster_states
 from spicemix_core.tl.contacts import metagene_affinity
 from spicemix_core.tl.matching import adjusted_rand_index, match_labels, match_metagenes
 
@@ -20,22 +20,23 @@ class Consensus:
     Attributes
     ----------
     labels : (N,) array of int
-        Cluster of each cell. Cluster 0 is the largest.
+        Cell type of each cell. Type 0 is the largest.
     confidence : (N,) array
         For each cell, the share of all runs whose own clustering, matched to the consensus, has the cell in the same
         cluster.
     clustering : Clustering
-        Tree and Calinski-Harabasz curve of the consensus.
+        The fine and coarse cell types, the tree with the support of its branches, and the separation by number of
+        clusters.
     runs : list of SpiceMix
         The fitted models in the order of their seeds.
     own_labels : list of (N,) arrays of int
         Clustering of each run on its own, with its own number of clusters.
     reference : int
-        Index of the kept run whose own clustering agrees best with the consensus. Use its metagenes and its affinity.
+        Index of the run whose own clustering agrees best with the consensus. Use its metagenes and its affinity.
     run_summary : DataFrame
-        By run: ``random_state``, ``Q`` (last value), ``n_iter``, ``converged``, ``calinski_harabasz`` (highest index of
-        its own states), ``n_clusters`` of its own clustering, ``kept``, and ``ari_with_consensus`` (adjusted Rand index
-        of its own states, cut at the number of clusters of the consensus, with the consensus).
+        By run: ``random_state``, ``init``, ``Q`` (last value), ``n_iter``, ``converged``, ``separation`` (highest of
+        its own clusterings), ``n_clusters`` of its own clustering, and ``ari_with_consensus`` (adjusted Rand index of
+        its own states, cut at the number of clusters of the consensus, with the consensus).
     metagene_stability : (K,) array
         For each metagene of the reference run, the mean correlation with its matches in the other runs.
     affinity_stability : DataFrame
@@ -67,8 +68,8 @@ class Consensus:
         return self.runs[self.reference]
 
 
-def combine_runs(runs: list[SpiceMix], states: list[np.ndarray], rule: CellTypeRule = CONSENSUS,
-                 n_clusters: int | None = None) -> Consensus:
+def combine_runs(runs: list[SpiceMix], states: list[np.ndarray], *, n_clusters: int | None = None,
+                 n_clusters_range: tuple[int, int] = RANGE) -> Consensus:
     """The consensus of fitted runs: :func:`fit_consensus` without the fits.
 
     Parameters
@@ -77,31 +78,29 @@ def combine_runs(runs: list[SpiceMix], states: list[np.ndarray], rule: CellTypeR
         Fitted models.
     states : list of (N, K) arrays
         States of each run, with the cells in the same order.
-    rule : CellTypeRule, default=CONSENSUS
-    n_clusters : int, optional
-        Number of clusters, instead of the number that the rule chooses.
+    n_clusters, n_clusters_range
+        See :func:`spicemix_core.tl.cluster_states`.
 
     Returns
     -------
     Consensus
     """
-    alone = [cluster_by_rule([x], rule, n_clusters) for x in states]
-    index = np.array([c.calinski_harabasz.max() for c in alone])
-    kept = np.sort(np.argsort(-index, kind="stable")[: max(2, (len(runs) + 1) // 2)])
-    clustering = cluster_by_rule([states[i] for i in kept], rule, n_clusters)
-    own = [cluster_by_rule([x], rule, clustering.n_clusters).labels for x in states]
+    clustering = cluster_states(states, n_clusters=n_clusters, n_clusters_range=n_clusters_range)
+    alone = [cluster_states(x, n_clusters_range=n_clusters_range) for x in states]
+    own = [cluster_states(x, n_clusters=min(clustering.n_clusters, int(a.separation.index[-1]))).labels
+           for x, a in zip(states, alone, strict=True)]  # the tree of a single run may have fewer branches
     votes = np.array([match_labels(labels, clustering.labels).loc[labels] == clustering.labels for labels in own])
     agreement = np.array([adjusted_rand_index(labels, clustering.labels) for labels in own])
-    reference = int(kept[np.argmax(agreement[kept])])
+    reference = int(np.argmax(agreement))
     metagene_stability, affinity_stability = _stability(runs, reference)
     summary = pd.DataFrame({
         "random_state": [run.random_state for run in runs],
+        "init": [run.init for run in runs],
         "Q": [run.history_["Q"].iloc[-1] for run in runs],
         "n_iter": [run.n_iter_ for run in runs],
         "converged": [run.converged_ for run in runs],
-        "calinski_harabasz": index,
+        "separation": [c.separation.max() for c in alone],
         "n_clusters": [c.n_clusters for c in alone],
-        "kept": np.isin(np.arange(len(runs)), kept),
         "ari_with_consensus": agreement,
     })
     return Consensus(labels=clustering.labels, confidence=votes.mean(axis=0), clustering=clustering, runs=runs,

@@ -1,16 +1,15 @@
 """One clustering from many fits, which does not depend on the seed of a single fit.
 
 A fit starts from k-means and ends in a local optimum. Neither its objective nor its energy ranks the runs by the
-quality of their cell types, but the Calinski-Harabasz index of its own states does so in part (book, simulation
-chapter). The consensus needs no labels. It keeps the half of the runs with the highest index, joins their normalised
-states into one matrix, and clusters this matrix by the rule :data:`spicemix_core.tl.clustering.CONSENSUS`. Structure
-that the runs share adds up over the columns, and structure of a single run does not.
+quality of their cell types (book, simulation chapter). Where a fit ends also depends on how k-means weights the cells,
+and no weighting is best on all data. So the runs use the starts of
+:mod:`spicemix_core.initialization` in turn, and the consensus uses all of them without a choice and without
+labels: :func:`spicemix_core.tl.cluster_states` of the states of all runs.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,28 +18,27 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from spicemix_core.files.checkpoint import fingerprint
+from spicemix_core.files.lock import reserves_folder
 from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
-from spicemix_core.inputs.parameters import check_choice, check_integer, is_integer
+from spicemix_core.inputs.parameters import INITS, check_integer, is_integer
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.progress import progress
 from spicemix_core.runs.combination import Consensus, combine_runs
-from spicemix_core.tl.clustering import CONSENSUS, write_labels
-from spicemix_core.tl.normalization import NORMALIZATIONS
+from spicemix_core.tl.clustering import RANGE, warn_of, write_clusters
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-N_RUNS = 10
+N_RUNS = 20
 _PACKAGE = Path(__file__).parents[1]
 
 
-
+@reserves_folder
 def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS, sample_key: str | None = None,
                   graph_key: str | None = "spatial_connectivities", layer: str | None = None,
-                  normalization: str = CONSENSUS.normalization, n_clusters: int | None = None,
-                  n_clusters_range: tuple[int, int] = CONSENSUS.n_clusters_range,
+                  n_clusters: int | None = None, n_clusters_range: tuple[int, int] = RANGE,
                   random_state: int | np.random.Generator | None = None, n_jobs: int = 1,
                   folder: str | Path | None = None, **options: Any) -> Consensus:
     """Fit a model from each of several seeds and combine the states of the runs into one clustering.
@@ -50,15 +48,12 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
     adata : AnnData
         See :meth:`spicemix_core.SpiceMix.fit`, also for ``sample_key``, ``graph_key`` and ``layer``.
     n_metagenes : int, default=20
-    n_runs : int, default=10
-        Number of seeds, at least 2. The clustering uses the better half of the runs (at least two). Confidence and
-        stability use all runs.
+    n_runs : int, default=20
+        Number of runs, each with its own seed, at least 2.
     sample_key, graph_key, layer : str, optional
-    normalization : str, default="zscore_proportions"
-        Method of :func:`spicemix_core.tl.normalize_states`.
     n_clusters : int, optional
-        Number of clusters. By default, the first peak of the Calinski-Harabasz index.
-    n_clusters_range : (int, int), default=(5, 40)
+        Number of clusters. By default, see :func:`spicemix_core.tl.cluster_states`.
+    n_clusters_range : (int, int), default=(2, 40)
         Smallest and largest number of clusters considered, both included.
     random_state : int, numpy Generator or None, default=None
         The seeds of the runs are drawn from it.
@@ -68,24 +63,27 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
     folder : path, optional
         Folder for finished runs and for the checkpoints of unfinished ones. An interrupted consensus resumes from it
         and returns the same numbers. The function creates the folder, and removes its files (and the folder, if it
-        holds nothing else) when all runs are combined. Workers of a Dask client must have access to it.
+        holds nothing else) when all runs are combined. Workers of a Dask client must have access to it. No other
+        process can use the folder at the same time.
     **options
-        Parameters of :class:`spicemix_core.SpiceMix`.
+        Parameters of :class:`spicemix_core.SpiceMix`. By default, the runs use the values of ``init`` in turn.
 
     Returns
     -------
     Consensus
         The function also writes to ``adata``: the results of the reference run, the labels to
-        ``obs["spicemix_cluster"]``, the confidence to ``obs["spicemix_confidence"]``, and the summary of the runs with
-        the stabilities to ``uns["spicemix"]["consensus"]``.
+        ``obs["spicemix_cluster"]`` and, of the coarse cell types, to ``obs["spicemix_cluster_coarse"]``, the confidence
+        to ``obs["spicemix_confidence"]``, the separation and the branches to ``uns["spicemix"]["cluster"]``, and the
+        summary of the runs with the stabilities to ``uns["spicemix"]["consensus"]``. A warning states what a reader
+        must know about the number of types.
 
     Raises
     ------
     KeyError
         If a column, a graph or a layer does not exist.
     ValueError
-        If there are fewer than two runs, the normalisation is unknown, the number of clusters is impossible, or
-        :meth:`spicemix_core.SpiceMix.fit` rejects the input.
+        If there are fewer than two runs, the number of clusters is impossible, or :meth:`spicemix_core.SpiceMix.fit`
+        rejects the input.
 
     Examples
     --------
@@ -99,33 +97,33 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
     (2, 5)
     """
     check_integer("n_runs", n_runs, 2, "Use SpiceMix(...).fit for a single fit.")
-    _check_clustering(normalization, n_clusters, n_clusters_range, adata.n_obs)
+    _check_clustering(n_clusters, n_clusters_range, adata.n_obs)
     if not is_integer(n_jobs) or n_jobs == 0:
         raise ValueError(f"n_jobs must be an integer other than 0, not {n_jobs!r}. Use -1 for all cores.")
     spatial = options.get("spatial", True)
     expressions, graphs, rows = read_samples(adata, sample_key, graph_key if spatial else None, layer)
     seeds = np.random.default_rng(random_state).integers(2**31, size=n_runs).tolist()
-    models = [SpiceMix(n_metagenes, random_state=seed, **options) for seed in seeds]
+    models = [SpiceMix(n_metagenes, random_state=seed, **{"init": INITS[i % len(INITS)], **options})
+              for i, seed in enumerate(seeds)]
     paths = [None] * n_runs if folder is None else _run_files(Path(folder), models, expressions, graphs)
     runs = _fit_all(models, paths, expressions, graphs, n_jobs)
     for run in runs:
         run.feature_names_in_, run.sample_names_, run.cell_names_ = read_names(adata, sample_key, rows)
     order = np.argsort(np.concatenate(rows))
     states = [np.concatenate(run.latent_states_)[order] for run in runs]
-    rule = replace(CONSENSUS, normalization=normalization, n_clusters_range=n_clusters_range)
-    result = combine_runs(runs, states, rule, n_clusters)
+    result = combine_runs(runs, states, n_clusters=n_clusters, n_clusters_range=n_clusters_range)
     write_results(adata, result.model, rows)
-    write_labels(adata, result.labels, result.confidence)
+    write_clusters(adata, result.clustering, result.confidence)
     adata.uns["spicemix"]["consensus"] = {
         "run_summary": result.run_summary, "metagene_stability": result.metagene_stability,
         "affinity_stability": result.affinity_stability, "reference": result.reference}
     if folder is not None:
         once_saved(partial(_remove, paths))
+    warn_of(result.clustering)
     return result
 
 
-def _check_clustering(normalization, n_clusters, n_clusters_range, n_cells):
-    check_choice("normalization", normalization, NORMALIZATIONS)
+def _check_clustering(n_clusters, n_clusters_range, n_cells):
     smallest, largest = n_clusters_range if n_clusters is None else (n_clusters, n_clusters)
     if not 2 <= smallest <= largest or smallest >= n_cells:
         asked = f"{smallest} to {largest}" if n_clusters is None else n_clusters
@@ -147,7 +145,7 @@ def _fit_all(models, paths, expressions, graphs, n_jobs):
     )
     runs, caught = zip(*progress(fits, "consensus runs", total=len(models)), strict=True)
     for message, category in dict.fromkeys(pair for pairs in caught for pair in pairs):
-        warnings.warn(message, category, stacklevel=3)
+        warnings.warn(message, category, stacklevel=4)
     return list(runs)
 
 

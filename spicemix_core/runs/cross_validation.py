@@ -17,7 +17,7 @@ import scipy.sparse as sp
 
 from spicemix_core.model import SpiceMix
 from spicemix_core.runs.held_out import states_without
-from spicemix_core.tl.clustering import GRID, cluster_by_rule
+from spicemix_core.tl.clustering import cluster_states
 from spicemix_core.tl.matching import adjusted_rand_index, match_metagenes
 
 N_FOLDS = 5
@@ -97,7 +97,7 @@ def fit_seeds_of_setting(data: Data, setting: dict, options: dict, seeds: list[i
     Returns
     -------
     DataFrame
-        For each seed, a row of the kind ``fit`` and the rows of its Calinski-Harabasz curve, of the kind ``curve``.
+        For each seed, a row of the kind ``fit`` and the rows of its separation curve, of the kind ``curve``.
         ``ari`` and ``metagene_correlation`` are means over the pairs of seeds.
     """
     models, clusterings, rows = [], [], []
@@ -105,13 +105,13 @@ def fit_seeds_of_setting(data: Data, setting: dict, options: dict, seeds: list[i
         start = time.perf_counter()
         models.append(SpiceMix(**setting, **options, random_state=seed).fit_arrays(data.expressions, data.graphs))
         seconds = time.perf_counter() - start
-        clusterings.append(cluster_by_rule([np.concatenate(models[-1].latent_states_)], GRID))
-        curve = clusterings[-1].calinski_harabasz
-        rows += [{"kind": "curve", **setting, "random_state": seed, "n_clusters": k, "calinski_harabasz": value}
+        clusterings.append(cluster_states(np.concatenate(models[-1].latent_states_)))
+        curve = clusterings[-1].separation
+        rows += [{"kind": "curve", **setting, "random_state": seed, "n_clusters": k, "separation": value}
                  for k, value in curve.items()]
         rows.append({"kind": "fit", **setting, "random_state": seed, "seconds": seconds,
                      "converged": float(models[-1].converged_), "n_clusters": clusterings[-1].n_clusters,
-                     "calinski_harabasz": curve.max()})
+                     "separation": curve.max()})
     pairs = list(itertools.combinations(range(len(seeds)), 2))
     ari = np.mean([adjusted_rand_index(clusterings[i].labels, clusterings[j].labels) for i, j in pairs])
     correlation = np.mean([match_metagenes(models[i].metagenes_, models[j].metagenes_).correlations.mean()

@@ -14,15 +14,17 @@ import pandas as pd
 from anndata import AnnData
 from joblib import Parallel, delayed
 
+from spicemix_core.baselines.index_clustering import IndexClustering, cluster_by_index
 from spicemix_core.baselines.published_fit import N_ITERATIONS, fit_as_published
 from spicemix_core.files.checkpoint import fingerprint
+from spicemix_core.files.lock import reserves_folder
 from spicemix_core.files.removal import once_saved, until_saved
 from spicemix_core.inputs.anndata import read_names, read_samples, write_results
 from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.progress import progress
-from spicemix_core.tl.clustering import CLUSTERS, Clustering, cluster_states, write_labels
+from spicemix_core.tl.clustering import CLUSTERS, write_labels
 
 N_SEEDS = 5
 NORMALIZATION, N_CLUSTERS_RANGE, SMALLEST_CLUSTER = "zscore", (5, 40), 5
@@ -37,7 +39,7 @@ class PublishedResult:
     ----------
     labels : array of int, shape (N,)
         Cluster of each cell in the best run, 0 the largest; -1 for the cells of clusters with fewer than five cells.
-    clusterings : list of Clustering
+    clusterings : list of IndexClustering
         Tree, Calinski-Harabasz curve and all clusters of each run, including those of fewer than five cells.
     runs : list of SpiceMix
         The fitted models, in the order in which their seeds are drawn.
@@ -61,7 +63,7 @@ class PublishedResult:
     """
 
     labels: np.ndarray
-    clusterings: list[Clustering]
+    clusterings: list[IndexClustering]
     runs: list[SpiceMix]
     best: int
     run_summary: pd.DataFrame
@@ -72,6 +74,7 @@ class PublishedResult:
         return self.runs[self.best]
 
 
+@reserves_folder
 def published_procedure(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_SEEDS, sample_key: str | None = None,
                         graph_key: str = "spatial_connectivities", layer: str | None = None,
                         affinity_penalty: float = 1e-4, max_iter: int = N_ITERATIONS, random_state: int | None = None,
@@ -191,11 +194,9 @@ def choose_as_published(runs: list[SpiceMix], states: list[np.ndarray]) -> Publi
     return PublishedResult(labels, clusterings, list(runs), best, summary)
 
 
-def cluster_as_published(states: np.ndarray) -> Clustering:
+def cluster_as_published(states: np.ndarray) -> IndexClustering:
     """Ward's clusters of the z-scored states at the highest Calinski-Harabasz index over 5 to 40 clusters."""
-    smallest, largest = N_CLUSTERS_RANGE
-    return cluster_states(states, normalization=NORMALIZATION,
-                          n_clusters_range=(smallest, min(largest, len(states) - 1)))
+    return cluster_by_index(states, normalization=NORMALIZATION, n_clusters_range=N_CLUSTERS_RANGE)
 
 
 def without_small_clusters(labels: np.ndarray) -> np.ndarray:

@@ -39,9 +39,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from spicemix_core.files.lock import reserves_folder
 from spicemix_core.inputs.anndata import read_names, read_samples
-from spicemix_core.inputs.parameters import check_integer, is_integer
-from spicemix_core.model import SpiceMix, check_parameters
+from spicemix_core.inputs.parameters import check_integer, check_parameters, is_integer
+from spicemix_core.model import SpiceMix
 from spicemix_core.runs.cross_validation import N_FOLDS, Data, fit_seeds_of_setting, fit_without_fold
 from spicemix_core.runs.stored_tasks import run_stored
 
@@ -61,14 +62,14 @@ class Selection:
         One row per setting: ``n_metagenes``, ``affinity_penalty``; ``error`` (held out, relative), ``error_se``
         (standard error over the folds), ``difference`` from the lowest error and its standard error ``difference_se``
         (paired over the folds), ``as_good``; ``ari`` (mean over pairs of seeds), ``metagene_correlation``;
-        ``n_clusters`` (median over seeds) and ``calinski_harabasz`` (mean over seeds) at the highest index;
+        ``n_clusters`` (median over seeds) and ``separation`` (highest, mean over seeds) of the cell types;
         ``converged`` (share of the fits), ``seconds`` (fastest fit to all cells), ``suggested``.
     suggestion : dict
         ``n_metagenes`` and ``affinity_penalty``, parameters of :class:`spicemix_core.SpiceMix`.
     reason : str
         The reason in one sentence.
     curves : DataFrame
-        Calinski-Harabasz index by setting, seed and number of clusters.
+        Separation of the clusters by setting, seed and number of clusters.
 
     Examples
     --------
@@ -85,6 +86,7 @@ class Selection:
     curves: pd.DataFrame
 
 
+@reserves_folder
 def select(adata: AnnData, *, n_metagenes: int | Sequence[int] = (5, 10, 15, 20),
            affinity_penalty: float | Sequence[float] = (1e-4,), n_seeds: int = 3, sample_key: str | None = None,
            graph_key: str | None = "spatial_connectivities", layer: str | None = None,
@@ -110,7 +112,7 @@ def select(adata: AnnData, *, n_metagenes: int | Sequence[int] = (5, 10, 15, 20)
         client=client):``, the workers of a Dask client run them. Only ``seconds`` depends on it.
     folder : path, optional
         Folder for the result of every fit. The same call, or one with a larger grid, reuses the results. It needs an
-        integer as ``random_state``.
+        integer as ``random_state``. No other process can use the folder at the same time.
     **options
         Parameters of :class:`spicemix_core.SpiceMix`. With ``spatial=False`` no graph is needed.
 
@@ -198,7 +200,7 @@ def compare_errors(held_out: pd.DataFrame) -> pd.DataFrame:
 
 def _summarize(held_out, fits):
     by_setting = fits.groupby(SETTING)
-    means = by_setting[["ari", "metagene_correlation", "calinski_harabasz", "converged"]].mean()
+    means = by_setting[["ari", "metagene_correlation", "separation", "converged"]].mean()
     means.insert(3, "n_clusters", by_setting["n_clusters"].median())
     means["seconds"] = by_setting["seconds"].min()  # the first fit of a process includes compilation
     return compare_errors(held_out).join(means).reset_index().astype({"n_metagenes": int})

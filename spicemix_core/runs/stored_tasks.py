@@ -18,11 +18,12 @@ from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from spicemix_core.files.atomic import replacing
+from spicemix_core.files.outside import check_part
 from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.numerics.progress import progress
+from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.runs.sources import ROOT, sources_of
 
 _LIBRARIES = ("numba", "numpy", "pandas", "scikit-learn", "scipy")
@@ -69,7 +70,7 @@ def run_stored(tasks: Mapping[str, tuple[Callable[..., pd.DataFrame], tuple]], f
 
 
 def _run(name, function, arguments):
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_blas_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="expression has negative values")  # simulated noise
         warnings.simplefilter("ignore", ConvergenceWarning)  # the tables have a column for it
         return name, function(*arguments)
@@ -84,6 +85,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def _read(path):
+    check_part(path)
     try:
         return pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=["nan"])
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:

@@ -1,13 +1,28 @@
-"""Cell types from latent states: Ward's tree of the normalised states, cut at a number of clusters that a rule chooses.
+r"""Cell types: the one definition that all entrances of the package use, for the states of one fit or of many.
 
-A :class:`CellTypeRule` holds all that defines the cell types: the normalisation, the numbers of clusters considered,
-and the function that chooses one of them from the Calinski-Harabasz curve. The four rules in use are the constants
-below. All defaults of the package come from them, so a rule is exchanged here and nowhere else.
+The states of every fit are z-scored per metagene and limited to ``MAX_DEVIATION`` standard deviations, and those of
+several fits are joined into one matrix. Its Ward tree is cut from the top. A split counts only if both of its branches
+hold at least ``MIN_CELLS`` cells; a smaller branch stays with its sibling, so that a few outlying cells are not a type.
+
+- The *fine* cell types are the largest number of clusters whose separation
+  (:mod:`spicemix_core.tl.separation`, book ``eq-separation``) is within a tolerance of the highest.
+- The *coarse* cell types are the largest number, at most the fine one, at which the single fits confirm every cluster:
+  its support is at least ``SURE``. The support of a branch is the mean over the fits of the highest Jaccard index
+  between its cells and the cells of any branch of the fit's own tree.
+
+Structure that the fits share adds up over the columns of the joined matrix, and structure of a single fit does not.
+``benchmarks/cell_types.py`` compares this definition with others on labelled data; the paper's own is
+:func:`spicemix_core.baselines.cluster_by_index`.
+
+References
+----------
+Support by the Jaccard index: C. Hennig, Computational Statistics and Data Analysis 52, 258-271 (2007).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,90 +33,79 @@ from scipy.spatial import cKDTree
 
 from spicemix_core.inputs.anndata import states_of
 from spicemix_core.tl._adata import store
+from spicemix_core.tl.branches import MIN_CELLS, accepted_splits, branch_support, branch_table, labels_of
 from spicemix_core.tl.normalization import normalize_states
-from spicemix_core.tl.trees import (
-    calinski_harabasz_curve,
-    cut_tree,
-    first_peak,
-    highest_index,
-    order_by_size,
-    ward_tree,
-)
+from spicemix_core.tl.separation import choose_number, remarks, separation_curve
+from spicemix_core.tl.trees import order_by_size, ward_tree
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-CLUSTERS, CONFIDENCE = "spicemix_cluster", "spicemix_confidence"  # columns of obs
-DEFAULT_NORMALIZATION = "zscore_proportions"
-MIN_CELLS = 5  # smallest mean size of a cluster; about 1 % of the cells of seqFISH+
+CLUSTERS, COARSE, CONFIDENCE = "spicemix_cluster", "spicemix_cluster_coarse", "spicemix_confidence"  # columns of obs
+DEFAULT_NORMALIZATION = "clipped_zscore"
+SURE = 0.6  # below this value a cluster should not be trusted (Hennig)
+RANGE = (2, 40)
 MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs of cells: 0.4 GB for this number
 
 
 @dataclass(frozen=True)
-class CellTypeRule:
-    """How latent states become cell types.
-
-    Attributes
-    ----------
-    normalization : str
-        Method of :func:`normalize_states`.
-    n_clusters_range : (int, int)
-        Smallest and largest number of clusters considered, both included.
-    choose : callable
-        Chooses the number of clusters from the Calinski-Harabasz curve.
-    """
-
-    normalization: str = DEFAULT_NORMALIZATION
-    n_clusters_range: tuple[int, int] = (5, 40)
-    choose: Callable[[pd.Series], int] = highest_index
-
-
-PAPER = CellTypeRule(normalization="zscore")  # the authors' tutorial; default of `cluster_states`
-ONE_FIT = CellTypeRule()  # default of `cluster`
-CONSENSUS = CellTypeRule(choose=first_peak)  # default of `fit_consensus`
-GRID = CellTypeRule(n_clusters_range=(2, 40))  # every setting of `select`
-
-
-@dataclass(frozen=True)
 class Clustering:
-    """Clusters of the cells, with the tree that they were cut from.
+    """Cell types at two levels, and the tree that they are cut from.
 
     Attributes
     ----------
     labels : (N,) array of int
-        Cluster of each cell. Cluster 0 is the largest; equal sizes are in the order of their first cell.
-    n_clusters : int
-        Number of clusters.
-    calinski_harabasz : pandas.Series
-        Calinski-Harabasz index by number of clusters, over all numbers considered.
-    linkage : (N - 1, 4) array
-        Ward's tree in SciPy's layout. With more than 10,000 cells, the tree of the random subset that was clustered.
+        Fine cell type of each cell. Type 0 is the largest; equal sizes are in the order of their first cell.
+    coarse_labels : (N,) array of int or None
+        Coarse cell type of each cell, a union of fine ones. Of a single fit, which has no support, ``None``.
+    separation : pandas.Series
+        Separation by number of clusters, over all numbers considered.
+    branches : DataFrame
+        One row per branch of the tree down to the fine types, the root first: ``parent`` (row, -1 for the root),
+        ``cells``, ``height`` (Ward's height of its split, 0 where it is not split), ``support`` (NaN for a single fit)
+        and ``cluster`` (fine type where it is not split, else -1).
+    remarks : list of str
+        What a reader must know about the number of types: that it is the last of the range, or that the curve is flat.
 
     Examples
     --------
     >>> import numpy as np
     >>> from spicemix_core import tl
     >>> states = np.repeat(np.eye(3), 20, axis=0) + 0.01 * np.random.default_rng(0).random((60, 3))
-    >>> tl.cluster_states(states, n_clusters=3).n_clusters
+    >>> tl.cluster_states(states).n_clusters
     3
     """
 
     labels: np.ndarray
-    n_clusters: int
-    calinski_harabasz: pd.Series
-    linkage: np.ndarray
+    coarse_labels: np.ndarray | None
+    separation: pd.Series
+    branches: pd.DataFrame
+    remarks: list[str]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of fine types."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def n_coarse(self) -> int | None:
+        """Number of coarse types, or ``None``."""
+        return None if self.coarse_labels is None else int(self.coarse_labels.max()) + 1
 
 
-def cluster_by_rule(states: Sequence[ArrayLike], rule: CellTypeRule, n_clusters: int | None = None) -> Clustering:
-    """Cluster the cells by a rule; all functions of the package that return cell types call this one.
+def cluster_states(latent_states: ArrayLike | Sequence[ArrayLike], *, n_clusters: int | None = None,
+                   n_clusters_range: tuple[int, int] = RANGE) -> Clustering:
+    """Cell types from the latent states of one fit or of several fits of the same cells.
 
     Parameters
     ----------
-    states : sequence of (N, K) array_like
-        States of one or more fits of the same cells. The normalised states of all fits are joined into one matrix.
-    rule : CellTypeRule
+    latent_states : (N, K) array_like, or list of such
+        States of the cells of all samples, each sample divided by its input scaling. A list holds the states of
+        several fits with the cells in the same order.
     n_clusters : int, optional
-        Number of clusters, instead of the number that the rule chooses.
+        Number of fine types. By default, it is chosen from ``n_clusters_range``.
+    n_clusters_range : (int, int), default=(2, 40)
+        Smallest and largest number considered, both included.
 
     Returns
     -------
@@ -110,104 +114,104 @@ def cluster_by_rule(states: Sequence[ArrayLike], rule: CellTypeRule, n_clusters:
     Raises
     ------
     ValueError
-        See :func:`normalize_states` and :func:`calinski_harabasz_curve`.
+        If the states are not a finite matrix, all cells are equal, or the tree does not have as many branches of at
+        least five cells as clusters are required.
 
     Notes
     -----
-    Numbers of clusters above N - 1 are not considered. Of more than 10,000 cells, a random subset of this size (always
-    the same) is clustered, and every cell is assigned to the cluster with the nearest mean, which is the criterion of
-    Ward's merges.
-    """
-    parts = [normalize_states(x, rule.normalization) for x in states]
-    rows = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-    if len(rows) <= MAX_TREE_CELLS:
-        return _cluster_all(rows, rule, n_clusters)
-    subset = rows[np.sort(np.random.default_rng(0).choice(len(rows), MAX_TREE_CELLS, replace=False))]
-    found = _cluster_all(subset, rule, n_clusters)
-    means = np.array([subset[found.labels == k].mean(axis=0) for k in range(found.n_clusters)])
-    nearest = cKDTree(means).query(rows)[1]
-    return replace(found, labels=order_by_size(nearest, found.n_clusters))
-
-
-def _cluster_all(rows, rule, n_clusters):
-    tree = ward_tree(rows)
-    smallest, largest = rule.n_clusters_range
-    numbers = range(smallest, min(largest, len(tree)) + 1) if n_clusters is None else [n_clusters]
-    curve = calinski_harabasz_curve(tree, numbers)
-    best = rule.choose(curve)
-    return Clustering(labels=cut_tree(tree, best), n_clusters=best, calinski_harabasz=curve, linkage=tree)
-
-
-def cluster_states(latent_states: ArrayLike, *, n_clusters: int | None = None,
-                   normalization: str = PAPER.normalization,
-                   n_clusters_range: tuple[int, int] = PAPER.n_clusters_range) -> Clustering:
-    """Cell types from latent states, as in the paper.
-
-    The states are normalised, clustered by Ward's method and cut where the Calinski-Harabasz index is highest.
-
-    Parameters
-    ----------
-    latent_states : (N, K) array_like
-        States of the cells of all samples, each sample divided by its input scaling.
-    n_clusters : int, optional
-        Number of clusters. By default, the index chooses it from ``n_clusters_range``.
-    normalization : str, default="zscore"
-        Method of :func:`normalize_states`.
-    n_clusters_range : (int, int), default=(5, 40)
-        Smallest and largest number of clusters considered, both included.
-
-    Returns
-    -------
-    Clustering
-
-    Raises
-    ------
-    ValueError
-        If the states are not a finite matrix, all cells are equal, or a number of clusters is impossible.
-
-    References
-    ----------
-    The authors' tutorial (branch NatureGenetics-2022 of their repository), which uses the z-score.
+    Of more than 10,000 cells, a random subset of this size (always the same) is clustered, ``branches`` describes it,
+    and every cell is assigned to the fine type with the nearest mean, which is the criterion of Ward's merges.
 
     Examples
     --------
     >>> from spicemix_core import datasets, tl
-    >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0)
-    >>> found = tl.cluster_states(adata.obsm["true_latent_states"], n_clusters_range=(2, 20))
-    >>> found.n_clusters == int(found.calinski_harabasz.idxmax())
+    >>> adata = datasets.simulate_cortex(n_cells=300, random_state=0)
+    >>> found = tl.cluster_states(adata.obsm["true_latent_states"])
+    >>> bool(found.separation[found.n_clusters] > found.separation.max() - 0.02)
     True
     """
-    return cluster_by_rule([latent_states], replace(PAPER, normalization=normalization,
-                                                    n_clusters_range=n_clusters_range), n_clusters)
+    rows = [normalize_states(x, DEFAULT_NORMALIZATION) for x in _as_fits(latent_states)]
+    n_cells = len(rows[0])
+    if n_cells <= MAX_TREE_CELLS:
+        return _from_rows(rows, n_clusters, n_clusters_range)
+    chosen = np.sort(np.random.default_rng(0).choice(n_cells, MAX_TREE_CELLS, replace=False))
+    found = _from_rows([x[chosen] for x in rows], n_clusters, n_clusters_range)
+    joined = np.concatenate(rows, axis=1)
+    means = [joined[chosen[found.labels == label]].mean(axis=0) for label in range(found.n_clusters)]
+    nearest = cKDTree(means).query(joined)[1]
+    coarse = None
+    if found.coarse_labels is not None:
+        of_fine = np.array([found.coarse_labels[found.labels == label][0] for label in range(found.n_clusters)])
+        coarse = order_by_size(of_fine[nearest], found.n_coarse)
+    return replace(found, labels=order_by_size(nearest, found.n_clusters), coarse_labels=coarse)
 
 
-def cluster(adata: AnnData, *, n_clusters: int | None = None,
-            n_clusters_range: tuple[int, int] = ONE_FIT.n_clusters_range, normalization: str = ONE_FIT.normalization,
+def _as_fits(states):
+    """A list of one matrix per fit."""
+    several = isinstance(states, (list, tuple)) and len(states) and np.ndim(states[0]) == 2
+    return list(states) if several else [states]
+
+
+def _from_rows(rows, n_clusters, n_clusters_range):
+    """:func:`cluster_states` of normalised states, with a tree of all cells."""
+    joined = np.concatenate(rows, axis=1)
+    tree = ward_tree(joined)
+    if not tree[:, 2].any():
+        raise ValueError("All cells have the same state, so they cannot be clustered. Check the fit or the input.")
+    smallest, largest = n_clusters_range if n_clusters is None else (n_clusters, n_clusters)
+    splits = accepted_splits(tree, largest)
+    if not 2 <= smallest <= min(largest, len(splits) + 1):
+        raise ValueError(f"A clustering of {len(joined)} cells into {smallest} clusters is impossible. Choose from 2 "
+                         f"to {len(splits) + 1} clusters: the tree has this number of branches of at least "
+                         f"{MIN_CELLS} cells.")
+    separation = separation_curve(joined, splits).loc[smallest:]
+    chosen = choose_number(separation)
+    splits = splits[: chosen - 1]
+    support = np.full(2 * len(splits) + 1, np.nan)
+    if len(rows) > 1:
+        support = branch_support(splits, [ward_tree(x) for x in rows])
+    branches = branch_table(splits, support)
+    labels = labels_of(branches, chosen)
+    coarse = labels_of(branches, coarse_number(branches)) if len(rows) > 1 else None
+    branches["cluster"] = [labels[members[0]] if height == 0.0 else -1
+                           for members, height in zip(branches["members"], branches["height"], strict=True)]
+    return Clustering(labels, coarse, separation, branches.drop(columns="members"),
+                      remarks(separation, largest) if n_clusters is None else [])
+
+
+def coarse_number(branches: pd.DataFrame) -> int:
+    """The largest number of clusters at which every cluster has a support of at least ``SURE``; at least 2."""
+    support, parent = branches["support"].to_numpy(), branches["parent"].to_numpy()
+    present, best = {0}, 2
+    for number, child in enumerate(range(1, len(support), 2), start=2):
+        present = (present - {parent[child]}) | {child, child + 1}
+        if support[list(present)].min() >= SURE:
+            best = number
+    return best
+
+
+def cluster(adata: AnnData, *, n_clusters: int | None = None, n_clusters_range: tuple[int, int] = RANGE,
             key_added: str = CLUSTERS) -> Clustering:
-    """Cell types of a fitted AnnData object.
-
-    The states are normalised, clustered by Ward's method and cut where the Calinski-Harabasz index is highest.
+    """Cell types of a fitted AnnData object, see :func:`cluster_states`.
 
     Parameters
     ----------
     adata : AnnData
         With ``obsm["X_spicemix"]``.
     n_clusters : int, optional
-        Number of clusters. By default, the index chooses it from ``n_clusters_range``.
-    n_clusters_range : (int, int), default=(5, 40)
-        Smallest and largest number of clusters considered, both included. Numbers that leave fewer than 5 cells per
-        cluster on average are not considered, because the index favours them where there are few cells.
-    normalization : str, default="zscore_proportions"
-        Method of :func:`normalize_states`. The paper uses ``"zscore"``.
+        Number of cell types. By default, it is chosen from ``n_clusters_range``.
+    n_clusters_range : (int, int), default=(2, 40)
+        Smallest and largest number considered, both included.
     key_added : str, default="spicemix_cluster"
         Column of ``obs`` for the labels, with categories "0" (the largest cluster), "1", ...
 
     Returns
     -------
     Clustering
-        The function also writes the labels to ``obs[key_added]`` and the Calinski-Harabasz curve to
-        ``uns["spicemix"]["cluster"]``. If it replaces the clusters of :func:`fit_consensus`, it removes
-        ``obs["spicemix_confidence"]``, which belongs to them.
+        The function also writes the labels to ``obs[key_added]``, and the separation and the branches to
+        ``uns["spicemix"]["cluster"]``. If it replaces the clusters of :func:`fit_consensus`, it removes their columns
+        ``obs["spicemix_cluster_coarse"]`` and ``obs["spicemix_confidence"]``. A warning states what a reader must know
+        about the number of types.
 
     Raises
     ------
@@ -226,20 +230,36 @@ def cluster(adata: AnnData, *, n_clusters: int | None = None,
     >>> adata.obs["spicemix_cluster"].cat.categories.tolist()
     ['0', '1', '2', '3', '4', '5', '6', '7']
     """
-    smallest, largest = n_clusters_range
-    largest = min(largest, max(smallest, adata.n_obs // MIN_CELLS))
-    rule = replace(ONE_FIT, normalization=normalization, n_clusters_range=(smallest, largest))
-    found = cluster_by_rule([states_of(adata)], rule, n_clusters)
-    write_labels(adata, found.labels, key=key_added)
-    store(adata, "cluster", found.calinski_harabasz.reset_index(), key=key_added, normalization=normalization,
-          n_clusters=found.n_clusters)
+    found = cluster_states(states_of(adata), n_clusters=n_clusters, n_clusters_range=n_clusters_range)
+    write_clusters(adata, found, key=key_added)
+    warn_of(found)
     return found
 
 
-def write_labels(adata: AnnData, labels: np.ndarray, confidence: np.ndarray | None = None, key: str = CLUSTERS) -> None:
-    """Write labels to ``obs[key]`` as categories in numerical order, and their confidence if it is given."""
-    adata.obs[key] = pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])
+def write_clusters(adata: AnnData, found: Clustering, confidence: np.ndarray | None = None,
+                   key: str = CLUSTERS) -> None:
+    """Write a clustering to ``obs`` and ``uns``; columns that belong to clusters it replaces are removed."""
+    write_labels(adata, found.labels, key)
+    if found.coarse_labels is not None:
+        adata.obs[COARSE] = _categories(found.coarse_labels)
     if confidence is not None:
         adata.obs[CONFIDENCE] = confidence
-    elif key == CLUSTERS and CONFIDENCE in adata.obs:
-        del adata.obs[CONFIDENCE]
+    store(adata, "cluster", found.separation.reset_index(), key=key, n_clusters=found.n_clusters,
+          branches=found.branches, remarks=" ".join(found.remarks))
+
+
+def write_labels(adata: AnnData, labels: np.ndarray, key: str = CLUSTERS) -> None:
+    """Write labels to ``obs[key]`` as categories in numerical order."""
+    adata.obs[key] = _categories(labels)
+    if key == CLUSTERS:
+        adata.obs.drop(columns=[name for name in (COARSE, CONFIDENCE) if name in adata.obs], inplace=True)
+
+
+def warn_of(found: Clustering) -> None:
+    """Issue the remarks of a clustering as warnings at the line that called the caller."""
+    for remark in found.remarks:
+        warnings.warn(remark, UserWarning, stacklevel=3)
+
+
+def _categories(labels):
+    return pd.Categorical([str(label) for label in labels], [str(label) for label in np.unique(labels)])

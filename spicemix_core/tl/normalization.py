@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from spicemix_core.inputs.parameters import check_choice
 
-NORMALIZATIONS = ("zscore", "proportions", "zscore_proportions", "none")
-MAX_DEVIATION = 5.0  # standard deviations of z-scored proportions
+NORMALIZATIONS = ("zscore", "clipped_zscore", "proportions", "zscore_proportions", "none")
+MAX_DEVIATION = 5.0  # standard deviations
 
 
 def normalize_states(latent_states: ArrayLike, method: str = "zscore") -> np.ndarray:
@@ -18,8 +18,9 @@ def normalize_states(latent_states: ArrayLike, method: str = "zscore") -> np.nda
     ----------
     latent_states : (N, K) array_like
         States of the cells of all samples, each sample divided by its input scaling.
-    method : {"zscore", "proportions", "zscore_proportions", "none"}, default="zscore"
+    method : {"zscore", "clipped_zscore", "proportions", "zscore_proportions", "none"}, default="zscore"
         - ``"zscore"``: ``(x_ik - mean_k) / sd_k`` over all cells, as in the paper.
+        - ``"clipped_zscore"``: the same, clipped at 5 standard deviations, as in :func:`cluster_states`.
         - ``"proportions"``: ``z_i = x_i / sum_k x_ik``.
         - ``"zscore_proportions"``: the z-score of z, clipped at 5 standard deviations.
         - ``"none"``: a copy of the states.
@@ -58,9 +59,9 @@ def normalize_states(latent_states: ArrayLike, method: str = "zscore") -> np.nda
         if (states < 0).any():
             raise ValueError("latent_states has negative entries, which have no proportions. Use 'zscore'.")
         states = _proportions(states)
-    if method == "zscore_proportions":
-        return np.clip(_zscore(states), -MAX_DEVIATION, MAX_DEVIATION)
-    return _zscore(states) if method == "zscore" else states
+    scores = _zscore(states) if "zscore" in method else states
+    clipped = method in ("clipped_zscore", "zscore_proportions")
+    return np.clip(scores, -MAX_DEVIATION, MAX_DEVIATION) if clipped else scores
 
 
 def _zscore(states):

@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import false_discovery_control, hypergeom
 
+from spicemix_core.files.damaged import check_file
 from spicemix_core.inputs.anndata import metagenes_of
 from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.tl._adata import store
@@ -53,7 +54,8 @@ def read_gmt(path: str | Path) -> dict[str, list[str]]:
     Raises
     ------
     ValueError
-        If the file is not UTF-8, has no set, repeats a name, or a line has fewer than three fields.
+        If the path is no file, or the file is not UTF-8, has no set, repeats a name, or a line has fewer than three
+        fields.
     OSError
         If the file cannot be read.
 
@@ -67,7 +69,7 @@ def read_gmt(path: str | Path) -> dict[str, list[str]]:
     {'astrocytes': ['Gfap', 'Aqp4']}
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = check_file(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text (byte {error.start}). Save the gene sets as UTF-8.") from error
     sets = {}

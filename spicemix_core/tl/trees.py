@@ -1,4 +1,4 @@
-"""Ward's tree of the cells, its cuts, and the rules that choose the number of clusters."""
+"""Ward's tree of the cells, its cuts, and the Calinski-Harabasz index of these."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cut_tree(tree: np.ndarray, n_clusters: int) -> np.ndarray:
     Parameters
     ----------
     tree : (N - 1, 4) array
-        Merges in SciPy's layout, for example :attr:`Clustering.linkage`.
+        Merges in SciPy's layout.
     n_clusters : int
         From 1 to N.
 
@@ -44,9 +44,9 @@ def cut_tree(tree: np.ndarray, n_clusters: int) -> np.ndarray:
 
     Examples
     --------
+    >>> from scipy.cluster.hierarchy import linkage
     >>> from spicemix_core import tl
-    >>> found = tl.cluster_states([[1.0], [1.1], [1.2], [5.0], [5.1]], n_clusters=2)
-    >>> tl.cut_tree(found.linkage, 3)
+    >>> tl.cut_tree(linkage([[1.0], [1.1], [1.2], [5.0], [5.1]], "ward"), 3)
     array([2, 0, 0, 1, 1])
     """
     n_cells = len(tree) + 1
@@ -101,22 +101,6 @@ def calinski_harabasz_curve(tree: np.ndarray, n_clusters: Iterable[int]) -> pd.S
     with np.errstate(divide="ignore"):
         values = (between / (k - 1)) / (within / (n_cells - k))
     return pd.Series(values, index=pd.Index(k, name="n_clusters"), name="calinski_harabasz")
-
-
-def highest_index(curve: pd.Series) -> int:
-    """Rule of the paper: the number of clusters at which the Calinski-Harabasz index is highest."""
-    return int(curve.idxmax())
-
-
-def first_peak(curve: pd.Series) -> int:
-    """The smallest number of clusters at which the Calinski-Harabasz index stops rising.
-
-    Where two metagenes share a type in all ratios, the cells of the type lie along a line. The index rises again when
-    the line is cut into more and more pieces, because W falls with the square of their number. The highest index then
-    lies far beyond the number of types, but the first peak does not (book, simulation chapter).
-    """
-    falls = np.flatnonzero(curve.to_numpy()[1:] < curve.to_numpy()[:-1])
-    return int(curve.index[falls[0] if len(falls) else -1])
 
 
 def _numbers_of_clusters(n_clusters, n_cells, smallest, largest):

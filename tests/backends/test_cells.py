@@ -12,7 +12,8 @@ from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.steps import nonnegative_least_squares, split_states, update_latent_states
 
 PLACES = ["local", "torch", "dask", "dask-torch"]
-METHODS = ["gram_times", "profiles", "cluster_sums", "solve_states", "update_states", "affinity_sums"]
+METHODS = ["gram_times", "profiles", "expression_of", "cluster_sums", "solve_states", "update_states",
+           "affinity_sums"]
 K, G, N, NOISE = 4, 30, 151, 0.1
 
 
@@ -54,7 +55,7 @@ def expression(samples):
     return np.concatenate([c * y for y, c in zip(samples.expressions, samples.scaling, strict=True)])
 
 
-def test_the_protocol_has_six_documented_methods():
+def test_the_protocol_has_seven_documented_methods():
     public = [name for name, value in vars(Cells).items() if callable(value) and not name.startswith("_")]
     assert sorted(public) == sorted(METHODS) and all(getattr(Cells, name).__doc__ for name in METHODS)
 
@@ -82,6 +83,14 @@ def test_profiles_are_those_of_the_chosen_cells(place, samples):
     np.testing.assert_array_equal(places[order], np.arange(5))
     np.testing.assert_allclose(sizes[order], Y[chosen].sum(axis=1), rtol=1e-12)
     np.testing.assert_allclose(coordinates[order] * sizes[order, None], Y[chosen], rtol=1e-12, atol=1e-14)
+
+
+def test_expression_is_that_of_the_chosen_cells(place, samples):
+    chosen = np.array([150, 3, 70, 61, 60])
+    places, rows = place().expression_of(chosen)
+    order = np.argsort(places)
+    np.testing.assert_array_equal(places[order], np.arange(5))
+    np.testing.assert_allclose(rows[order], expression(samples)[chosen], rtol=1e-14)
 
 
 def test_cluster_sums_assign_each_cell_to_the_nearest_centroid(place, samples, metagenes):

@@ -82,7 +82,7 @@ def test_messages_do_not_grow_with_the_number_of_cells(client, caplog):
         caplog.clear()
         fitted(small_samples(0, n_cells=(n_cells, n_cells)), client, max_iter=5)
         found.append(bytes_of(caplog))
-    of_cells = {"profiles", "states"}
+    of_cells = {"profiles", "states"}  # expression_of is called for at most KMEANS_CELLS cells
     small, large = ({name: n for name, n in f.items() if name not in of_cells} for f in found)
     assert small == large and {"update_states", "cluster_sums", "affinity_sums"} <= set(small)
     assert max(small.values()) <= 2 * 8 * (30 * 30 + 30 * 4)  # two workers; 30 genes, so 30 directions; 4 centroids

@@ -11,6 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -27,14 +30,18 @@ random_state = 0
 ```
 
 ```{{code-cell}} ipython3
+---
+mystnb: {{image: {{alt: a line}}}}
+---
 {code}
 ```
 """
 
 
 COUNTS = b"1 2 3\n"
-REGISTRY = {"cortex": {"layouts": {"compact": {"folder": "cortex", "files": {
-    "counts.txt": {"sha256": hashlib.sha256(COUNTS).hexdigest(), "bytes": len(COUNTS)}}}}}}
+FACTS = {"sha256": hashlib.sha256(COUNTS).hexdigest(), "bytes": len(COUNTS)}
+REGISTRY = {"cortex": {"origin": "its author", "downloads": [], "layouts": {
+    layout: {"folder": "cortex", "files": {"counts.txt": FACTS}} for layout in ("compact", "original")}}}
 LOADING = """from spicemix_core.datasets.toy import load_cortex
 print(load_cortex())"""
 LOADER = """import os
@@ -69,7 +76,7 @@ def make_book(root, **chapters):
     (root / "book/chapters/plain.md").write_text("# Plain\n\nNo code here.\n")
     for name, code in chapters.items():
         (root / f"book/chapters/{name}.md").write_text(CHAPTER.format(title=name.title(), code=code))
-    (root / "book/reexecute.md").write_text("# Again\n")
+    (root / "book/reexecute.md").write_text("# Again\n\n{{ chapter_times }}\n")
     pages = [*(f"chapters/{name}" for name in (*chapters, "plain")), "reexecute"]
     listed = "\n".join(f"  - file: {name}" for name in pages)
     (root / "book/_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n{listed}\n")
@@ -118,6 +125,7 @@ def runner(tmp_path, monkeypatch):
     root = make_book(tmp_path, first=LOADING)
     monkeypatch.setenv("SPICEMIX_DATA", str(root / "measured"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(root / "cache"))  # where downloads would be
+    monkeypatch.setenv("SPICEMIX_OFFLINE", "0")  # what the runner changes is put back
     monkeypatch.syspath_prepend(root / "book")
 
     def forget():
@@ -168,13 +176,21 @@ def test_a_page_states_the_origin_of_its_figure_and_has_its_files(toy):
     assert "matplotlib</p></td>" in page  # in the executed environment
     files = {path.name: path for path in (root / "book/_build/html/_downloads").rglob("*") if path.is_file()}
     assert set(files) == {"first.ipynb", "first-003.svg", "first-003.png", "first_table.csv"}
-    assert files["first.ipynb"].read_bytes() == notebook(root, "first").read_bytes()
+    assert printed(files["first.ipynb"]) == printed(notebook(root, "first"))
     assert files["first-003.png"].read_bytes().startswith(b"\x89PNG") and b"<svg" in files["first-003.svg"].read_bytes()
     assert files["first_table.csv"].read_text() == "seed,half\n0,0.0\n"
 
 
 def _sha():
     return REGISTRY["cortex"]["layouts"]["compact"]["files"]["counts.txt"]["sha256"]
+
+
+def test_the_time_of_each_chapter_is_in_a_table(toy):
+    root, _ = toy
+    seconds = json.loads((root / "build/quick/notebooks/first.run.json").read_text())["seconds"]
+    rows = re.findall(r"<tr.*?</tr>", (root / "book/_build/html/reexecute.html").read_text(), re.DOTALL)
+    words = [re.sub(r"<[^>]*>", " ", row).split() for row in rows]
+    assert words[1][:2] == ["First", f"{seconds:.0f}"] and words[2] == ["together", f"{seconds:.0f}"]
 
 
 def test_pages_contain_only_the_icons_that_they_use(toy):
@@ -198,6 +214,17 @@ def test_other_parameters_have_a_folder_of_their_own(toy):
     assert printed(notebook(root, "first", "quick,random_state=8")).startswith("quick 8")
     assert (root / "build/quick,random_state=8/downloads/first/first_table.csv").read_text().endswith("8,4.0\n")
     assert notebook(root, "first").read_bytes() == once
+
+
+def test_a_chapter_that_was_executed_again_has_a_page(toy):
+    root, _ = toy
+    run = build(root, "--profile", "quick", "--chapter", "first", "-p", "random_state=9")
+    assert run.stdout.splitlines()[-1] == "first: build/quick,random_state=9/downloads/first/first.html"
+    page = (root / "build/quick,random_state=9/downloads/first/first.html").read_text()
+    assert "Executed in the quick profile with random_state = 9." in page and "quick 9 True" in page
+    assert '<img alt="a line" src="data:image/svg' in page
+    assert "load_cortex" in page and "profile = &quot;full&quot;" not in page  # code, without the cell of parameters
+    assert "Verdicts" not in page  # the toy judges no claim
 
 
 def test_the_same_run_gives_the_same_bytes(toy):
@@ -303,6 +330,126 @@ def test_missing_data_are_named_at_the_start(runner):
     assert missing_data(["cortex"]) == ""
     (runner[0] / "measured/cortex/counts.txt").unlink()
     assert re.match(r"Not found: cortex \(\S*cortex/counts.txt\)\. ", missing_data(["cortex"]))
+
+
+@pytest.fixture
+def server(runner):
+    """A web server on this machine that the toy's registry names; returns the folder that it serves."""
+    root, _ = runner
+    (root / "served").mkdir()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=root / "served")) as httpd:
+        threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        address = f"http://127.0.0.1:{httpd.server_port}/counts.txt"
+        facts = REGISTRY["cortex"] | {"downloads": [{"url": address, **FACTS}]}
+        (root / "data/registry.json").write_text(json.dumps({"cortex": facts, "other": facts}))
+        (root / "measured/cortex/counts.txt").unlink()
+        yield root / "served"
+        httpd.shutdown()
+
+
+def test_data_that_no_folder_has_are_downloaded_before_the_chapters_run(runner, server, capsys, monkeypatch):
+    root, module = runner
+    (server / "counts.txt").write_bytes(COUNTS)
+    monkeypatch.setattr(module, "execute_changed", lambda *_: 1)  # chapters are not part of this test
+    assert module.main([]) == 1
+    assert re.match(r"cortex: downloading 0\.0 MB from 127\.0\.0\.1:\d+/counts\.txt\n$", capsys.readouterr().out)
+    (found,) = sys.modules["_tools.inputs"].data_files("cortex")
+    assert found.read_bytes() == COUNTS and found.is_relative_to(root / "cache")
+    assert os.environ["SPICEMIX_OFFLINE"] == "1"  # chapters need not try again
+
+
+def test_a_failed_download_is_reported_and_the_next_data_set_is_tried(runner, server, capsys):
+    sys.modules["_tools.fetching"].fetch_data(["cortex", "other"])
+    said = capsys.readouterr().out
+    assert said.count("counts.txt gave 404 File not found") == 2 and said.count(": downloading") == 2
+    assert sys.modules["_tools.inputs"].missing_data(["cortex"]).startswith("Not found: cortex")
+
+
+def test_without_a_connection_one_address_is_tried_only(runner, server, capsys):
+    registry = json.loads((runner[0] / "data/registry.json").read_text())
+    for facts in registry.values():
+        facts["downloads"][0]["url"] = "http://127.0.0.1:9/counts.txt"
+    (runner[0] / "data/registry.json").write_text(json.dumps(registry))
+    sys.modules["_tools.fetching"].fetch_data(["cortex", "other"])
+    said = capsys.readouterr().out
+    assert "counts.txt gave ConnectionError" in said and said.count(": downloading") == 1
+
+
+def test_a_download_that_is_not_the_published_file_stops_the_build(runner, server, capsys):
+    (server / "counts.txt").write_bytes(b"1 2 4\n")
+    assert "no longer serves the file that was published" in refusal(runner, capsys)
+
+
+def test_results_of_a_twin_never_replace_measured_ones(runner, monkeypatch, capsys):
+    root, module = runner
+    (root / "data/registry.json").write_text(json.dumps({"cortex": {**REGISTRY["cortex"], "measured": True}}))
+    folders = []
+    monkeypatch.setattr(module, "execute_changed", lambda names, chapters, run, *_: folders.append(run.name) or 0)
+    monkeypatch.setattr(module, "build_pages", lambda chapters, run, profile, given, twin: folders.append(twin) or 0)
+    assert module.main([]) == 0
+    (root / "measured/cortex/counts.txt").unlink()
+    assert module.main(["-p", "random_state=3"]) == 0
+    assert folders == ["full", False, "full,random_state=3,twin", True]
+    assert "Not found: cortex" in capsys.readouterr().out
+    assert module.twin_note(True).startswith(" (twin: ") and "twin" in module.description("full", {}, True)
+
+
+def test_pages_of_a_twin_do_not_replace_those_of_measured_data(runner):
+    root, _ = runner
+    pages = sys.modules["_tools.pages"]
+    final = root / "book/_build/html"
+    assert pages.destination(True) == pages.destination(False) == final
+    for made_from, name in (("twin", "html"), ("measured", "html-twin")):
+        (final / "_static").mkdir(parents=True, exist_ok=True)
+        (final / "_static" / pages.MADE_FROM).write_text(made_from)
+        assert pages.destination(True).name == name and pages.destination(False) == final
+
+
+def judge(root, run, **verdicts):
+    """Store verdicts of the chapter ``first`` as if it had judged these claims."""
+    (run / "results").mkdir(parents=True)
+    records = [{"id": name, "claim": f"claim <{name}>", "verdict": verdict} for name, verdict in verdicts.items()]
+    (run / "results/claims_first.json").write_text(json.dumps(records))
+
+
+def test_verdicts_are_compared_with_those_of_the_book(runner):
+    root, _ = runner
+    tool, labels = sys.modules["_tools.rerun_page"], sys.modules["_tools.labels"].Labels(titles={"first": "First"})
+    judge(root, root / "build/full", a="partly", b="reproduced")
+    tool.publish_verdicts(root / "build/full")
+    assert json.loads((root / "book/verdicts.json").read_text()) == {"a": "partly", "b": "reproduced"}
+    runs = {seed: root / f"build/seed{seed}" for seed in (1, 2)}
+    judge(root, runs[1], a="partly", b="partly", c="reproduced")
+    judge(root, runs[2], a="partly", b="reproduced", c="reproduced")
+    page = tool.write_seeds_page(runs, "first", labels, "Executed.", root / "build/seeds").read_text()
+    assert "<th>seed 1</th><th>seed 2</th>" in page and "claim &lt;a&gt;" in page
+    rows = [re.sub("<[^>]*>", "|", row) for row in re.findall(r"<tr.*?</tr>", page)]
+    assert "|partly||partly||partly|" in rows[1] and "|reproduced||partly||reproduced|" in rows[2]
+    assert "|not stored||reproduced||reproduced|" in rows[3] and "|1 of 2||2 of 2|" in rows[4]
+    assert page.count("<tr class=changed>") == 1
+
+
+def test_a_chapter_is_executed_once_for_each_seed(runner, monkeypatch, capsys):
+    root, module = runner
+    (root / "book/claims.yml").write_text("- {id: a, chapter: first}\n")
+
+    def execute(names, chapters, run, parameters, jobs):
+        judge(root, run, a="partly" if parameters["random_state"] else "reproduced")
+        return 0
+
+    monkeypatch.setattr(module, "execute_changed", execute)
+    monkeypatch.setattr(module, "export", lambda *_: None)
+    monkeypatch.setattr(module, "write_page", lambda run, *_: run / "page.html")
+    assert module.main(["--chapter", "first", "--seeds", "0,4"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "first: build/full,seeds=0,4/first_seeds.html"
+    page = (root / "build/full,seeds=0,4/first_seeds.html").read_text()
+    assert "<td>not stored</td><td>reproduced</td><td>partly</td>" in page and "Seeds: 0, 4." in page
 
 
 def test_claims_of_a_chapter_become_a_table(runner):
@@ -494,6 +641,15 @@ def test_invalid_requests_are_refused(runner, capsys):
     for arguments, words in [(["-p", "seed=3"], "Chapter first has no parameter seed"),
                              (["-p", "profile=quick"], "KEY=VALUE"),
                              (["-p", "random_state"], "KEY=VALUE"),
+                             (["-p", "random_state=x"], "of chapter first must be a whole number, but 'x' was given"),
+                             (["-p", "random_state=-1"], "must be at least 0"),
+                             (["-p", "random_state=1.5"], "must be a whole number"),
+                             (["--seeds", "0,1"], "name them with --chapter"),
+                             (["--chapter", "first", "--seeds", "0,x"], "not a list of whole numbers"),
+                             (["--chapter", "first", "--seeds", "1,1"], "a seed twice"),
+                             (["--chapter", "first", "--seeds", "0,1"], "Chapter first judges no claims"),
+                             (["--chapter", "first", "--seeds", "0", "-p", "random_state=1"], "leave this parameter"),
+                             (["--store-verdicts", "--profile", "quick"], "the full book"),
                              (["--chapter", "plain"], "no chapter plain with code; there are first"),
                              (["--jobs", "0"], "must be at least 1")]:
         assert words in refusal(runner, capsys, *arguments)

@@ -67,10 +67,39 @@ def test_six_chapters_teach():
 @pytest.mark.parametrize("name", TEACHING)
 def test_chapter_has_goals_a_plan_and_three_to_five_exercises(name):
     source = (BOOK / f"chapters/{name}.md").read_text()
-    assert "{admonition} Learning goals" in source and "{dropdown} For teachers: 90 minutes" in source
+    assert "{admonition} Learning goals" in source
+    assert re.search(r"^:::\{dropdown\} For teachers: (\d × )?\d+ minutes", source, re.MULTILINE)
     numbers = [number for number, *_ in exercises(name)]
     assert numbers == list(range(1, len(numbers) + 1)) and 3 <= len(numbers) <= 5
     assert len(re.findall(r"^\(exercise-[a-z]+-\d\)=$", source, re.MULTILINE)) == len(numbers)
+
+
+@pytest.mark.parametrize("name", TEACHING)
+def test_chapter_states_level_time_and_what_it_needs(name):
+    source = (BOOK / f"chapters/{name}.md").read_text()
+    head = source[:source.index("```{code-cell}")]
+    (box,) = re.findall(r"^:::\{admonition\} Before you start\n(.*?)^:::$", head, re.MULTILINE | re.DOTALL)
+    level, minutes = re.search(r"\*\*Level:\*\* (\w+)", box)[1], re.findall(r"(\d+)\s+(?:minutes|more)", box)
+    assert level in ("introductory", "intermediate", "advanced") and "**You need:**" in box and len(minutes) == 2
+    assert ("may skip" in box) == (name == "pseudo_likelihood")
+
+
+@pytest.mark.parametrize("name", TEACHING)
+def test_chapter_asks_for_predictions_and_ends_with_three_questions(name):
+    source = (BOOK / f"chapters/{name}.md").read_text()
+    predictions = [match.end() for match in re.finditer(r"\{admonition\} Predict before you run", source)]
+    figures = [match.start() for match in re.finditer(r"^    name: fig-", source, re.MULTILINE)]
+    assert predictions and all(any(place < figure for figure in figures) for place in predictions)
+    quiz = source[source.index("\n## Quiz\n"):]
+    assert re.findall(r"^:::\{dropdown\} (\d)\. .+\?$", quiz, re.MULTILINE) == ["1", "2", "3"]
+    assert "```{code-cell}" not in quiz
+
+
+@pytest.mark.parametrize("name", TEACHING)
+def test_chapter_speaks_of_genes_and_cells(name):
+    source = (BOOK / f"chapters/{name}.md").read_text()
+    assert name == "nmf" or "{admonition} In the tissue" in source
+    assert len(set(re.findall(r"\*([A-Z][a-z0-9]+\d?)\*", source))) >= 2  # genes
 
 
 @pytest.mark.parametrize("name", TEACHING)
@@ -96,7 +125,8 @@ def test_solutions_are_right_and_the_chapter_runs_without_them(name, monkeypatch
     """Execute a chapter from top to bottom; tracebacks point into its file.
 
     Each solution sees the names of the chapter, and the chapter none of the solution's: a class that is given no
-    solutions can run it. (The build of the book executes all cells in one namespace.)
+    solutions can run it. (The build of the book executes all cells in one namespace.) Cells whose code the page does
+    not show are left out, so that what a reader copies from the page runs.
     """
     monkeypatch.setattr(pl, "show", plt.close)
     monkeypatch.chdir(BOOK)
@@ -104,7 +134,7 @@ def test_solutions_are_right_and_the_chapter_runs_without_them(name, monkeypatch
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("error")
         for cell, line in cells(name):
-            if cell.cell_type == "code":
+            if cell.cell_type == "code" and not {"remove-cell", "remove-input"} & set(tags(cell)):
                 code = compile("\n" * line + cell.source, str(BOOK / f"chapters/{name}.md"), "exec")
                 exec(code, dict(namespace) if "solution" in tags(cell) else namespace)
 

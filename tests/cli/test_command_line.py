@@ -3,8 +3,6 @@
 import os
 import pickle
 import re
-import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,38 +18,12 @@ from spicemix_core.command_line import app, main
 from spicemix_core.command_line.messages import one_line
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.datasets.simulation import simulate_cortex
-from spicemix_core.files.lock import locked
 from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.model import SpiceMix
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS, GENES, K = 120, 20, 3
 FAST = ("--max-iter", "4", "--n-metagenes", str(K))
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A small tissue, a model of it, and the annotated data, written by the commands themselves."""
-    folder = tmp_path_factory.mktemp("made")
-    sizes = ("--n-samples", "2", "--n-cells", str(CELLS // 2), "--n-genes", str(GENES))
-    steps = [("simulate", "-o", "tissue.h5ad", *sizes),
-             ("fit", "tissue.h5ad", "-o", "model.h5", "-a", "fitted.h5ad", "--sample-key", "sample", *FAST)]
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        assert [main(step) for step in steps] == [0, 0]
-    finally:
-        os.chdir(before)
-    return folder
-
-
-@pytest.fixture
-def here(made, tmp_path, monkeypatch):
-    """A fresh working folder with the small files."""
-    for path in made.iterdir():
-        shutil.copy(path, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def stderr(capsys):
@@ -141,7 +113,8 @@ def test_cluster_writes_clusters_and_markers(here, capsys):
     assert "4 clusters of" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["spatial", "metagenes", "affinity", "type-affinity", "genes", "markers", "history"])
+@pytest.mark.parametrize("kind", ["spatial", "metagenes", "affinity", "type-affinity", "genes", "markers", "history",
+                                  "tree"])
 def test_plot_draws_each_figure(here, kind):
     adata = anndata.read_h5ad("fitted.h5ad")
     arguments = ("--color", "cell_type", "--sample-key", "sample", "--random-state", "1")
@@ -151,6 +124,16 @@ def test_plot_draws_each_figure(here, kind):
     assert f"<!-- {words.get(kind, 'metagene 0' if kind in ('metagenes', 'genes') else '')}" in drawn
     assert main(("plot", kind, "fitted.h5ad", "-o", "again.svg", *arguments)) == 0
     assert Path("again.svg").read_bytes() == Path("figure.svg").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["spatial", "markers"])
+def test_plot_after_a_fit_shows_the_clusters_that_the_command_cluster_gives(here, kind, capsys):
+    assert main(("plot", kind, "fitted.h5ad", "-o", "plain.svg")) == 0
+    assert "hold no clusters, so they were computed as by `spicemix cluster`" in capsys.readouterr().err
+    assert main(("cluster", "fitted.h5ad", "-o", "clustered.h5ad")) == 0
+    assert main(("plot", kind, "clustered.h5ad", "-o", "figure.svg")) == 0
+    assert "no clusters" not in capsys.readouterr().err
+    assert Path("plain.svg").read_bytes() == Path("figure.svg").read_bytes()
 
 
 def test_plot_draws_enrichment_from_gene_sets(here):
@@ -431,7 +414,7 @@ BAD = {
     "empty file": (lambda: Path("e.h5ad").touch(), ("fit", "e.h5ad", "-o", "m.h5"), 1, "e.h5ad"),
     "truncated file": (_truncated("tissue.h5ad", "t.h5ad"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "truncated"),
     "a table": (lambda: Path("t.h5ad").write_text("a,b\n1,2\n"), ("fit", "t.h5ad", "-o", "m.h5"), 1, "HDF5 file"),
-    "counts of 10x": (_tenx, ("fit", "tenx.h5", "-o", "m.h5"), 1, "10x Genomics"),
+    "incomplete counts of 10x": (_tenx, ("fit", "tenx.h5", "-o", "m.h5"), 1, "incomplete or was changed"),
     "a model": ((), ("fit", "model.h5", "-o", "m.h5"), 1, "a fitted model, not expression"),
     "any folder": (lambda: Path("d").mkdir(), ("fit", "d", "-o", "m.h5"), 1, "neither zarr metadata nor"),
     "edges from 1": (_authors(neighborhood="1 2\n2 3\n"), ("fit", "authors", "-o", "m.h5", "-k", "2"), 1,
@@ -575,137 +558,17 @@ def test_samples_named_by_numbers_are_samples(here):
     assert SpiceMix.load("m.h5").sample_names_ == ["0", "7"]
 
 
-# ---- streams, disk and locks
-
-
-def run_program(code, *arguments, **options):
-    """Run ``code``, which ends the process with the status of ``main``, in a process of its own."""
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], text=True, capture_output=True,
-                          env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
-
-
-SMALL_FILES = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
-from spicemix_core.command_line import main
-sys.exit(main())"""
-
-
-@pytest.mark.parametrize(("n_bytes", "arguments", "names"), [
-    (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
-    (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
-    (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv")])
-def test_a_full_disk_gives_an_error_of_one_sentence_and_no_output(here, n_bytes, arguments, names):
-    before = sorted(here.iterdir())
-    run = run_program(SMALL_FILES, n_bytes, *arguments)
-    assert run.returncode == 1
-    assert run.stderr == f"Error: The disk is full: {names} cannot be written. Free some space and try again.\n"
-    assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
-
-
-@pytest.mark.parametrize("runs", [(), ("--n-runs", "2")])
-def test_a_finished_fit_is_kept_until_its_outputs_are_written(here, monkeypatch, runs):
-    command = (*FIT, "-a", "a.h5ad", *runs)
-
-    def fail(*arguments):
-        raise OSError("The disk was removed.")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("spicemix_core.command_line.fitting.write_data", fail)
-        assert main(command) == 1
-    assert Path("m.h5.checkpoint").exists() and not Path("m.h5").exists() and not Path("a.h5ad").exists()
-    with monkeypatch.context() as patch:
-        patch.setattr("spicemix_core.algorithm.initialize", fail)  # it must not start again
-        assert main(command) == 0
-    assert Path("m.h5").exists() and Path("a.h5ad").exists() and not Path("m.h5.checkpoint").exists()
-
-
-INTERRUPTED = """
-import os, signal, sys
-import spicemix_core.files.checkpoint as kept
-from spicemix_core.command_line import main
-
-def save_and_stop(self, *arguments, save=kept.Checkpoint.save, **options):
-    save(self, *arguments, **options)
-    os.kill(os.getpid(), signal.SIGINT)
-
-kept.Checkpoint.save = save_and_stop
-sys.exit(main())"""
-
-
-def test_a_fit_that_a_script_started_in_the_background_can_be_interrupted(here):
-    run = run_program(INTERRUPTED, *FIT, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
-    assert run.returncode == 130
-    assert run.stderr == "Error: The fit was interrupted. The same command resumes from m.h5.checkpoint.\n"
-    assert main(FIT) == 0
-
-
-def test_closed_streams_are_not_an_error(here):
-    code = "import sys; sys.stdout = sys.stderr = None; from spicemix_core.command_line import main; sys.exit(main())"
-    assert run_program(code, *FIT).returncode == 0 and Path("m.h5").exists()
-    assert run_program(code, *FIT).returncode == 1
-
-
-def test_two_fits_cannot_use_one_checkpoint_at_once(here, capsys):
-    with locked("m.h5.checkpoint"):
-        assert main(FIT) == 1
-        assert stderr(capsys) == ["Error: Another process uses m.h5.checkpoint. Wait until it has finished, or choose "
-                                "another name."]
-        assert main(("select", "tissue.h5ad", "-o", "m.h5.csv", "--folder", "m.h5.checkpoint")) == 1
-    assert not Path("m.h5").exists() and main(FIT) == 0
-
-
-# ---- interrupted
-
-
-LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "150", "--tol", "0")
-# A checkpoint at every iteration; after the third the program prints a line and waits to be stopped.
-WAITING = """
-import sys, threading
-import spicemix_core.files.checkpoint as kept
-from spicemix_core.command_line import main
-
-def save_and_wait(self, *arguments, save=kept.Checkpoint.save, saved=[], **options):
-    save(self, *arguments, **options)
-    saved.append(None)
-    if len(saved) == 3:
-        print("waiting", flush=True)
-        threading.Event().wait()
-
-kept.SECONDS, kept.Checkpoint.save = 0.0, save_and_wait
-sys.exit(main())"""
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A fit of some seconds: its folder, with the data only, and its numbers."""
-    folder = tmp_path_factory.mktemp("long")
-    adata = simulate_cortex(2, n_cells=150, n_genes=40, random_state=0)
-    adata.write_h5ad(folder / "long.h5ad")
-    with pytest.warns(match="No convergence"):
-        return folder, SpiceMix(6, max_iter=150, tol=0, random_state=0).fit(adata)
-
-
-@pytest.mark.subprocess
-@pytest.mark.filterwarnings("ignore:no convergence")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_fit_resumes_to_the_same_numbers(undisturbed, tmp_path, monkeypatch, how):
-    folder, expected = undisturbed
-    shutil.copy(folder / "long.h5ad", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    run = subprocess.Popen([sys.executable, "-c", WAITING, *LONG], text=True, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    kept, output = Path("long.h5.checkpoint"), Path("long.h5")
-    assert run.stdout.readline() == "waiting\n"
-    run.send_signal(how)
-    said = run.communicate(timeout=60)[1]
-    assert kept.exists() and not output.exists()
-    if how == signal.SIGINT:
-        assert run.returncode == 130
-        assert said.splitlines() == [
-            "Error: The fit was interrupted. The same command resumes from long.h5.checkpoint."]
-    assert main(LONG) == 0
-    resumed = SpiceMix.load(output)
-    np.testing.assert_array_equal(resumed.metagenes_, expected.metagenes_)
-    np.testing.assert_array_equal(resumed.affinity_, expected.affinity_)
-    assert not kept.exists()
+@pytest.mark.parametrize("command", [("fit", "-o", "m.h5", "-a", "a.zarr"), ("transform", "model.h5", "-o", "a.zarr"),
+                                     ("cluster", "-o", "a.zarr"), ("convert", "a.zarr")], ids=lambda words: words[0])
+def test_what_cannot_be_written_is_found_before_the_work(here, capsys, monkeypatch, command):
+    adata = anndata.read_h5ad("fitted.h5ad")
+    adata.obs = adata.obs.assign(**{"G1/S": 0.5})
+    with pytest.warns(FutureWarning, match="slash"):
+        adata.write_h5ad("slash.h5ad")
+    monkeypatch.setattr(SpiceMix, "fit", None)
+    monkeypatch.setattr(SpiceMix, "transform", None)
+    name, *rest = command
+    at = 1 if name == "transform" else 0
+    assert main((name, *rest[:at], "slash.h5ad", *rest[at:])) == 1
+    assert "The column 'G1/S' of obs cannot be written to" in capsys.readouterr().err
+    assert not Path("a.zarr").exists() and not Path("m.h5").exists()

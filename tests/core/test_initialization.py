@@ -3,12 +3,14 @@
 import warnings
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from scipy.linalg import subspace_angles
 
 from spicemix_core import initialization
-from spicemix_core.initialization import _leading_directions, initial_metagenes
+from spicemix_core.initialization import _leading_directions, initial_metagenes, kmeans_metagenes
 from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.parameters import INITS
 from spicemix_core.local_cells import LocalCells
 
 
@@ -30,9 +32,10 @@ def errors(found, metagenes):
     return 0.5 * np.abs(found[:, None, :] - metagenes[:, :, None]).sum(axis=0).min(axis=1)
 
 
-def test_metagenes_of_pure_cells_are_found_whatever_their_sizes():
+@pytest.mark.parametrize("init", ["weighted", "profiles"])
+def test_metagenes_of_pure_cells_are_found_whatever_their_sizes(init):
     expression, metagenes, _ = pure_cells(np.random.default_rng(0))
-    found = initial_metagenes(cells_of([expression]), 4, np.random.default_rng(1))
+    found = initial_metagenes(cells_of([expression]), 4, np.random.default_rng(1), init)
     np.testing.assert_allclose(found.sum(axis=0), 1.0)
     assert (found >= 0).all()
     assert errors(found, metagenes).max() < 0.1
@@ -48,21 +51,36 @@ def test_cells_of_few_counts_do_not_take_centroids():
     assert errors(initial_metagenes(samples, 4, np.random.default_rng(3)), metagenes).max() < 0.1
 
 
-def test_several_samples_sparse_or_dense_give_the_same_start():
+@pytest.mark.parametrize("init", INITS)
+def test_several_samples_sparse_or_dense_give_the_same_start(init):
     expression, _, _ = pure_cells(np.random.default_rng(4))
     parts = [expression[:120], expression[120:]]
-    dense = initial_metagenes(cells_of(parts), 4, np.random.default_rng(5))
-    sparse = initial_metagenes(cells_of([sp.csr_array(y) for y in parts]), 4, np.random.default_rng(5))
+    dense = initial_metagenes(cells_of(parts), 4, np.random.default_rng(5), init)
+    sparse = initial_metagenes(cells_of([sp.csr_array(y) for y in parts]), 4, np.random.default_rng(5), init)
     np.testing.assert_allclose(dense, sparse, atol=1e-12)
 
 
-def test_a_random_subset_of_many_cells_determines_the_centroids(monkeypatch):
+def test_expression_is_clustered_as_it_is_and_profiles_without_the_sizes():
+    """Cells of two types and two sizes: on expression the centroids are sizes, on profiles they are types."""
+    rng = np.random.default_rng(8)
+    metagenes, sizes = rng.dirichlet(np.full(20, 0.5), size=2), np.tile([1.0, 30.0], 40)
+    expression = sizes[:, None] * metagenes[np.repeat([0, 1], 40)]
+    cells = cells_of([expression])
+    on_profiles = initial_metagenes(cells, 2, np.random.default_rng(0), "profiles")
+    assert errors(on_profiles, metagenes.T).max() < 1e-12
+    rows = cells.expression_of(np.arange(80))[1]
+    expected = kmeans_metagenes(rows, 2, int(np.random.default_rng(0).integers(2**31)))
+    np.testing.assert_array_equal(initial_metagenes(cells, 2, np.random.default_rng(0), "expression"), expected)
+
+
+@pytest.mark.parametrize("init", ["weighted", "profiles"])
+def test_a_random_subset_of_many_cells_determines_the_centroids(init, monkeypatch):
     expression, metagenes, _ = pure_cells(np.random.default_rng(9), n_cells=400)
     monkeypatch.setattr(initialization, "KMEANS_CELLS", 100)
     samples = cells_of([expression[:300], expression[300:]])
-    found = initial_metagenes(samples, 4, np.random.default_rng(0))
+    found = initial_metagenes(samples, 4, np.random.default_rng(0), init)
     assert errors(found, metagenes).max() < 0.1
-    np.testing.assert_array_equal(found, initial_metagenes(samples, 4, np.random.default_rng(0)))
+    np.testing.assert_array_equal(found, initial_metagenes(samples, 4, np.random.default_rng(0), init))
 
 
 def test_directions_span_the_leading_singular_vectors():

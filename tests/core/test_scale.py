@@ -5,13 +5,15 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from models import small_samples
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits
 
 from spicemix_core import SpiceMix
 from spicemix_core.algorithm import Options, iterate
@@ -21,6 +23,7 @@ from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.local_cells import LocalCells
 from spicemix_core.numerics import products
 from spicemix_core.numerics import threads as parallel
+from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.objective import Theta
 from spicemix_core.runs.held_out import states_without
 
@@ -158,8 +161,33 @@ def test_a_fit_leaves_the_threads_to_the_blocks(monkeypatch):
     assert set(seen) == {1}
 
 
+def blas_threads():
+    """Numbers of threads of the BLAS libraries of this process."""
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_overlapping_fits_in_two_threads_restore_the_number_of_blas_threads():
+    first_has_begun, second_has_begun = Event(), Event()
+
+    def first():
+        with one_blas_thread():
+            first_has_begun.set()
+            second_has_begun.wait()
+
+    with threadpool_limits(2), ThreadPoolExecutor(1) as other:
+        if hasattr(OpenBLASController, "clear_controlling_thread"):
+            OpenBLASController.clear_controlling_thread()  # as before any thread has set a number
+        running = other.submit(first)
+        first_has_begun.wait()
+        with one_blas_thread():
+            second_has_begun.set()
+            running.result()  # the first has ended
+            during = blas_threads()
+        assert during == {1} and blas_threads() == {2}
+
+
 def test_libraries_that_are_loaded_after_the_first_fit_are_limited_too():
-    code = ("from threadpoolctl import threadpool_info, threadpool_limits\n"
+    code = ("from threadpoolctl import OpenBLASController, threadpool_info, threadpool_limits\n"
             "from spicemix_core.numerics.threads import one_blas_thread\n"
             "with one_blas_thread(): pass\n"
             "import sklearn.cluster\n"

@@ -58,7 +58,7 @@ def test_shipped_files_are_small_and_hold_no_pickle(name):
 def test_the_twins_have_the_genes_of_their_originals():
     starmap, seqfish = (twin.load_twin(path_of(name)) for name in ("starmap", "seqfish_plus"))
     listed = "".join(f"{gene}\n" for gene in starmap.genes).encode()
-    assert hashlib.sha256(listed).hexdigest() == registry.entry("starmap")["genes_sha256"]
+    assert hashlib.sha256(listed).hexdigest() == registry.entry("starmap")["shipped"]["starmap_genes.txt"]["sha256"]
     assert seqfish.n_modelled == 2470 and len(set(seqfish.genes)) == len(seqfish.genes) > 2540
     assert set(twin_fitting.NAMED_GENES) <= set(seqfish.genes) and len(set(all_markers()) & set(seqfish.genes)) > 80
 

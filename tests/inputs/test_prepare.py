@@ -306,7 +306,7 @@ def hdf5(**groups):
     (hdf5(), "is an HDF5 file but not one of AnnData (it has no obs and var); write"),
     (hdf5(obs=1, var=1, mod=1), "is a file of MuData; write the data of one modality"),
     (hdf5(matrix=1, row_attrs=1, col_attrs=1), "is a loom file; read it with anndata.io.read_loom"),
-    (hdf5(matrix=1), "is a count matrix of 10x Genomics; read it with scanpy.read_10x_h5"),
+    (hdf5(matrix=1), "cannot be read, because it is incomplete or was changed ("),
     (hdf5(parameters=1, hyperparameters=1), "is a result of the authors' program, not expression"),
     (hdf5(obs=1, var=1, X=1), "cannot be read as AnnData, it is damaged or incomplete"),
     (lambda p: p.mkdir(), "is a folder with neither zarr metadata nor files expression_*.txt"),
@@ -320,13 +320,27 @@ def test_the_error_says_which_program_wrote_a_file(tmp_path, write, sentence):
     assert str(caught.value).startswith(f"{path} {sentence}") and "\n" not in str(caught.value)
 
 
-def test_the_tables_of_a_spatialdata_store_are_named(adata, tmp_path):
-    with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
-        adata.write_zarr(tmp_path / "xenium.zarr" / "tables" / "table")
-    (tmp_path / "xenium.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
-    with pytest.raises(ValueError, match=r"is a store of SpatialData; give the path of its table: .*tables/table\.$"):
-        read_data(tmp_path / "xenium.zarr")
-    assert read_data(tmp_path / "xenium.zarr" / "tables" / "table").shape == adata.shape
+def spatialdata_store(path, adata, *tables, parts=("images",)):
+    """A store of SpatialData: only the layout of its folders matters here."""
+    for part in parts:
+        (path / part).mkdir(parents=True)
+    for name in tables:
+        with anndata.settings.override(zarr_write_format=3, auto_shard_zarr_v3=False):
+            adata.write_zarr(path / "tables" / name)
+    (path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group", "attributes": {}}')
+    return path
+
+
+def test_the_only_table_of_a_spatialdata_store_is_read_and_several_are_named(adata, tmp_path):
+    one = spatialdata_store(tmp_path / "one.zarr", adata, "table")
+    np.testing.assert_array_equal(read_data(one).X, adata.X)
+    assert read_data(one / "tables" / "table").shape == adata.shape
+    two = spatialdata_store(tmp_path / "two.zarr", adata, "bins", "cells")
+    with pytest.raises(ValueError, match=r"SpatialData with 2 tables; give the path of one: .*/bins or .*/cells\.$"):
+        read_data(two)
+    none = spatialdata_store(tmp_path / "none.zarr", adata, parts=("shapes", "points"))
+    with pytest.raises(ValueError, match=r"without a table of expression \(it holds points and shapes\); add one"):
+        read_data(none)
 
 
 def test_a_missing_file_is_named(tmp_path):

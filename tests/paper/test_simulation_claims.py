@@ -8,13 +8,15 @@ from paper.simulation import claims as sc
 from paper.simulation.methods import PUBLISHED
 from paper.simulation.study import COLUMNS, RELEASED, SCENARIOS, compare
 
+from spicemix_core.tl import DEFAULT_NORMALIZATION
+
 # Mean index of each method; NMF is best on proportions, and only HMRF on components is close to SpiceMix.
 LEVELS = {(PUBLISHED, "zscore"): 0.7,
-          ("SpiceMix consensus", "zscore_proportions"): 0.8, ("SpiceMix", "zscore"): 0.6, ("NMF*", "zscore"): 0.58,
+          ("SpiceMix consensus", DEFAULT_NORMALIZATION): 0.8, ("SpiceMix", "zscore"): 0.6, ("NMF*", "zscore"): 0.58,
           ("NMF*", "proportions"): 0.62, ("NMF", "zscore"): 0.3, ("NMF", "proportions"): 0.35,
-          ("NMF consensus", "zscore_proportions"): 0.5, ("HMRF", "zscore"): 0.15,
-          ("HMRF, 10 PCs", "zscore of genes, then cells"): 0.7, ("SpiceMix, all runs", "zscore_proportions"): 0.9,
-          ("SpiceMix, co-association", "zscore_proportions"): 0.9}
+          ("NMF consensus", DEFAULT_NORMALIZATION): 0.5, ("HMRF", "zscore"): 0.15,
+          ("HMRF, 10 PCs", "zscore of genes, then cells"): 0.7,
+          ("SpiceMix, co-association", DEFAULT_NORMALIZATION): 0.9}
 LAYERS = {"SpiceMix consensus": {"layer_correlation": 0.9, "scattered_correlation": 0.6, "layer_morans_i": 0.5,
                                  "excitatory_share": 0.95, "silhouette_gain": 0.2},
           PUBLISHED: {"layer_correlation": 0.7, "scattered_correlation": 0.4, "layer_morans_i": 0.35,
@@ -99,7 +101,7 @@ def test_too_few_replicates_cannot_be_tested():
 def test_other_forms_of_spicemix_are_neither_shown_nor_baselines():
     table = planted()
     assert set(sc.rows_shown(table)["method"]) == set(sc.SHOWN)
-    strongest = sc.strongest_baselines(compare(table, "SpiceMix consensus", "zscore_proportions"))
+    strongest = sc.strongest_baselines(compare(table, "SpiceMix consensus", DEFAULT_NORMALIZATION))
     assert set(strongest["method"]) == {"NMF", "NMF*", "NMF consensus", "HMRF", "HMRF, 10 PCs"}
     nmf = strongest[strongest["method"].isin(["NMF", "NMF*"])]
     assert (nmf["normalization"] == "proportions").all() and len(nmf) == 8

@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from paper.simulation.methods import PUBLISHED, Fit, cluster_co_association, other_combinations, score_fits
+from paper.simulation.methods import PUBLISHED, Fit, cluster_co_association, score_fits
 from paper.simulation.sensitivity import sweep
 from paper.simulation.study import (
     COLUMNS,
@@ -31,7 +31,6 @@ import spicemix_core
 from spicemix_core import SpiceMix
 from spicemix_core.runs import stored_tasks as stored_runs
 from spicemix_core.runs.sources import ROOT, sources_of, sources_of_code
-from spicemix_core.tl import adjusted_rand_index
 
 ROOTS = (ROOT, ROOT / "book")
 matplotlib.use("agg")
@@ -96,10 +95,10 @@ def test_the_best_cut_is_never_below_the_cut_chosen_without_truth(one_go):
     assert (wide["NMF*"] >= wide["NMF"]).all()
 
 
-def test_other_combinations_have_no_model(one_go):
+def test_co_association_has_no_model(one_go):
     rows = one_go[1][one_go[1]["method"].str.startswith("SpiceMix,")]
     rows = rows[rows["method"] != PUBLISHED]
-    assert rows["method"].value_counts().to_dict() == {"SpiceMix, all runs": 4, "SpiceMix, co-association": 4}
+    assert rows["method"].value_counts().to_dict() == {"SpiceMix, co-association": 4}
     assert rows[["state_correlation", "layer_morans_i", "silhouette_gain", "n_iter"]].isna().all(axis=None)
 
 
@@ -121,15 +120,6 @@ def test_co_association_joins_what_most_runs_join():
     assert cluster_co_association([a, b, b]).tolist() == [1] * 4 + [0] * 8  # the median number is two
     moved = np.where(np.arange(12) == 5, 0, a)  # one run puts a cell elsewhere
     assert cluster_co_association([a, moved, 2 - a]).tolist() == a.tolist()
-
-
-def test_runs_that_agree_are_combined_to_what_they_agree_on():
-    rng = np.random.default_rng(0)
-    truth = np.repeat(np.arange(5), 20)
-    states = [np.eye(5)[truth][:, rng.permutation(5)] + 0.02 * rng.random((100, 5)) for _ in range(3)]
-    for fit in other_combinations(states, [truth, truth, 4 - truth], seconds=3.0):
-        assert adjusted_rand_index(fit.labels, truth) == 1
-        assert fit.model is None and fit.seconds > 3
 
 
 def test_stored_numbers_are_those_computed(one_go):

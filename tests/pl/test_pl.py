@@ -5,13 +5,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from spicemix_core import SpiceMix, pl, tl
 from spicemix_core.datasets import simulate_cortex
 from spicemix_core.pl import GREY, palette
 from spicemix_core.pl.style import N_COLORS
-from spicemix_core.tl.clustering import normalize_states
+from spicemix_core.tl.clustering import normalize_states, write_clusters, write_labels
+from spicemix_core.tl.trees import ward_tree
 
 mpl.use("agg")
 pytestmark = pytest.mark.filterwarnings("ignore:expression has negative")
@@ -21,7 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:expression has negative")
 def adata():
     adata = simulate_cortex(3, n_cells=100, n_genes=60, random_state=0)
     SpiceMix(6, random_state=0, max_iter=20, tol=0.05).fit(adata, sample_key="sample")
-    tl.cluster(adata, n_clusters=40)
+    tl.cluster(adata)
+    write_labels(adata, tl.cut_tree(ward_tree(adata.obsm["X_spicemix"]), 40))
     tl.markers(adata)
     tl.metagene_genes(adata)
     tl.enrichment(adata, {f"a set of genes with quite a long name, number {i}": adata.var_names[i : i + 9]
@@ -35,14 +38,14 @@ def adata():
 
 TABLE = pd.DataFrame({
     "n_metagenes": [5, 10, 5, 10], "affinity_penalty": [1e-4, 1e-4, 1e-3, 1e-3], "error": [0.3, 0.2, 0.31, 0.21],
-    "difference_se": [0.01, 0.0, 0.01, 0.02], "ari": [0.9, 0.7, 0.8, 0.6], "calinski_harabasz": [100.0, 80, 90, 70],
+    "difference_se": [0.01, 0.0, 0.01, 0.02], "ari": [0.9, 0.7, 0.8, 0.6], "separation": [0.5, 0.4, 0.45, 0.4],
     "seconds": [1.0, 2.0, 1.1, 2.1], "suggested": [False, True, False, False]})
 ALL = {
     "places": lambda a: pl.spatial(a, sample_key="sample"), "one": pl.spatial, "many": lambda a: pl.spatial(a, "many"),
     "gene": lambda a: pl.spatial(a, "gene3", "sample"), "metagenes": lambda a: pl.metagenes(a, "sample"),
     "affinity": pl.affinity, "type_affinity": pl.type_affinity, "umap": pl.umap, "genes": pl.metagene_genes,
     "umap of a number": lambda a: pl.umap(a, "metagene 2"), "markers": pl.markers, "enrichment": pl.enrichment,
-    "cluster": pl.cluster, "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
+    "cluster": pl.cluster, "tree": pl.tree, "history": pl.history, "selection": lambda a: pl.selection(TABLE)}
 
 
 def texts(figure):
@@ -111,6 +114,25 @@ def test_colours_of_a_gene_and_of_a_metagene_are_their_values(adata):
         np.testing.assert_array_equal(group.get_offsets(), adata.obsm["spatial"][order])
 
 
+@pytest.mark.parametrize("draw", [lambda a: pl.spatial(a, "cell_type"), pl.metagenes])
+def test_the_second_coordinate_runs_downwards_as_in_images(adata, draw):
+    for ax in draw(adata).axes[:1]:
+        lowest = adata.obsm["spatial"][adata.obsm["spatial"][:, 1].argmin()]
+        highest = adata.obsm["spatial"][adata.obsm["spatial"][:, 1].argmax()]
+        assert ax.transData.transform(lowest)[1] > ax.transData.transform(highest)[1]
+
+
+def test_samples_of_metagene_maps_are_in_rows_from_the_top():
+    cortex = simulate_cortex(7, n_cells=30, n_genes=5, random_state=0)
+    cortex.obsm["X_spicemix"] = cortex.obsm["true_latent_states"][:, :2]
+    cortex.obsm["X_spicemix"][:] = 1.0  # points keep their order
+    ax = pl.metagenes(cortex, "sample").axes[0]
+    places = ax.transData.transform(np.asarray(points(ax)[0].get_offsets()))
+    middle = pd.DataFrame(places).groupby(cortex.obs["sample"].to_numpy()).mean()
+    first, second, fifth = (middle.loc[str(i)] for i in (0, 1, 4))
+    assert first[0] < second[0] and abs(first[1] - second[1]) < 30 and fifth[1] < first[1] - 30
+
+
 def test_samples_of_metagene_maps_are_next_to_each_other(adata):
     figure = pl.metagenes(adata, "sample")
     places = np.asarray(points(figure.axes[0])[0].get_offsets())
@@ -173,11 +195,18 @@ def test_a_name_that_the_data_lack_is_refused(adata, call, message):
     (pl.metagenes, "no latent states 'X_spicemix'"), (pl.affinity, r"no result 'affinity' in .*\. Fit SpiceMix"),
     (pl.umap, "Call tl.umap first"), (pl.history, "no result 'history'"),
     (pl.type_affinity, r"no result 'type_affinity' in .*\. Call tl.type_affinity first"),
-    (pl.enrichment, "Call tl.enrichment"), (pl.cluster, "Call tl.cluster"),
+    (pl.enrichment, "Call tl.enrichment"), (pl.cluster, "Call tl.cluster"), (pl.tree, "Call tl.cluster"),
     (pl.markers, "Call tl.markers"), (pl.metagene_genes, "Call tl.metagene")])
 def test_errors_name_the_call_that_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
+
+
+def test_maps_of_data_without_clusters_name_the_call_that_makes_them(adata):
+    plain = adata.copy()
+    del plain.obs["spicemix_cluster"]
+    with pytest.raises(KeyError, match=r"no clusters in the column 'spicemix_cluster' of obs\. Call tl\.cluster first"):
+        pl.spatial(plain)
 
 
 def test_cells_without_coordinates_are_left_out_of_maps_and_change_no_colour(adata):
@@ -222,7 +251,8 @@ def test_history_of_a_result_of_the_authors_is_its_objective(adata):
 ONE_PANEL = {"spatial": lambda a, ax: pl.spatial(a, ax=ax), "gene": lambda a, ax: pl.spatial(a, "gene3", ax=ax),
              "umap": lambda a, ax: pl.umap(a, ax=ax), "affinity": lambda a, ax: pl.affinity(a, ax=ax),
              "type_affinity": lambda a, ax: pl.type_affinity(a, ax=ax), "markers": lambda a, ax: pl.markers(a, ax=ax),
-             "enrichment": lambda a, ax: pl.enrichment(a, ax=ax), "cluster": lambda a, ax: pl.cluster(a, ax=ax)}
+             "enrichment": lambda a, ax: pl.enrichment(a, ax=ax), "cluster": lambda a, ax: pl.cluster(a, ax=ax),
+             "tree": lambda a, ax: pl.tree(a, ax=ax)}
 
 
 @pytest.mark.parametrize("name", ONE_PANEL)
@@ -256,6 +286,16 @@ def drawn_colors(figure):
             if len(group.get_offsets())}
 
 
+def test_samples_drawn_by_hand_have_y_downwards_too(adata):
+    figure, axes = plt.subplots(1, 3)
+    types = adata.obs["cell_type"]
+    pl.draw_samples(axes, adata.obsm["spatial"], adata.obs["sample"], types, palette(types.cat.categories))
+    pl.draw_samples(axes, adata.obsm["spatial"], adata.obs["sample"], types, palette(types.cat.categories),
+                    outlines=True)
+    assert all(ax.yaxis.get_inverted() for ax in axes)
+    plt.close(figure)
+
+
 @pytest.mark.parametrize("draw", [pl.spatial, pl.umap])
 def test_colours_in_uns_are_used_if_there_is_one_for_each_category_and_never_written(adata, draw):
     own = adata.copy()
@@ -281,3 +321,21 @@ def test_colours_in_uns_suffice_for_any_number_of_categories(adata):
 def test_the_library_shows_its_public_names_and_each_has_a_documentation():
     assert dir(pl) == sorted(pl.__all__) and not [name for name in pl.__all__ if not hasattr(pl, name)]
     assert not [name for name in pl.__all__ if callable(getattr(pl, name)) and not getattr(pl, name).__doc__]
+
+
+def test_tree_draws_every_branch_at_its_height_and_marks_the_unsure_ones():
+    """Three runs that agree on three types, and on none of their parts."""
+    truth = np.repeat(np.arange(3), 30)
+    runs = [np.eye(3)[truth] + 0.3 * np.random.default_rng(seed).random((90, 3)) for seed in range(3)]
+    found = tl.cluster_states(runs, n_clusters=5)
+    data = AnnData(np.ones((90, 2)))
+    write_clusters(data, found)
+    ax = pl.tree(data).axes[0]
+    branches = found.branches
+    ends = sorted(line.get_xdata()[-1] for line in ax.lines)
+    np.testing.assert_allclose(ends, np.sort(branches["height"][1:]))
+    dashed = sum(line.get_linestyle() == "--" for line in ax.lines)
+    assert dashed == (branches["support"] < 0.6).sum() > 0
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    leaves = branches[branches["cluster"] >= 0]
+    assert sorted(names) == sorted(f"{c} ({n})" for c, n in zip(leaves["cluster"], leaves["cells"], strict=True))

@@ -11,9 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from spicemix_core import SpiceMix, tl
 from spicemix_core.runs.combination import combine_runs
 from spicemix_core.runs.consensus import fit_consensus
-from spicemix_core.tl import adjusted_rand_index, normalize_states
-from spicemix_core.tl.clustering import CONSENSUS, cluster_by_rule
-from spicemix_core.tl.trees import calinski_harabasz_curve, cut_tree, first_peak, highest_index, ward_tree
+from spicemix_core.tl import adjusted_rand_index, cluster_states
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
 N_TYPES, OPTIONS = 6, {"n_metagenes": 6, "n_runs": 3, "sample_key": "sample", "random_state": 0, "max_iter": 30}
@@ -88,8 +86,7 @@ def test_runs_without_structure_do_not_spoil_the_others(fitted):
     assert same_partition(result.labels, truth)
     agreement = result.run_summary["ari_with_consensus"]
     assert agreement[[2, 3]].max() < 0.2 < 0.9 < agreement[[0, 1, 4, 5]].min()
-    kept = result.run_summary["kept"]
-    assert kept.sum() == 3 and not kept[[2, 3]].any() and kept[result.reference]
+    assert result.reference not in (2, 3)
 
 
 def test_finds_the_types_of_interleaved_samples_in_the_order_of_the_cells(fitted):
@@ -180,44 +177,13 @@ def test_different_runs_are_not_called_stable(fitted):
     assert result.affinity_stability["sd"].mean() > 0.3
 
 
-def test_clusters_given_number_and_normalisation():
-    states, truth = planted(np.random.default_rng(8))
-    assert cluster_by_rule(states, CONSENSUS, 3).n_clusters == 3
-    sized = [x * np.random.default_rng(9).gamma(2.0, size=(len(x), 1)) for x in states]
-    found = cluster_by_rule(sized, CONSENSUS)
-    assert same_partition(found.labels, truth)
-
-
-def cut_at_first_peak(rows):
-    tree = ward_tree(rows)
-    return cut_tree(tree, first_peak(calinski_harabasz_curve(tree, range(5, 41))))
-
-
-def test_several_runs_are_clustered_as_one_matrix_of_their_normalised_states():
-    states, _ = planted(np.random.default_rng(10), spread=1.0)
-    for chosen in (states[:1], states):
-        rows = np.concatenate([normalize_states(x, "zscore_proportions") for x in chosen], axis=1)
-        np.testing.assert_array_equal(cluster_by_rule(chosen, CONSENSUS).labels, cut_at_first_peak(rows))
-
-
-def test_types_along_lines_are_not_split_into_many_clusters():
-    """Every type is a mixture of two metagenes in many ratios: the highest index has far more clusters than types."""
-    rng = np.random.default_rng(0)
-    truth, share = np.repeat(np.arange(6), 100), 0.3 + 0.4 * rng.random((600, 1))
-    line = share * np.eye(12)[2 * truth] + (1 - share) * np.eye(12)[2 * truth + 1]
-    found = cluster_by_rule([line[:, rng.permutation(12)] for _ in range(2)], CONSENSUS)
-    assert highest_index(found.calinski_harabasz) > 12
-    assert found.n_clusters == 6
-    assert same_partition(found.labels, truth)
-
-
 def test_every_run_has_its_own_clustering(fitted):
     runs = fitted[1].runs
     states, _ = planted(np.random.default_rng(5), n_runs=len(runs), spread=1.2)
     result = combine_runs(runs, states)
     assert len({tuple(labels) for labels in result.own_labels}) == len(runs)
     for labels, own, number in zip(result.own_labels, states, result.run_summary["n_clusters"], strict=True):
-        np.testing.assert_array_equal(labels, cut_at_first_peak(normalize_states(own, "zscore_proportions")))
+        np.testing.assert_array_equal(labels, cluster_states(own).labels)
         assert labels.max() + 1 == number
 
 
@@ -230,6 +196,22 @@ def test_writes_labels_confidence_and_the_reference_run(fitted):
     for name, states in zip(("0", "1"), result.model.latent_states_, strict=True):
         np.testing.assert_array_equal(adata.obsm["X_spicemix"][adata.obs["sample"] == name], states)
     assert len(result.run_summary) == len(result.runs) == OPTIONS["n_runs"]
+
+
+def test_runs_use_the_starts_in_turn_unless_one_is_given(fitted):
+    assert fitted[1].run_summary["init"].tolist() == ["weighted", "expression", "profiles"]
+    one = fit_consensus(tissue(), **OPTIONS | {"n_runs": 2, "max_iter": 2}, init="profiles")
+    assert one.run_summary["init"].tolist() == ["profiles", "profiles"]
+
+
+def test_writes_coarse_types_curve_and_branches_and_warns_of_what_a_reader_must_know(fitted):
+    adata, result = fitted
+    np.testing.assert_array_equal(adata.obs["spicemix_cluster_coarse"].astype(int), result.clustering.coarse_labels)
+    stored = adata.uns["spicemix"]["cluster"]
+    np.testing.assert_array_equal(stored["table"]["separation"], result.clustering.separation)
+    pd.testing.assert_frame_equal(stored["branches"], result.clustering.branches)
+    with pytest.warns(UserWarning, match="is the largest that was considered"):
+        fit_consensus(tissue(), **OPTIONS, n_clusters_range=(2, 3))
 
 
 @pytest.mark.parametrize("n_runs", [1, 0, 2.5, "3", None])
@@ -251,7 +233,6 @@ def test_input_that_a_fit_refuses_is_refused_and_nothing_is_written():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"normalization": "log"}, "normalization must be .* or 'none', not 'log'"),
     ({"n_clusters": 1}, "240 cells into 1 clusters is impossible"),
     ({"n_clusters_range": (9, 5)}, "into 9 to 5 clusters is impossible"),
     ({"n_jobs": 0}, "n_jobs"),
@@ -309,4 +290,4 @@ def test_confidence_belongs_to_the_clusters_of_the_consensus(fitted):
     tl.cluster(adata, n_clusters=7, key_added="others")
     pd.testing.assert_series_equal(adata.obs["spicemix_confidence"], confidence)
     tl.cluster(adata, n_clusters=7)
-    assert "spicemix_confidence" not in adata.obs
+    assert not {"spicemix_confidence", "spicemix_cluster_coarse"} & set(adata.obs)

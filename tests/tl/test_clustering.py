@@ -1,14 +1,15 @@
-"""Normalisation, Ward's tree and the Calinski-Harabasz choice of the number of clusters."""
+"""Normalisation, Ward's tree, and the clusters of the highest Calinski-Harabasz index."""
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.cluster.hierarchy import fcluster
 from sklearn.metrics import adjusted_rand_score, calinski_harabasz_score
 
-from spicemix_core.tl import cluster_states, cut_tree, normalize_states
-from spicemix_core.tl.trees import calinski_harabasz_curve, first_peak, ward_tree
+from spicemix_core.baselines import cluster_by_index
+from spicemix_core.tl import cut_tree, normalize_states
+from spicemix_core.tl.normalization import NORMALIZATIONS
+from spicemix_core.tl.trees import calinski_harabasz_curve, ward_tree
 
 
 def blobs(sizes, n_dimensions=4, spread=0.1, seed=0):
@@ -48,15 +49,16 @@ def test_a_metagene_of_one_cell_does_not_separate_that_cell_from_all_others():
     rng = np.random.default_rng(3)
     states = np.column_stack([rng.dirichlet([8.0, 1.0], size=200) * 5, np.zeros(200)])
     states[0] = [0.0, 0.0, 1.0]
-    scores = normalize_states(states, "zscore_proportions")
-    assert normalize_states(states, "zscore")[0, 2] > 14.0
-    assert np.abs(scores).max() == 5.0
+    plain = normalize_states(states, "zscore")
+    assert plain[0, 2] > 14.0
+    assert np.abs(normalize_states(states, "zscore_proportions")).max() == 5.0
+    np.testing.assert_array_equal(normalize_states(states, "clipped_zscore"), np.clip(plain, -5.0, 5.0))
 
 
 def test_no_normalisation_copies_and_nothing_changes_the_input():
     states = np.random.default_rng(0).random((10, 3))
     before = states.copy()
-    for method in ("zscore", "proportions", "zscore_proportions", "none"):
+    for method in NORMALIZATIONS:
         normalize_states(states, method)[:] = -1
     np.testing.assert_array_equal(states, before)
 
@@ -98,30 +100,30 @@ def test_cut_gives_the_number_asked_for_among_equal_cells():
         assert len(np.unique(cut_tree(ward_tree(states), k))) == k
 
 
-def test_planted_clusters_and_their_number_are_found():
+def test_index_finds_planted_clusters_and_their_number():
     states, truth = blobs([40, 30, 50, 20, 60, 25, 35], n_dimensions=7)
     order = np.random.default_rng(0).permutation(len(truth))
-    found = cluster_states(states[order], n_clusters_range=(2, 20))
+    found = cluster_by_index(states[order], n_clusters_range=(2, 20))
     assert found.n_clusters == 7 == found.calinski_harabasz.idxmax()
     assert adjusted_rand_score(truth[order], found.labels) == 1
     assert list(found.calinski_harabasz.index) == list(range(2, 21))
     np.testing.assert_array_equal(np.bincount(found.labels), [60, 50, 40, 35, 30, 25, 20])
 
 
-def test_number_of_clusters_can_be_given():
+def test_number_of_clusters_can_be_given_to_the_index():
     states, truth = blobs([30, 20, 10], n_dimensions=3)
-    found = cluster_states(states, n_clusters=3, normalization="none")
+    found = cluster_by_index(states, n_clusters=3, normalization="none")
     np.testing.assert_array_equal(found.labels, truth)
 
 
-def test_impossible_numbers_of_clusters_are_refused():
+def test_numbers_of_clusters_that_the_index_cannot_have_are_refused():
     states, _ = blobs([10, 10])
     for numbers in ([20], [1, 2], []):
         with pytest.raises(ValueError, match="Choose from 2 to 19 clusters"):
             calinski_harabasz_curve(ward_tree(states), numbers)
     with pytest.raises(ValueError, match="20 cells into 20 clusters is impossible"):
-        cluster_states(states, n_clusters=20)
-    assert cluster_states(states).calinski_harabasz.index.max() == 19
+        cluster_by_index(states, n_clusters=20)
+    assert cluster_by_index(states).calinski_harabasz.index.max() == 19
     with pytest.raises(ValueError, match="same state"):
         calinski_harabasz_curve(ward_tree(np.ones((10, 2))), [2])
     with pytest.raises(ValueError, match="at least two cells"):
@@ -138,27 +140,6 @@ def test_authors_stored_nmf_gives_their_five_clusters(real_data):
             scaling = 10 / expression.sum(axis=1).mean()
             states.append(stored[f"latent_states/XT/{field}/100"][:] / scaling)
             truth += (folder / "files" / f"celltypes_{field}.txt").read_text().split()
-    found = cluster_states(np.concatenate(states))
+    found = cluster_by_index(np.concatenate(states))
     assert found.n_clusters == 5
     assert adjusted_rand_score(truth, found.labels) == pytest.approx(0.5812, abs=5e-5)
-
-
-def test_a_random_subset_determines_the_clusters_of_very_many_cells(monkeypatch):
-    states, truth = blobs([40, 300, 160], n_dimensions=3)
-    whole = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
-    monkeypatch.setattr("spicemix_core.tl.clustering.MAX_TREE_CELLS", 120)
-    drawn = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
-    assert len(drawn.linkage) == 119
-    assert drawn.n_clusters == whole.n_clusters == 3
-    np.testing.assert_array_equal(drawn.labels, whole.labels)  # by size too: 0 is the largest
-    np.testing.assert_array_equal(np.bincount(drawn.labels), [300, 160, 40])
-    assert adjusted_rand_score(drawn.labels, truth) == 1
-    again = cluster_states(states, normalization="zscore", n_clusters_range=(2, 6))
-    np.testing.assert_array_equal(again.labels, drawn.labels)
-
-
-@pytest.mark.parametrize(("index", "peak"), [
-    ([1, 3, 2, 5], 6), ([4, 3, 2, 5], 5), ([1, 2, 3, 4], 8), ([1, 2, 2, 1], 7),
-])
-def test_first_peak_is_where_the_index_stops_rising(index, peak):
-    assert first_peak(pd.Series(index, index=range(5, 9), dtype=float)) == peak

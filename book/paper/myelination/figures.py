@@ -64,6 +64,7 @@ def draw_trajectory_in_tissue(ax: Axes, coordinates: ArrayLike, trajectory: Arra
     points = draw_values(ax, coordinates[inside], trajectory[inside], size=size, cmap="coolwarm",
                          limits=(-limit, limit))
     ax.set_aspect("equal")
+    ax.yaxis.set_inverted(True)
     return points
 
 

@@ -13,17 +13,18 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from filelock import FileLock
 
 from paper.shared.typed_cells import states_in_order
 from spicemix_core import Consensus, PublishedResult, SpiceMix, fit_consensus, published_procedure
-from spicemix_core.baselines import published_fit
+from spicemix_core.baselines import IndexClustering, published_fit
 from spicemix_core.files.atomic import replacing
 from spicemix_core.runs import consensus
 from spicemix_core.runs import published_procedure as publication
 from spicemix_core.runs.stored_tasks import source_digest
-from spicemix_core.tl import Clustering
+from spicemix_core.tl import Clustering, cluster_states, cut_tree
 
 SAMPLES, GRAPH = "sample", "spatial_connectivities"
 PROCEDURE, RECOMMENDED = "paper's procedure", "recommended fit"
@@ -58,22 +59,49 @@ class Solution:
     Attributes
     ----------
     model : SpiceMix
-    clustering : Clustering
+    clustering : IndexClustering or Clustering
+        Of the paper's procedure, or the definition of the package.
     states : (N, K) array
         States of the model in the order of the cells.
+    joined : list of (N, K) arrays
+        States of all fits that were clustered together.
     confidence : (N,) array or None
         Agreement of the runs on each cell; None for a single run.
     """
 
     model: SpiceMix
-    clustering: Clustering
+    clustering: IndexClustering | Clustering
     states: np.ndarray
+    joined: list[np.ndarray]
     confidence: np.ndarray | None = None
 
     @property
     def labels(self) -> np.ndarray:
         """Cluster of each cell."""
         return self.clustering.labels
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters."""
+        return self.clustering.n_clusters
+
+    @property
+    def criterion(self) -> str:
+        """Name of the curve that selects the number of clusters."""
+        return "Calinski-Harabasz index" if isinstance(self.clustering, IndexClustering) else "separation"
+
+    @property
+    def curve(self) -> pd.Series:
+        """This curve, by number of clusters."""
+        clustering = self.clustering
+        return clustering.calinski_harabasz if isinstance(clustering, IndexClustering) else clustering.separation
+
+    def cut(self, n_clusters: int) -> np.ndarray:
+        """Labels of the same tree at another number of clusters, or at the largest that it has."""
+        if isinstance(self.clustering, IndexClustering):
+            return cut_tree(self.clustering.linkage, n_clusters)
+        largest = int(self.clustering.separation.index[-1])
+        return cluster_states(self.joined, n_clusters=min(n_clusters, largest)).labels
 
 
 @dataclass(frozen=True)
@@ -181,8 +209,10 @@ def _published_clusters(runs, samples):
 
 
 def _of_run(model, clustering, samples):
-    return Solution(model, clustering, states_in_order(model, samples))
+    states = states_in_order(model, samples)
+    return Solution(model, clustering, states, [states])
 
 
 def _of_consensus(result, samples):
-    return Solution(result.model, result.clustering, states_in_order(result.model, samples), result.confidence)
+    joined = [states_in_order(run, samples) for run in result.runs]
+    return Solution(result.model, result.clustering, joined[result.reference], joined, result.confidence)

@@ -13,11 +13,10 @@ from spicemix_core import pl, tl
 
 
 def draw_curves(part: SubFigure, view: View) -> None:
-    """Draw the Calinski-Harabasz curves of SpiceMix and NMF."""
+    """Draw the curves that select the numbers of clusters of SpiceMix and NMF."""
     for ax, (title, solution) in zip(part.subplots(1, 2), {"SpiceMix": view.way.chosen, "NMF": view.way.nmf}.items(),
                                      strict=True):
-        clustering = solution.clustering
-        pl.draw_curve(ax, clustering.calinski_harabasz, clustering.n_clusters, label="Calinski-Harabasz index")
+        pl.draw_curve(ax, solution.curve, solution.n_clusters, label=solution.criterion)
         ax.set_title(title)
 
 

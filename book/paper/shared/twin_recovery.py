@@ -11,7 +11,6 @@ from paper.shared.scores import affinity_of_states
 from paper.shared.typed_cells import states_in_order
 from spicemix_core import Consensus, SpiceMix
 from spicemix_core.tl import (
-    DEFAULT_NORMALIZATION,
     adjusted_rand_index,
     cluster_states,
     match_metagenes,
@@ -58,7 +57,7 @@ def score_twin(adata: AnnData, labels: ArrayLike, model: SpiceMix) -> dict:
     learned = match.permutation[true]
     over_genes = [np.corrcoef(adata.varm["true_metagenes"][:, a], model.metagenes_[:, b])[0, 1]
                   for a, b in zip(true, learned, strict=True)]
-    best = cluster_states(true_states, normalization=DEFAULT_NORMALIZATION).labels
+    best = cluster_states(true_states).labels
     affinity = np.nan
     if np.any(model.affinity_) and true.size > 1:
         pairs = np.triu_indices(len(true))

@@ -16,9 +16,8 @@ from sklearn.metrics import silhouette_score
 from paper.shared.recovery import EXCITATORY_TYPES, SCATTERED_TYPES, score_model
 from paper.shared.scores import affinity_of_states, share_in_own_type
 from spicemix_core import SpiceMix, fit_consensus, published_procedure
-from spicemix_core.baselines import fit_hmrf_grid
+from spicemix_core.baselines import cluster_by_index, fit_hmrf_grid
 from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, cut_tree, normalize_states
-from spicemix_core.tl.clustering import CONSENSUS, cluster_by_rule
 
 if TYPE_CHECKING:  # the study imports this module
     from paper.simulation.study import Settings
@@ -49,13 +48,13 @@ class Fit:
 def fit_methods(adata: AnnData, seed: int, settings: "Settings") -> list[Fit]:
     """All methods on one sample: list of `Fit`.
 
-    SpiceMix and NMF are fitted once and as a consensus of fits, and SpiceMix also once by the paper's procedure.
-    The single fits are clustered at each normalisation, with the number of clusters of the highest
-    Calinski-Harabasz index. ``SpiceMix, all runs`` and ``SpiceMix, co-association`` combine the runs of the
-    consensus in other ways (`other_combinations`). ``NMF*`` is cut where the adjusted Rand index with the truth is
-    highest. ``HMRF`` models all z-scored genes with full covariances, which is our reading of the paper. ``HMRF, 10
-    PCs`` models ten principal components of expression scaled as in Giotto (z-scores of genes, then of cells),
-    which gives much better results. Both HMRF use the truth to choose parameters.
+    SpiceMix and NMF are fitted once and as a consensus of fits, and SpiceMix also once by the paper's procedure. The
+    single fits are clustered by the definition of the package, and at each normalisation with the number of clusters
+    of the highest Calinski-Harabasz index. ``SpiceMix, co-association`` combines the runs' own clusterings by
+    `cluster_co_association`. ``NMF*`` is cut where the adjusted Rand index with the truth is highest. ``HMRF`` models
+    all z-scored genes with full covariances, our reading of the paper. ``HMRF, 10 PCs`` models ten principal
+    components of expression scaled as in Giotto (z-scores of genes, then of cells), which gives much better results.
+    Both HMRF use the truth to choose parameters.
     """
     fits = []
     for name, spatial in (("SpiceMix", True), ("NMF", False)):
@@ -69,8 +68,10 @@ def fit_methods(adata: AnnData, seed: int, settings: "Settings") -> list[Fit]:
         seconds = time.perf_counter() - start
         fits.append(Fit(f"{name} consensus", DEFAULT_NORMALIZATION, consensus.labels, seconds, consensus.model))
         if spatial:
-            states = [np.concatenate(run.latent_states_) for run in consensus.runs]
-            fits += other_combinations(states, consensus.own_labels, seconds)
+            start = time.perf_counter()
+            voted = cluster_co_association(consensus.own_labels)
+            spent = seconds + time.perf_counter() - start
+            fits.append(Fit("SpiceMix, co-association", DEFAULT_NORMALIZATION, voted, spent))
     fits.append(_as_published(adata, seed, settings))
     genes = normalize_states(adata.X, "zscore")
     giotto = normalize_states(genes.T, "zscore").T
@@ -85,30 +86,6 @@ def _as_published(adata, seed, settings):
     result = published_procedure(adata.copy(), settings.n_metagenes, n_runs=1, sample_key="sample", random_state=seed,
                                  max_iter=settings.published_iterations)
     return Fit(PUBLISHED, "zscore", result.clusterings[0].labels, time.perf_counter() - start, result.model)
-
-
-def other_combinations(states: Sequence[np.ndarray], own_labels: Sequence[np.ndarray],
-                       seconds: float = 0.0) -> list[Fit]:
-    """Two alternatives to the way in which `fit_consensus` combines runs: list of `Fit` without model.
-
-    ``SpiceMix, all runs`` is the consensus without its choice of runs: the normalised states of all runs are
-    concatenated and clustered. ``SpiceMix, co-association`` is `cluster_co_association` of the runs' own clusterings.
-
-    Parameters
-    ----------
-    states : list of arrays, each (N, K)
-        The states of each run, with the cells in the same order.
-    own_labels : list of arrays, each (N,)
-        Each run's own clustering.
-    seconds : float
-        Seconds of the consensus, added to those of the combination.
-    """
-    start = time.perf_counter()
-    joined = cluster_by_rule(states, CONSENSUS).labels
-    after = time.perf_counter()
-    voted = cluster_co_association(own_labels)
-    return [Fit("SpiceMix, all runs", DEFAULT_NORMALIZATION, joined, seconds + after - start),
-            Fit("SpiceMix, co-association", DEFAULT_NORMALIZATION, voted, seconds + time.perf_counter() - after)]
 
 
 def cluster_co_association(clusterings: Sequence[ArrayLike]) -> np.ndarray:
@@ -131,10 +108,13 @@ def cluster_co_association(clusterings: Sequence[ArrayLike]) -> np.ndarray:
 
 def _clusterings(name, model, seconds, truth):
     """The clusterings of one fit at each normalisation and, given the truth, the best cuts of their trees."""
-    fits = []
+    states = np.concatenate(model.latent_states_)
+    start = time.perf_counter()
+    own = cluster_states(states).labels
+    fits = [Fit(name, DEFAULT_NORMALIZATION, own, seconds + time.perf_counter() - start, model)]
     for normalization in STATE_NORMALIZATIONS:
         start = time.perf_counter()
-        found = cluster_states(np.concatenate(model.latent_states_), normalization=normalization)
+        found = cluster_by_index(states, normalization=normalization)
         spent = seconds + time.perf_counter() - start
         fits.append(Fit(name, normalization, found.labels, spent, model))
         if truth is not None:

@@ -32,7 +32,7 @@ def penalty_frames(adata: AnnData, penalties: Sequence[float], colors: Mapping[s
         states = np.concatenate(model.fit(adata.copy(), sample_key="sample").latent_states_)
         first = states if first is None else first
         order = match_metagenes(*(normalize_states(x, "proportions") for x in (first, states))).permutation
-        found = cluster_states(states, normalization="zscore_proportions")
+        found = cluster_states(states)
         matched = match_labels(found.labels, types)[found.labels].to_numpy(dtype=object)
         frames.append({
             "at": f"{penalty:.0e}", "labels": np.where(pd.isna(matched), no_type, matched), "colors": colors,

@@ -13,7 +13,8 @@ from paper.results import run_stored
 from paper.shared.recovery import supervised_index
 from paper.simulation.study import Scenario, Settings, draw_replicate
 from spicemix_core import SpiceMix, datasets, fit_consensus
-from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, cluster_states, normalize_states
+from spicemix_core.baselines import cluster_by_index
+from spicemix_core.tl import DEFAULT_NORMALIZATION, adjusted_rand_index, normalize_states
 
 NORMALIZATIONS = ("zscore", "zscore_proportions")
 AUTHORS_DATA = {"synthetic_cortex": datasets.load_synthetic_cortex, "synthetic_truth": datasets.load_synthetic_truth}
@@ -65,7 +66,7 @@ def fit_once(scenario: Scenario, replicate: int, settings: Settings, options: di
 def _rows_of_run(model, states, types):
     rows = []
     for normalization in NORMALIZATIONS:
-        found = cluster_states(states, normalization=normalization)
+        found = cluster_by_index(states, normalization=normalization)
         rows.append({"normalization": normalization, "n_clusters": found.n_clusters,
                      "ari": adjusted_rand_index(found.labels, types), **model.history_[["Q", "energy"]].iloc[-1],
                      "calinski_harabasz": found.calinski_harabasz.max(), "n_iter": model.n_iter_,
@@ -91,7 +92,7 @@ def run_authors_data(folder: str | Path, names: Sequence[str], master_seeds: Ite
     -------
     DataFrame
         ``data``, ``master_seed``, ``run`` (-1: the consensus), the columns of `sweep` for each run (``normalization``
-        "first peak": the run's own clustering in the consensus), ``seconds`` of the whole consensus and, of the states
+        "own types": the run's own clustering in the consensus), ``seconds`` of the whole consensus and, of the states
         of all its runs, ``supervised`` (`paper.shared.recovery.supervised_index`).
     """
     tasks = {f"authors-{name}-{seed}": (authors_consensus, (name, seed, n_metagenes, n_runs))
@@ -129,6 +130,6 @@ def authors_consensus(name: str, master_seed: int, n_metagenes: int, n_runs: int
                            "ari": adjusted_rand_index(result.labels, types),
                            "supervised": supervised_index(joined, types)}])]
     for number, (model, x, own) in enumerate(zip(result.runs, states, result.own_labels, strict=True)):
-        peak = {"normalization": "first peak", "n_clusters": own.max() + 1, "ari": adjusted_rand_index(own, types)}
-        rows += [_rows_of_run(model, x, types).assign(run=number), pd.DataFrame([{"run": number} | peak])]
+        alone = {"normalization": "own types", "n_clusters": own.max() + 1, "ari": adjusted_rand_index(own, types)}
+        rows += [_rows_of_run(model, x, types).assign(run=number), pd.DataFrame([{"run": number} | alone])]
     return pd.concat(rows, ignore_index=True).assign(data=name, master_seed=master_seed, seconds=seconds)

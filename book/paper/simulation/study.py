@@ -22,7 +22,6 @@ from spicemix_core.baselines.hmrf import GIOTTO_BETAS
 from spicemix_core.baselines.published_fit import N_ITERATIONS
 from spicemix_core.datasets import simulate_cortex
 from spicemix_core.inputs.parameters import check_integer
-from spicemix_core.runs.consensus import N_RUNS
 
 COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "layer_distance", *SCORES]
 
@@ -55,7 +54,7 @@ class Settings:
     ----------
     n_cells, n_metagenes : int
     n_runs : int
-        Fits of each consensus.
+        Fits of each consensus; half of the default, because the study has eighty replicates.
     betas, n_states : tuples
         Grid of the smoothing parameter of HMRF and of the largest number of states; the truth chooses among them.
     random_state : int
@@ -65,7 +64,7 @@ class Settings:
 
     n_cells: int = 500
     n_metagenes: int = 10
-    n_runs: int = N_RUNS
+    n_runs: int = 10
     betas: tuple[float, ...] = tuple(GIOTTO_BETAS.tolist())
     n_states: tuple[int, ...] = (8, 12)
     random_state: int = 0

@@ -123,6 +123,7 @@ def draw_bands(ax: Axes, coordinates: np.ndarray, bands: Mapping[str, tuple[floa
             ax.annotate(name, ((left + right) / 2, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(0, 2),
                         textcoords="offset points", ha="center", va="bottom", fontsize="x-small")
     ax.set(xlim=(low - margin, high + margin), xticks=[], yticks=[], aspect="equal")
+    ax.yaxis.set_inverted(True)
     ax.spines[:].set_visible(True)
     if title:
         ax.set_title(title, pad=16, loc="left")
@@ -163,6 +164,7 @@ def draw_metagene_strip(ax: Axes, coordinates: np.ndarray, values: np.ndarray, b
     for border in sorted({border for band in bands.values() for border in band}):
         ax.axvline(border, color="black", linestyle="--", linewidth=0.5, zorder=0.5)
     ax.set(aspect="equal")
+    ax.yaxis.set_inverted(True)
     ax.spines[:].set_visible(True)
     ax.set_title(title, fontsize="small", pad=3)
     return points

@@ -1,7 +1,4 @@
-"""Branches of a Ward tree: splits into branches that are not too small, and their support over several runs.
-
-This module is under study, with `number_of_types.py`: no default of the package uses it.
-"""
+"""Branches of a Ward tree: splits into branches that are not too small, and their support over several runs."""
 
 import heapq
 from dataclasses import dataclass
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-MIN_CELLS = 5
+MIN_CELLS = 5  # smallest branch that can be a cell type, as in the paper
 
 
 @dataclass(frozen=True)
