@@ -18,7 +18,8 @@ from _tools.plain import plain
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 PARAMETERS = {"parameters", "injected-parameters"}
 EXERCISES = "_without_solutions"
-CLAIM_COLUMNS = ("id", "claim", "paper", "value", "runs", "verdict", "comment")
+CLAIM_COLUMNS = ("id", "claim", "paper")
+VERDICT_COLUMNS = ("value", "runs", "verdict", "comment")  # of the paper's procedure and of the recommended fit
 
 
 def version() -> str:
@@ -71,13 +72,20 @@ def has_solutions(notebook: nbformat.NotebookNode) -> bool:
 
 
 def claims_table(records: list[dict]) -> str:
-    """The verdicts of a chapter as CSV; the single runs in one column, "nan" for a run without the number."""
+    """The verdicts of a chapter as CSV, under the paper's procedure and under the recommended fit.
+
+    The numbers of the seeds are in one column, "nan" for a seed without the number.
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(CLAIM_COLUMNS)
+    ways = ("procedure", "recommended")
+    table.writerow([*CLAIM_COLUMNS, *(f"{way}_{column}" for way in ways for column in VERDICT_COLUMNS)])
     for record in records:
-        runs = " ".join("nan" if run is None else repr(run) for run in record["runs"])
-        table.writerow([{**record, "runs": runs}[column] for column in CLAIM_COLUMNS])
+        row = [record[column] for column in CLAIM_COLUMNS]
+        for found in (record["procedure"], record):
+            runs = " ".join("nan" if run is None else repr(run) for run in found["runs"])
+            row += [{**found, "runs": runs}[column] for column in VERDICT_COLUMNS]
+        table.writerow(row)
     return text.getvalue()
 
 

@@ -455,10 +455,14 @@ def test_a_chapter_is_executed_once_for_each_seed(runner, monkeypatch, capsys):
 def test_claims_of_a_chapter_become_a_table(runner):
     provenance = sys.modules["_tools.provenance"]
     record = {"id": "a", "chapter": "first", "claim": "x, y", "paper": "1", "value": 0.1 + 0.2, "runs": [None, 0.5],
-              "verdict": "partly", "comment": ""}
+              "verdict": "partly", "comment": "",
+              "procedure": {"value": 2, "runs": [], "verdict": "reproduced", "comment": "c"}}
     rows = list(csv.DictReader(provenance.claims_table([record]).splitlines()))
-    assert rows == [{"id": "a", "claim": "x, y", "paper": "1", "value": repr(0.1 + 0.2), "runs": "nan 0.5",
-                     "verdict": "partly", "comment": ""}]
+    assert rows == [{
+        "id": "a", "claim": "x, y", "paper": "1",
+        "procedure_value": "2", "procedure_runs": "", "procedure_verdict": "reproduced", "procedure_comment": "c",
+        "recommended_value": repr(0.1 + 0.2), "recommended_runs": "nan 0.5", "recommended_verdict": "partly",
+        "recommended_comment": ""}]
 
 
 @pytest.mark.parametrize(("verdict", "warned"), [("reproduced", False), ("not evaluated", True)])
