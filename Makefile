@@ -7,6 +7,8 @@ VENV    ?= .venv
 PROFILE ?= full
 # Chapters executed at a time; empty means two, or one on a machine with one core.
 JOBS    ?=
+# Longest time of one cell of a chapter in minutes; empty means 120.
+LIMIT   ?=
 # Parameters of `make chapter NAME=...`: seed, number of metagenes, number of runs, and others as P="KEY=VALUE ...".
 PARAMETERS = $(if $(SEED),random_state=$(SEED)) $(if $(K),n_metagenes=$(K)) $(if $(RUNS),n_runs=$(RUNS)) $(P)
 
@@ -61,14 +63,14 @@ test-pages: $(STAMP)  ## the tests of the built pages, in a real browser
 	$(BIN)/python -m pytest tests/browser
 
 book: $(STAMP)  ## execute what changed and build book/_build/html (PROFILE=quick for a short run)
-	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(LIMIT),--limit $(LIMIT))
 
 chapter: $(STAMP)  ## execute one chapter, NAME=..., in a folder of its own if SEED=, SEEDS=, K=, RUNS= or P= are given
 	$(if $(NAME),,$(error name the chapter: make chapter NAME=simulation SEED=3))
 	$(BIN)/python book/build.py --profile $(PROFILE) --chapter $(NAME) $(if $(SEEDS),--seeds $(SEEDS)) $(PARAMETERS:%=-p %)
 
 print: $(STAMP)  ## the book, and one PDF of it in book/_build/spicemix.pdf (needs Chromium)
-	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) --print
+	$(BIN)/python book/build.py --profile $(PROFILE) $(if $(JOBS),--jobs $(JOBS)) $(if $(LIMIT),--limit $(LIMIT)) --print
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

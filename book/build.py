@@ -25,6 +25,7 @@ interrupted.
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -33,6 +34,9 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+if __name__ == "__main__":  # Ctrl-C while the packages below are imported; a shell's background job ignores it
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"interrupted: nothing was executed\n"), os._exit(130)))
 
 from _tools import ROOT
 from _tools.alone import alone
@@ -81,6 +85,8 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--profile", choices=("quick", "full"), default="full", help="default: full")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1),
                         help="chapters executed at a time (default: 2)")
+    parser.add_argument("--limit", type=float, default=120.0, metavar="MINUTES",
+                        help="stop a chapter of which one cell takes longer (default: 120)")
     parser.add_argument("--chapter", action="append", metavar="NAME",
                         help="execute only this chapter, and build no pages (may be repeated)")
     parser.add_argument("-p", "--parameter", action="append", type=parameter, default=[], metavar="KEY=VALUE",
@@ -119,6 +125,8 @@ def checked(options: argparse.Namespace) -> Request:
     """The request, with all data that can be had; ValueError if something is wrong with it."""
     if options.jobs < 1:
         raise ValueError(f"--jobs is {options.jobs}, and must be at least 1.")
+    if not 0 < options.limit < math.inf:
+        raise ValueError(f"--limit is {options.limit:g}, and must be a positive number of minutes.")
     if options.seeds and not options.chapter:
         raise ValueError("--seeds is for one or more chapters: name them with --chapter.")
     if data := os.environ.get("SPICEMIX_DATA"):
@@ -149,7 +157,8 @@ def checked(options: argparse.Namespace) -> Request:
 def carry_out(options: argparse.Namespace, request: Request, run: Path) -> int:
     """Execute the requested chapters, then export them or build the pages; return the exit status."""
     chapters, names, given = request.chapters, request.names, request.given
-    failed = execute_changed(names, chapters, run, {"profile": options.profile, **given}, options.jobs)
+    failed = execute_changed(names, chapters, run, {"profile": options.profile, **given}, options.jobs,
+                             math.ceil(60 * options.limit))
     if failed:
         print(f"{failed} of {len(names)} chapters failed, so the pages were not rebuilt.", file=sys.stderr)
         return 1
@@ -218,8 +227,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts a background job ignores Ctrl-C
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.exit(main())
     except KeyboardInterrupt:
         print("interrupted: the chapters executed so far are kept", file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import CellTimeoutError
 
 from _tools import BOOK, ROOT
 from _tools.chapters import code_of
@@ -106,9 +107,11 @@ def prepare_worker() -> None:
     threading.Thread(target=leave_with_runner, daemon=True).start()
 
 
-def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest: str,
-            folder: Path) -> tuple[str, float]:
+def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest: str, folder: Path,
+            limit: int) -> tuple[str, float]:
     """Execute one chapter into ``folder/NAME.ipynb``; return the error, or "", and the seconds it took.
+
+    A chapter is stopped when one of its cells takes longer than ``limit`` seconds.
 
     What differs from run to run is written to ``folder/NAME.run.json``: times, commit, data found. This record and the
     results of an earlier execution are removed first, so that they are not mistaken for results of this one.
@@ -120,6 +123,7 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
     try:
         executed = papermill.execute_notebook(
             prepare(notebook), partial, parameters, kernel_name="python3", cwd=folder, progress_bar=False,
+            execution_timeout=limit, start_timeout=600,  # a busy machine starts a kernel slowly
             extra_arguments=["--IPKernelApp.log_level=50"])  # no messages about TCP or shutdown
         cells = tidy(executed, name, digest)
         defaults = {key: value["default"] for key, value in papermill.inspect_notebook(notebook).items()}
@@ -133,6 +137,9 @@ def execute(name: str, notebook: nbformat.NotebookNode, parameters: dict, digest
         partial.replace(folder / f"{name}.ipynb")
     except papermill.PapermillExecutionError as failure:
         error = re.sub(r"\x1b\[[0-9;]*m", "", f"{failure}\nThe outputs so far are in {partial.relative_to(ROOT)}.")
+    except CellTimeoutError:
+        error = (f"A cell took longer than {limit / 60:g} minutes, so {name} was stopped. Raise --limit if it needs "
+                 f"more time.\nThe outputs so far are in {partial.relative_to(ROOT)}.")
     return error, time.perf_counter() - start
 
 
@@ -156,7 +163,7 @@ def executed_digest(folder: Path, name: str) -> str:
     return nbformat.read(done, as_version=4).metadata["inputs_sha256"]
 
 
-def execute_changed(names: list[str], chapters: dict, run: Path, parameters: dict, jobs: int) -> int:
+def execute_changed(names: list[str], chapters: dict, run: Path, parameters: dict, jobs: int, limit: int) -> int:
     """Execute the named chapters whose inputs changed, a line of progress for each; return how many failed."""
     folder = run / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +173,7 @@ def execute_changed(names: list[str], chapters: dict, run: Path, parameters: dic
         if executed_digest(folder, name) == digest:
             print(f"{name:20} unchanged", flush=True)
         else:
-            running[pool.submit(execute, name, chapters[name], parameters, digest, folder)] = name
+            running[pool.submit(execute, name, chapters[name], parameters, digest, folder, limit)] = name
     while running:
         # With a time limit, a Ctrl-C that arrives just before the wait is answered after a second.
         for future in wait(running, timeout=1.0, return_when=FIRST_COMPLETED).done:

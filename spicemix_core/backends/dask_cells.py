@@ -13,10 +13,10 @@ same states.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 
 class WorkerLostError(RuntimeError):
     """The workers of a part were lost repeatedly, or the cluster has no workers."""
+
+
+class SchedulerLostError(RuntimeError):
+    """The scheduler of the cluster does not answer."""
 
 
 class DaskCells(Cells):
@@ -137,17 +141,25 @@ class DaskCells(Cells):
             try:
                 return future.result(timeout=_POLL)
             except TimeoutError:
-                if future.done() or part.worker not in self._client.nthreads():
+                if future.done() or part.worker not in self._n_threads():
                     raise
 
     def _is_lost(self, part, error):
         """Whether an error means that the worker or the connection to it is lost, not that the call is wrong."""
         if isinstance(error, (OSError, CancelledError)):  # the state of the part is unknown, so it counts as lost
             return True
-        end = time.monotonic() + _POLL  # the scheduler may notice it later than this process
-        while (there := part.worker in self._client.nthreads()) and time.monotonic() < end:
-            time.sleep(0.1)
-        return not there
+        if part.worker not in self._n_threads():
+            return True
+        removed = Event()  # the scheduler may notice it later than this process
+
+        def notice(event):
+            if event[1].get("action") == "remove-worker":
+                removed.set()
+
+        self._client.subscribe_topic(part.worker, notice)
+        is_lost = removed.wait(_POLL) or part.worker not in self._n_threads()
+        self._client.unsubscribe_topic(part.worker)
+        return is_lost
 
     def _workers(self):
         try:
@@ -155,7 +167,19 @@ class DaskCells(Cells):
         except TimeoutError as error:
             raise WorkerLostError(f"The Dask cluster has had no worker for {SECONDS:.0f} seconds: start workers."
                                   ) from error
-        return list(self._client.nthreads())
+        except Exception:
+            self._n_threads()
+            raise
+        return list(self._n_threads())
+
+    def _n_threads(self):
+        """Number of threads of each worker."""
+        try:
+            return self._client.nthreads()
+        except Exception as error:  # of many kinds, from the client and the libraries below it
+            raise SchedulerLostError("The Dask scheduler does not answer. Start the cluster again, connect a new "
+                                     "client, and repeat the fit, which resumes from its checkpoint if it has one."
+                                     ) from error
 
 
 class _RemotePart:

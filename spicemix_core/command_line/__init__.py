@@ -27,7 +27,7 @@ app = typer.Typer(
          "  spicemix cluster fitted.h5ad -o clustered.h5ad\n"
          "  spicemix report model.h5 clustered.h5ad -o report.html",
     epilog="Exit status: 0 success, 1 failure, 2 invalid command line, 130 interrupted.")
-for command in (fitting.fit, fitting.transform, analysing.cluster, analysing.plot, selecting.select,
+for command in (fitting.fit, fitting.transform, analysing.cluster, analysing.domains, analysing.plot, selecting.select,
                 datasets.simulate, converting.convert):
     app.command()(command)
 app.add_typer(datasets.app, name="data")

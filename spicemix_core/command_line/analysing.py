@@ -1,4 +1,4 @@
-"""``spicemix cluster`` and ``spicemix plot``."""
+"""``spicemix cluster``, ``spicemix domains`` and ``spicemix plot``."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ from spicemix_core.command_line.outputs import (
 )
 from spicemix_core.files.atomic import replacing, replacing_together
 
-Kind = Literal["spatial", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
+Kind = Literal["spatial", "domains", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
                "history", "tree"]
 COLORED = ("spatial", "umap", "type-affinity", "markers")  # figures of clusters, unless --color names another column
 
@@ -73,6 +73,49 @@ def cluster(
             write_table(table, temporary[1])
     print(f"{len(sizes)} clusters of {', '.join(map(str, sizes))} cells\nannotated data: {output}"
           + (f"\nmarkers: {markers}" if markers else ""))
+
+
+def domains(
+    data: Data,
+    output: output_option("File or store to write the data to, with the domain of each cell in obs: .h5ad or .zarr."),
+    n_domains: Annotated[int | None, typer.Option(
+        min=2, help="Number of domains. By default, the largest number of which the last domain still explains 3 % of "
+                    "the variation.")] = None,
+    n_averagings: Annotated[int | None, typer.Option(
+        min=0, help="How often the states are averaged over the neighbours. By default, until an average is over at "
+                    "least 10 cells in effect.")] = None,
+    smooth: Annotated[bool, typer.Option(
+        "--smooth/--no-smooth", help="Give each cell the domain of most of its neighbours and itself.")] = True,
+    graph_key: GraphKey = "spatial_connectivities",
+    key_added: Annotated[str, typer.Option(help="Column of obs to write the domains to.")] = "spicemix_domain",
+    force: Force = False,
+    threads: Threads = None,
+    debug: Debug = False,
+):
+    """Divide the tissue into domains: regions in which the mixture of cells is alike.
+
+    The data are the output of `spicemix fit --annotated` or `spicemix transform`. The proportions of the metagenes are
+    averaged over the neighbours of each cell and clustered, all samples together.
+
+    \b
+    Examples:
+      spicemix domains fitted.h5ad -o domains.h5ad
+      spicemix domains fitted.h5ad --n-domains 7 -o domains.h5ad
+      spicemix plot domains domains.h5ad --sample-key sample -o domains.svg
+    """
+    check_suffix(output, DATA_SUFFIXES)
+    check_outputs(force, output)
+    from spicemix_core import tl
+    from spicemix_core.exchange.readers import read_data
+
+    adata = read_data(data)
+    found = tl.domains(adata, n_domains=n_domains, n_averagings=n_averagings, smooth=smooth, graph_key=graph_key,
+                       key_added=key_added)
+    with replacing(output) as temporary:
+        write_data(adata, temporary)
+    sizes = adata.obs[key_added].value_counts(sort=False)
+    print(f"{found.n_domains} domains of {', '.join(map(str, sizes))} cells, states averaged {found.n_averagings} "
+          f"times\nannotated data: {output}")
 
 
 def plot(
@@ -125,6 +168,10 @@ def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
 
     if kind == "spatial":
         return pl.spatial(adata, color, sample_key=sample_key)
+    if kind == "domains":
+        if "domains" not in adata.uns.get("spicemix", {}):
+            tl.domains(adata, graph_key=graph_key)
+        return pl.domains(adata, sample_key=sample_key)
     if kind == "umap":
         tl.umap(adata, random_state=random_state)
         return pl.umap(adata, color)

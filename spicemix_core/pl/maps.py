@@ -22,7 +22,7 @@ from spicemix_core.pl.panels import (
     text_colors,
 )
 from spicemix_core.pl.primitives import draw_points, draw_values
-from spicemix_core.pl.values import colors_of, places_of, proportions_of, samples_of, values_of
+from spicemix_core.pl.values import colors_of, places_of, proportions_of, samples_of, table_of, values_of
 
 
 @figure_or_axes
@@ -88,6 +88,39 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
             figure.set_figwidth(figure.get_figwidth() + 1.0)
         figure.colorbar(points, ax=list(axes.values()), label=label, shrink=0.6, aspect=30)
     return ax or figure
+
+
+def domains(adata: AnnData, sample_key: str | None = None, *, ax: Axes | None = None) -> Figure | Axes:
+    """Draw the tissue domains (:func:`spicemix_core.tl.domains`) at the positions of the cells.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With ``obsm["spatial"]`` and ``uns["spicemix"]["domains"]``.
+    sample_key, ax
+        As for :func:`spatial`.
+
+    Returns
+    -------
+    matplotlib Figure or Axes
+        The figure, closed, so that a notebook shows it once; with ``ax``, the axes.
+
+    Raises
+    ------
+    KeyError
+        If the domains were not computed, or there are no coordinates.
+    ValueError
+        As :func:`spatial`.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, pl, tl
+    >>> cortex = datasets.simulate_cortex(n_cells=100, random_state=0)
+    >>> cortex.obsm["X_spicemix"] = cortex.obsm["true_latent_states"]  # or those of a fit
+    >>> found = tl.domains(cortex, n_domains=4)
+    >>> figure = pl.domains(cortex)
+    """
+    return spatial(adata, table_of(adata, "domains")["key"], sample_key, ax=ax)
 
 
 @figure_or_axes

@@ -6,8 +6,8 @@ hold at least ``MIN_CELLS`` cells; a smaller branch stays with its sibling, so t
 
 - The *fine* cell types are the largest number of clusters whose separation
   (:mod:`spicemix_core.tl.separation`, book ``eq-separation``) is within a tolerance of the highest.
-- The *coarse* cell types are the largest number, at most the fine one, at which the single fits confirm every cluster:
-  its support is at least ``SURE``. The support of a branch is the mean over the fits of the highest Jaccard index
+- The *coarse* cell types are the finest unions of them that are branches and that the single fits confirm: the support
+  of each is at least ``SURE``. The support of a branch is the mean over the fits of the highest Jaccard index
   between its cells and the cells of any branch of the fit's own tree.
 
 Structure that the fits share adds up over the columns of the joined matrix, and structure of a single fit does not.
@@ -24,6 +24,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,22 +173,33 @@ def _from_rows(rows, n_clusters, n_clusters_range):
         support = branch_support(splits, [ward_tree(x) for x in rows])
     branches = branch_table(splits, support)
     labels = labels_of(branches, chosen)
-    coarse = labels_of(branches, coarse_number(branches)) if len(rows) > 1 else None
     branches["cluster"] = [labels[members[0]] if height == 0.0 else -1
                            for members, height in zip(branches["members"], branches["height"], strict=True)]
+    coarse = coarse_labels_of(branches, labels) if len(rows) > 1 else None
     return Clustering(labels, coarse, separation, branches.drop(columns="members"),
                       remarks(separation, largest) if n_clusters is None else [])
 
 
-def coarse_number(branches: pd.DataFrame) -> int:
-    """The largest number of clusters at which every cluster has a support of at least ``SURE``; at least 2."""
+def coarse_labels_of(branches: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
+    """Labels of the finest division of the tree into branches that all have a support of at least ``SURE``.
+
+    A branch is divided if both parts can be divided so, and else is one cluster. The root is supported always.
+    """
     support, parent = branches["support"].to_numpy(), branches["parent"].to_numpy()
-    present, best = {0}, 2
-    for number, child in enumerate(range(1, len(support), 2), start=2):
-        present = (present - {parent[child]}) | {child, child + 1}
-        if support[list(present)].min() >= SURE:
-            best = number
-    return best
+    children = {row: np.flatnonzero(parent == row) for row in np.unique(parent[1:])}
+    chosen: dict[int, list[int] | None] = {}
+    for row in range(len(support) - 1, -1, -1):  # children come after their parent
+        parts = [chosen[child] for child in children.get(row, [])]
+        whole = [row] if support[row] >= SURE else None
+        chosen[row] = list(chain(*parts)) if parts and all(parts) else whole
+    top = {row: row for row in chosen[0]}
+    for row in range(len(support)):
+        if row not in top and parent[row] in top:
+            top[row] = top[parent[row]]
+    leaves = np.flatnonzero(branches["cluster"] >= 0)
+    of_fine = dict(zip(branches["cluster"].to_numpy()[leaves], (top[row] for row in leaves), strict=True))
+    found = np.unique([of_fine[label] for label in labels], return_inverse=True)[1]
+    return order_by_size(found, found.max() + 1)
 
 
 def cluster(adata: AnnData, *, n_clusters: int | None = None, n_clusters_range: tuple[int, int] = RANGE,

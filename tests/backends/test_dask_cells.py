@@ -127,6 +127,30 @@ def test_a_cluster_without_workers_is_refused(samples, monkeypatch):
         fitted(samples, empty)
 
 
+def test_a_scheduler_that_is_gone_is_named(samples):
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster, Client(cluster) as client:
+        parts = distributed.DaskCells(client, check_samples(*samples, 4), place_cells)
+        assert parts.gram_times(np.ones((30, 1))).shape == (30, 1)
+        cluster.close()
+        for ask in (lambda: parts.gram_times(np.ones((30, 1))),
+                    lambda: distributed.DaskCells(client, check_samples(*samples, 4), place_cells)):
+            with pytest.raises(distributed.SchedulerLostError, match="The Dask scheduler does not answer"):
+                ask()
+
+
+def test_an_error_of_a_lost_worker_is_told_from_that_of_a_call(samples, client, monkeypatch):
+    parts = distributed.DaskCells(client, check_samples(*samples, 4), place_cells)
+    part, other = parts._parts
+    with monkeypatch.context() as patch:
+        patch.setattr(distributed, "_POLL", 0.0)
+        assert not parts._is_lost(part, ValueError())
+    monkeypatch.setattr(distributed, "_POLL", 100.0)
+    os.kill(client.run(os.getpid, workers=[part.worker])[part.worker], signal.SIGKILL)
+    assert parts._is_lost(part, ValueError())  # at once
+    assert parts._is_lost(other, OSError())
+    client.wait_for_workers(2, timeout=30)
+
+
 def test_whole_samples_are_distributed_evenly():
     expressions, graphs = small_samples(0, n_cells=(90, 30, 40, 80, 20))
     samples = check_samples(expressions, graphs, 4)

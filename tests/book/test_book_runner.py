@@ -438,7 +438,7 @@ def test_a_chapter_is_executed_once_for_each_seed(runner, monkeypatch, capsys):
     root, module = runner
     (root / "book/claims.yml").write_text("- {id: a, chapter: first}\n")
 
-    def execute(names, chapters, run, parameters, jobs):
+    def execute(names, chapters, run, parameters, *_):
         judge(root, run, a="partly" if parameters["random_state"] else "reproduced")
         return 0
 
@@ -581,6 +581,40 @@ def test_stopped_run_leaves_no_process_and_the_next_one_resumes(tmp_path, monkey
     assert not [*root.rglob("*.partial*")]
 
 
+IMPORTING = """import os, threading
+with open(os.environ["PIPE"], "w") as pipe:
+    print("importing", file=pipe, flush=True)
+    threading.Event().wait()"""
+
+
+@pytest.mark.parametrize("start", [[], IGNORING], ids=["in the foreground", "in the background"])
+def test_a_run_can_be_interrupted_while_it_imports_packages(tmp_path, monkeypatch, start):
+    root, fifo, slow = make_book(tmp_path, first="print(1)"), tmp_path / "fifo", tmp_path / "slow"
+    os.mkfifo(fifo)
+    slow.mkdir()
+    (slow / "jupytext.py").write_text(IMPORTING)
+    monkeypatch.setenv("PIPE", str(fifo))
+    options = command(root)
+    options["args"], options["env"]["PYTHONPATH"] = [*start, *options["args"]], str(slow)
+    with (subprocess.Popen(**options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run,
+          open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as pipe):
+        assert read_line(pipe) == "importing\n"
+        run.send_signal(signal.SIGINT)
+        try:
+            assert run.communicate(timeout=100) == ("", "interrupted: nothing was executed\n")
+        finally:
+            run.kill()
+    assert run.returncode == 130 and not (root / "build").exists()
+
+
+def test_a_chapter_that_hangs_is_stopped_with_a_sentence(tmp_path):
+    root = make_book(tmp_path, first="import threading\nthreading.Event().wait()")
+    run = build(root, "--limit", "0.01")
+    assert run.returncode == 1 and run.stdout.split()[:2] == ["first", "FAILED"]
+    assert "A cell took longer than 0.0166667 minutes, so first was stopped. Raise --limit if it needs" in run.stderr
+    assert "Traceback" not in run.stderr and not notebook(root, "first", "full").exists()
+
+
 def test_a_folder_with_a_remaining_process_of_another_run_is_not_touched(runner, monkeypatch, capsys):
     root, module = runner
     tool = sys.modules["_tools.alone"]
@@ -655,7 +689,8 @@ def test_invalid_requests_are_refused(runner, capsys):
                              (["--chapter", "first", "--seeds", "0", "-p", "random_state=1"], "leave this parameter"),
                              (["--store-verdicts", "--profile", "quick"], "the full book"),
                              (["--chapter", "plain"], "no chapter plain with code; there are first"),
-                             (["--jobs", "0"], "must be at least 1")]:
+                             (["--jobs", "0"], "must be at least 1"),
+                             (["--limit", "0"], "must be a positive number of minutes")]:
         assert words in refusal(runner, capsys, *arguments)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import typer
 
+from spicemix_core import tl
 from spicemix_core.command_line import app, main
 from spicemix_core.command_line.messages import one_line
 from spicemix_core.command_line.options import RENAMED
@@ -113,8 +114,8 @@ def test_cluster_writes_clusters_and_markers(here, capsys):
     assert "4 clusters of" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["spatial", "metagenes", "affinity", "type-affinity", "genes", "markers", "history",
-                                  "tree"])
+@pytest.mark.parametrize("kind", ["spatial", "domains", "metagenes", "affinity", "type-affinity", "genes", "markers",
+                                  "history", "tree"])
 def test_plot_draws_each_figure(here, kind):
     adata = anndata.read_h5ad("fitted.h5ad")
     arguments = ("--color", "cell_type", "--sample-key", "sample", "--random-state", "1")
@@ -124,6 +125,17 @@ def test_plot_draws_each_figure(here, kind):
     assert f"<!-- {words.get(kind, 'metagene 0' if kind in ('metagenes', 'genes') else '')}" in drawn
     assert main(("plot", kind, "fitted.h5ad", "-o", "again.svg", *arguments)) == 0
     assert Path("again.svg").read_bytes() == Path("figure.svg").read_bytes()
+
+
+def test_domains_are_those_of_the_library_with_the_options_given(here, capsys):
+    options = ("--n-domains", "3", "--n-averagings", "1", "--no-smooth", "--key-added", "region")
+    assert main(("domains", "fitted.h5ad", "-o", "d.h5ad", *options)) == 0
+    adata = anndata.read_h5ad("fitted.h5ad")
+    tl.domains(adata, n_domains=3, n_averagings=1, smooth=False, key_added="region")
+    written = anndata.read_h5ad("d.h5ad")
+    assert written.obs["region"].tolist() == adata.obs["region"].tolist()
+    assert "3 domains of" in capsys.readouterr().out
+    assert main(("plot", "domains", "d.h5ad", "-o", "d.svg")) == 0 and "region" in Path("d.svg").read_text()
 
 
 @pytest.mark.parametrize("kind", ["spatial", "markers"])
@@ -222,7 +234,8 @@ def test_options_have_the_names_of_the_librarys_parameters():
     from spicemix_core.runs.consensus import fit_consensus
 
     library = {"fit": (prepare, SpiceMix, SpiceMix.fit, fit_consensus), "transform": (prepare, SpiceMix.transform),
-               "cluster": (tl.cluster,), "select": (prepare, select, SpiceMix), "simulate": (simulate_cortex,),
+               "cluster": (tl.cluster,), "domains": (tl.domains,), "select": (prepare, select, SpiceMix),
+               "simulate": (simulate_cortex,),
                "convert": (convert, convert_result), "report": (write_report,)}
     of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot",
                    "model", "as_in_the_paper"}

@@ -27,6 +27,7 @@ def adata():
     write_labels(adata, tl.cut_tree(ward_tree(adata.obsm["X_spicemix"]), 40))
     tl.markers(adata)
     tl.metagene_genes(adata)
+    tl.domains(adata, n_domains=5)
     tl.enrichment(adata, {f"a set of genes with quite a long name, number {i}": adata.var_names[i : i + 9]
                           for i in range(50)})
     tl.type_affinity(adata, sample_key="sample", n_permutations=19, random_state=0)
@@ -41,7 +42,8 @@ TABLE = pd.DataFrame({
     "difference_se": [0.01, 0.0, 0.01, 0.02], "ari": [0.9, 0.7, 0.8, 0.6], "separation": [0.5, 0.4, 0.45, 0.4],
     "seconds": [1.0, 2.0, 1.1, 2.1], "suggested": [False, True, False, False]})
 ALL = {
-    "places": lambda a: pl.spatial(a, sample_key="sample"), "one": pl.spatial, "many": lambda a: pl.spatial(a, "many"),
+    "places": lambda a: pl.spatial(a, sample_key="sample"), "domains": pl.domains, "one": pl.spatial,
+    "many": lambda a: pl.spatial(a, "many"),
     "gene": lambda a: pl.spatial(a, "gene3", "sample"), "metagenes": lambda a: pl.metagenes(a, "sample"),
     "affinity": pl.affinity, "type_affinity": pl.type_affinity, "umap": pl.umap, "genes": pl.metagene_genes,
     "umap of a number": lambda a: pl.umap(a, "metagene 2"), "markers": pl.markers, "enrichment": pl.enrichment,
@@ -196,7 +198,7 @@ def test_a_name_that_the_data_lack_is_refused(adata, call, message):
     (pl.umap, "Call tl.umap first"), (pl.history, "no result 'history'"),
     (pl.type_affinity, r"no result 'type_affinity' in .*\. Call tl.type_affinity first"),
     (pl.enrichment, "Call tl.enrichment"), (pl.cluster, "Call tl.cluster"), (pl.tree, "Call tl.cluster"),
-    (pl.markers, "Call tl.markers"), (pl.metagene_genes, "Call tl.metagene")])
+    (pl.domains, "Call tl.domains"), (pl.markers, "Call tl.markers"), (pl.metagene_genes, "Call tl.metagene")])
 def test_errors_name_the_call_that_is_missing(draw, message):
     with pytest.raises(KeyError, match=message):
         draw(simulate_cortex(n_cells=30, n_genes=5, random_state=0))
@@ -248,7 +250,8 @@ def test_history_of_a_result_of_the_authors_is_its_objective(adata):
     assert panel.get_title() == "objective Q" and list(panel.lines[0].get_ydata()) == [3, 4, 5]
 
 
-ONE_PANEL = {"spatial": lambda a, ax: pl.spatial(a, ax=ax), "gene": lambda a, ax: pl.spatial(a, "gene3", ax=ax),
+ONE_PANEL = {"domains": lambda a, ax: pl.domains(a, ax=ax), "spatial": lambda a, ax: pl.spatial(a, ax=ax),
+             "gene": lambda a, ax: pl.spatial(a, "gene3", ax=ax),
              "umap": lambda a, ax: pl.umap(a, ax=ax), "affinity": lambda a, ax: pl.affinity(a, ax=ax),
              "type_affinity": lambda a, ax: pl.type_affinity(a, ax=ax), "markers": lambda a, ax: pl.markers(a, ax=ax),
              "enrichment": lambda a, ax: pl.enrichment(a, ax=ax), "cluster": lambda a, ax: pl.cluster(a, ax=ax),

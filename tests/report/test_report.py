@@ -47,7 +47,7 @@ def test_page_has_its_sections_and_figures(page):
     assert re.findall(r'<h2 id="[^"]*">(.*?)</h2>', page, re.DOTALL) == SECTIONS
     assert re.findall(r'<li><a href="#[^"]*">(.*?)</a>', page) == SECTIONS
     alternatives = re.findall(r'<img alt="([^"]+)" src="data:image/svg', page)
-    assert len(alternatives) == page.count("<img") == 13
+    assert len(alternatives) == page.count("<img") == 14
     assert "Maps of the share of runs that agree on each cell." in alternatives
     assert "120 cells in 2 samples, 20 genes, 3 metagenes" in page
     assert "2 runs from different seeds" in page

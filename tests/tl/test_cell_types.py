@@ -1,12 +1,13 @@
 """The definition of cell types: which splits count, how many types there are, and what supports each."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from spicemix_core.tl import cluster_states, normalize_states
 from spicemix_core.tl.branches import accepted_splits
-from spicemix_core.tl.clustering import coarse_number
+from spicemix_core.tl.clustering import coarse_labels_of
 from spicemix_core.tl.separation import choose_number, remarks, separation_curve
 from spicemix_core.tl.trees import ward_tree
 
@@ -119,10 +120,20 @@ def test_coarse_types_are_supported_unions_of_fine_ones():
     assert found.n_coarse < 12
     for label in range(12):
         assert len(np.unique(found.coarse_labels[found.labels == label])) == 1
-    assert coarse_number(found.branches) == found.n_coarse
     single = cluster_states(runs_of(truth)[0])
     assert single.coarse_labels is None and single.n_coarse is None
     assert single.branches["support"].isna().all()
+
+
+def test_an_unsupported_part_does_not_make_the_rest_of_the_tree_coarser():
+    """Of the tree ((0, 1), (2, (3, 4))), only the branch 4 is unsure, so 3 and 4 are one coarse type."""
+    branches = pd.DataFrame({"parent": [-1, 0, 0, 1, 1, 2, 2, 6, 6],
+                             "support": [1.0, 0.3, 0.9, 0.8, 0.7, 0.9, 0.8, 0.9, 0.5],
+                             "cluster": [-1, -1, -1, 0, 1, 2, -1, 3, 4]})
+    labels = np.repeat(np.arange(5), [9, 8, 7, 6, 5])
+    np.testing.assert_array_equal(coarse_labels_of(branches, labels), np.repeat([1, 2, 3, 0, 0], [9, 8, 7, 6, 5]))
+    branches.loc[6, "support"] = 0.2  # nor is their union sure: 2 joins them
+    np.testing.assert_array_equal(coarse_labels_of(branches, labels), np.repeat([1, 2, 0, 0, 0], [9, 8, 7, 6, 5]))
 
 
 def test_a_random_subset_determines_the_types_of_very_many_cells(monkeypatch):
