@@ -266,7 +266,16 @@ def test_without_oligodendrocytes_the_claims_cannot_be_tested(paper, analysis):
     assert row["cells"] == 0 and np.isnan(row["correlation"]) and np.isnan(row["agreement"])
     found = mc.measurements(mc.Way(empty, [empty], analysis, [analysis]), paper.tissue)
     assert np.isnan(found["myelin-genes"].value) and found["myelin-genes"].comment.startswith("no oligodendrocytes")
-    assert found["myelin-astro-oligo"].value == 0 and found["myelin-panel"].value == 0
+    assert found["myelin-astro-oligo"].value == 0 and found["myelin-panel"].value == 5  # of all cells
+    assert found["myelin-panel"].comment.endswith("tested cells: 0")
+
+
+def test_the_choices_of_cells_are_the_largest_cluster_the_mixed_ones_and_all(paper, analysis):
+    choices = mc.choices_of_cells(analysis)
+    assert choices["largest cluster"].clusters == ["oligo"]
+    assert choices["largest and mixed"].clusters == ["oligo", "mixed"]
+    np.testing.assert_array_equal(choices["all clusters"].chosen, analysis.found.chosen)
+    assert choices["largest cluster"].chosen.sum() < analysis.found.chosen.sum()
 
 
 def test_figures_show_every_cell_once(analysis, paper):
