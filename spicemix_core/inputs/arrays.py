@@ -107,9 +107,9 @@ def _check_expression(y, name, cells):
                          f"{cells[bad[0]]!r}: remove or impute them.")
     largest = np.abs(summary[:, 2:]).max()
     if largest and not SMALLEST <= largest <= 1 / SMALLEST:
-        raise ValueError(f"The largest entry of the expression of {name} is {largest:.3g}, but its square must fit into a "
-                         f"floating-point number: multiply the expression by a constant, so that the largest entry is "
-                         f"between {SMALLEST} and {1 / SMALLEST}.")
+        raise ValueError(f"The largest entry of the expression of {name} is {largest:.3g}, but its square must fit "
+                         "into a floating-point number: multiply the expression by a constant, so that the largest "
+                         f"entry is between {SMALLEST} and {1 / SMALLEST}.")
     empty = np.flatnonzero((summary[:, 2:] == 0).all(axis=1))
     if empty.size == len(summary):
         raise ValueError(f"Every cell of {name} is zero: drop the sample, or check its layer.")
