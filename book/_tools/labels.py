@@ -72,7 +72,8 @@ def read_sources(path: Path) -> dict[str, tuple[str, str]]:
         where = " ".join(filter(None, (fields.get("journal") or fields.get("booktitle") or fields.get("publisher"),
                                        fields.get("volume"))))
         parts = [f"{', '.join(names)} ({fields.get('year', 'n.d.')})", fields.get("title", ""),
-                 ", ".join(filter(None, (where, fields.get("pages")))),
-                 f"https://doi.org/{fields['doi']}" if "doi" in fields else fields.get("url", "")]
+                 ", ".join(filter(None, (f"*{where}*" if where else "", fields.get("pages")))),
+                 f"<https://doi.org/{fields['doi']}>" if "doi" in fields else
+                 f"<{fields['url']}>" if "url" in fields else ""]
         found[key] = f"{whose}, {fields.get('year', 'n.d.')}", ". ".join(filter(None, parts))
     return found

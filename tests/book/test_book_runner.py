@@ -72,7 +72,7 @@ def make_book(root, **chapters):
     (root / "spicemix_core/datasets/toy.py").write_text(LOADER)
     (root / "data/registry.json").write_text(json.dumps(REGISTRY))
     (root / "measured/cortex/counts.txt").write_bytes(COUNTS)
-    (root / "book/intro.md").write_text("# Toy\n\n{doc}`chapters/first`\n")
+    (root / "book/intro.md").write_text("# Toy\n\n{doc}`chapters/first`\n\n{{ pdf }}\n")
     (root / "book/chapters/plain.md").write_text("# Plain\n\nNo code here.\n")
     for name, code in chapters.items():
         (root / f"book/chapters/{name}.md").write_text(CHAPTER.format(title=name.title(), code=code))
@@ -170,9 +170,10 @@ def test_no_incomplete_file_remains(toy):
 def test_a_page_states_the_origin_of_its_figure_and_has_its_files(toy):
     root, _ = toy
     page = (root / "book/_build/html/chapters/first.html").read_text()
-    assert "How this figure was made" in page
+    assert page.count("Made by <code") == 1  # once per page
+    assert re.search(r'class="made[^>]*>\s*<p>.*>SVG<.*>PNG<.* s</p>', page, re.DOTALL)
     assert f"counts.txt <code class=\"docutils literal notranslate\"><span class=\"pre\">{_sha()[:8]}" in page
-    assert "random_state" in page and "This cell took" in page
+    assert "random_state" in page
     assert "matplotlib</p></td>" in page  # in the executed environment
     files = {path.name: path for path in (root / "book/_build/html/_downloads").rglob("*") if path.is_file()}
     assert set(files) == {"first.ipynb", "first-003.svg", "first-003.png", "first_table.csv"}
@@ -707,6 +708,8 @@ def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
     content = printed_book.read_bytes()
     printed_book.unlink()
     assert not [*root.rglob("*.partial*")]
+    offered = list((root / "book/_build/html/_downloads").rglob("spicemix.pdf"))
+    assert [path.read_bytes() == content for path in offered] == [True]
     assert content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")
     assert all(f"/Title ({title})".encode() in content for title in ("Toy", "First", "Plain", "Again"))
 
@@ -714,6 +717,6 @@ def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
 def test_printing_without_a_browser_names_what_to_install(runner, monkeypatch, capsys):
     root, module = runner
     monkeypatch.setattr(sys.modules["_tools.printing"].shutil, "which", lambda _: None)
-    assert module.build_print(root / "build/quick") == 1
+    assert module.build_print(root / "build/quick") is None
     assert "install chromium and chromedriver" in capsys.readouterr().err
     assert not (root / "book/_build").exists()
