@@ -203,7 +203,7 @@
       const titles = all ? data.samples.map(name => data.samples.length > 1 ? `${data.word} ${name}` : "") : [""];
       rooms.replaceChildren(...visible().map(([, side]) => sides[side].box));
       visible().forEach(([, side]) => {
-        const {room} = sides[side], width = root.clientWidth / (state.by[1] ? 2 : 1);
+        const {room} = sides[side], width = root.clientWidth / (state.by[1] && !rooms.matches(".stacked") ? 2 : 1);
         const narrow = width < 500, columns = Math.min(titles.length, narrow ? 2 : 3);
         const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
           data.shown.map(i => all ? data.sample[i] : 0), titles, columns, narrow, data.bands);
@@ -232,6 +232,8 @@
         sample => { state.sample = sample; lay(); }));
     }
     bar.append(choice("Beside it", [["", [["", "nothing"]]], ...groups], "", by => { state.by[1] = by; lay(); }));
+    const extent = data.xy.map(axis => Math.max(...axis) - Math.min(...axis));
+    rooms.classList.toggle("stacked", data.samples.length === 1 && extent[0] > 1.6 * extent[1]);  // a long strip
     root.append(bar, rooms, said);
     lay();
   }

@@ -51,7 +51,7 @@ def card_address(app, context) -> str:
 def add_cite_button(app, pagename, templatename, context, doctree):
     """Add a button that leads to the references and their BibTeX on the home page."""
     context.setdefault("header_buttons", []).append({
-        "type": "link", "url": f"{context['pathto'](app.config.root_doc)}#{CITE}", "content": "Cite",
+        "type": "link", "url": f"{context['pathto'](app.config.root_doc)}#{CITE}", "text": "Cite",
         "tooltip": "How to cite SpiceMix and this book", "icon": "fas fa-quote-right", "label": "cite-button"})
 
 

@@ -66,9 +66,11 @@ def read_sources(path: Path) -> dict[str, tuple[str, str]]:
 
     found = {}
     for key, entry in parse_file(str(path)).entries.items():
-        names = [" ".join(person.last_names) for person in entry.persons.get("author", entry.persons.get("editor", []))]
+        people = entry.persons.get("author", entry.persons.get("editor", []))
+        names = [" ".join(map(str, person.rich_last_names)) for person in people]
         fields = {name: re.sub(r"[{}]", "", text).replace("--", "-") for name, text in entry.fields.items()}
         whose = names[0] + (" et al." if len(names) > 2 else f" and {names[1]}" if len(names) == 2 else "")
+        names = [name.replace("others", "et al.") for name in names]
         where = " ".join(filter(None, (fields.get("journal") or fields.get("booktitle") or fields.get("publisher"),
                                        fields.get("volume"))))
         parts = [f"{', '.join(names)} ({fields.get('year', 'n.d.')})", fields.get("title", ""),

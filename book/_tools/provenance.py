@@ -16,6 +16,7 @@ from _tools.drawn_by import Function, drawing_function, imported_names
 from _tools.execution import ENVIRONMENT, results, write_text
 from _tools.labels import Labels, figure_of
 from _tools.plain import Text, plain
+from _tools.tables import tidy
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 CODE = "downloads/code"  # copies of the modules that draw
@@ -97,6 +98,8 @@ def page(run: Path, name: str, tables: list[str], labels: Labels) -> nbformat.No
         for output in cell.get("outputs", []):
             if set(SUFFIXES) <= set(output.get("data", {})):
                 del output.data["image/png"]  # the page shows the SVG; the PNG is a download
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = tidy(output.data["text/html"])
         cells.append(cell)
         if number in drawn:
             cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell, name, names, *drawn[number])))

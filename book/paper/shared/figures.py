@@ -13,20 +13,11 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
-from paper.shared.annotation import FEW
-from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, palette
+from paper.shared.markers import is_marker
+from paper.shared.type_palette import type_colors as type_colors
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table
 
 NOT_SIGNIFICANT = "#7f7f7f"
-
-
-def type_colors(names: Iterable[str]) -> dict:
-    """Colours of up to 21 cluster names, in order; grey is reserved for the pooled small clusters."""
-    names = list(dict.fromkeys(names))
-    types = [name for name in names if name != FEW]
-    colors = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # no grey
-    if len(types) > len(colors):
-        raise ValueError(f"There are {len(types)} types but only {len(colors)} colours: pool the smallest types.")
-    return dict(zip(types, colors, strict=False)) | ({FEW: GREY} if FEW in names else {})
 
 
 def type_tree(expression: ArrayLike, labels: ArrayLike) -> tuple[list[str], np.ndarray]:
@@ -73,6 +64,9 @@ def draw_type_rows(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], *, 
                 transform=place + offset)
     ax.tick_params(axis="y", pad=11, rotation=0, labelsize="small")
     ax.tick_params(axis="x", rotation=90, labelsize="small")
+    for label in ax.get_xticklabels():
+        if is_marker(label.get_text()):
+            label.set_fontstyle("italic")
 
 
 def color_column_names(ax: Axes, families: Iterable[str | None], colors: Mapping[str, str]) -> None:

@@ -15,17 +15,19 @@ from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
 from paper.shared.recovery import EXCITATORY_TYPES
+from paper.shared.type_palette import type_colors
 from spicemix_core.datasets import CELL_TYPES, METAGENES, CortexParameters
-from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values, palette
+from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values
 from spicemix_core.tl import match_labels, normalize_states
 
 NO_TYPE = "no type"
 
 
 # Clusters without a matching type are orange, as in the paper; the eighth type is nearly black.
-_ALL_COLORS = palette(["eL1", NO_TYPE, "eL2", "Inh-1", "eL4", "eL3", "Inh-2", "Glial-1"]) | {"Glial-2": "#202020"}
-TYPE_COLORS = {name: _ALL_COLORS[name] for name in CELL_TYPES}
-NO_TYPE_COLOR = _ALL_COLORS[NO_TYPE]
+_COLORS = type_colors(["eL1", "eL2", "eL3", "eL4"]) | {  # layers as in the other chapters
+    "Inh-1": "#69002d", "Inh-2": "#c34bf0", "Glial-1": "#96c378", "Glial-2": "#202020"}
+TYPE_COLORS = {name: _COLORS[name] for name in CELL_TYPES}
+NO_TYPE_COLOR = "#e69f00"
 MARKERS = {"e": "^", "I": "s", "G": "o"}  # excitatory, inhibitory, glia, by the first letter of the type
 METHOD_COLORS = dict(zip(
     ("SpiceMix consensus", "SpiceMix", "NMF consensus", "NMF*", "NMF", "HMRF, 10 PCs", "HMRF"),
