@@ -1,5 +1,6 @@
 """Tables of the pages: what a reader sees of a pandas table."""
 
+import html
 import importlib
 import re
 import sys
@@ -22,7 +23,7 @@ def tool(monkeypatch):
 def rows(tool, table):
     """Texts of the cells of a tidied table, row by row."""
     found = re.findall(r"<tr.*?</tr>", tool.tidy(table._repr_html_()), re.DOTALL)
-    return [[re.sub("<[^>]*>", "", cell).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
+    return [[html.unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
             for row in found]
 
 
@@ -54,8 +55,8 @@ def test_random_seeds_are_left_out_and_short_ones_stay(tool):
 
 def test_genes_are_in_italics_and_types_are_not(tool):
     table = pd.DataFrame({"genes": ["Cnp, Mag, Mog", "Oligo"]})
-    html = tool.tidy(table._repr_html_())
-    assert "<i>Cnp, Mag, Mog</i>" in html and "<i>Oligo</i>" not in html
+    page = tool.tidy(table._repr_html_())
+    assert "<i>Cnp, Mag, Mog</i>" in page and "<i>Oligo</i>" not in page
 
 
 def test_p_values_are_known_by_their_head(tool):
