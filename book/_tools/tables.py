@@ -30,12 +30,15 @@ def tidy(table: str) -> str:
         _merge_header(one)
         _leave_out_seeds(one)
         heads = [in_words(head) for head in _heads(one)]
+        whole = [all(float(text).is_integer() for text in column if NUMBER.fullmatch(text))
+                 for column in _columns(one, len(heads))]
         for row in one.find_all("tr"):
             for place, cell in enumerate(row.find_all(["td", "th"], recursive=False)):
                 if cell.string is not None:
                     is_head = row.parent.name == "thead"
-                    head = heads[place - len(row.find_all(True, recursive=False))] if heads else ""
-                    _rewrite(page, cell, cell.string.strip(), "" if is_head else head, is_head)
+                    column = place - len(row.find_all(True, recursive=False))
+                    head, integers = (heads[column], whole[column]) if heads and not is_head else ("", True)
+                    _rewrite(page, cell, cell.string.strip(), head, integers, is_head)
     return str(page)
 
 
@@ -44,16 +47,16 @@ def in_words(head: str) -> str:
     return HEADS.get(head, head.replace("_", " "))
 
 
-def number(text: str, head: str = "") -> str:
-    """A number in text as the page shows it: a whole number as one, others with two significant digits."""
+def number(text: str, head: str = "", whole: bool = True) -> str:
+    """A number in text as the page shows it, with two significant digits, or as a whole number in a column of those."""
     value = float(text)
     if P_VALUE.search(head) and 0 <= value < 0.001:
         return "< 0.001"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}".replace("-", "−")
     size = abs(value)
-    if size >= 10:
+    if size >= 10 or (whole and value.is_integer()):
         shown = f"{value:,.0f}"
+    elif size == 0:
+        shown = "0"
     elif size < 0.001:
         mantissa, _, power = f"{value:.1e}".partition("e")
         shown = f"{mantissa} × 10^{int(power)}"
@@ -94,7 +97,14 @@ def _heads(table) -> list[str]:
     return [cell.text.strip() for cell in rows[-1].find_all("th")] if rows else []
 
 
-def _rewrite(page, cell, text: str, head: str, is_head: bool) -> None:
+def _columns(table, number_of_heads: int) -> list[list[str]]:
+    """Texts of the cells below the header, by column; rows can lack their first cells."""
+    rows = [[cell.text.strip() for cell in row.find_all(["td", "th"], recursive=False)]
+            for row in (table.tbody.find_all("tr") if table.tbody else [])]
+    return [[row[place] for row in rows if len(row) >= -place] for place in range(-number_of_heads, 0)]
+
+
+def _rewrite(page, cell, text: str, head: str, whole: bool, is_head: bool) -> None:
     if _all_genes(text):
         cell.clear()
         cell.append(page.new_tag("i"))
@@ -102,7 +112,7 @@ def _rewrite(page, cell, text: str, head: str, is_head: bool) -> None:
     elif text in WORDS and not is_head:
         cell.string = WORDS[text]
     elif NUMBER.fullmatch(text):
-        shown, _, power = number(text, head).partition("^")
+        shown, _, power = number(text, head, whole).partition("^")
         cell.string = shown
         if power:
             cell.append(page.new_tag("sup"))

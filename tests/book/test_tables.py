@@ -23,8 +23,8 @@ def tool(monkeypatch):
 def rows(tool, table):
     """Texts of the cells of a tidied table, row by row."""
     found = re.findall(r"<tr.*?</tr>", tool.tidy(table._repr_html_()), re.DOTALL)
-    return [[html.unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)]
-            for row in found]
+    cells = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in found]
+    return [[html.unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in row] for row in cells]
 
 
 @pytest.mark.parametrize(("text", "head", "shown"), [
@@ -49,7 +49,7 @@ def test_a_header_of_two_levels_keeps_both(tool):
 
 def test_random_seeds_are_left_out_and_short_ones_stay(tool):
     table = pd.DataFrame({"seed": [2357136044, 2546248239], "Q": [1.25, 3.0]})
-    assert rows(tool, table) == [["", "Q"], ["0", "1.2"], ["1", "3"]]
+    assert rows(tool, table) == [["", "Q"], ["0", "1.2"], ["1", "3.0"]]
     assert rows(tool, table.assign(seed=[0, 1]))[0] == ["", "seed", "Q"]
 
 
@@ -62,6 +62,11 @@ def test_genes_are_in_italics_and_types_are_not(tool):
 def test_p_values_are_known_by_their_head(tool):
     table = pd.DataFrame({"p_adjusted": [2e-9], "slope": [2e-9]})
     assert rows(tool, table)[1] == ["0", "< 0.001", "2.0 × 10-9".replace("-", "−")]
+
+
+def test_a_column_is_whole_or_not_as_a_whole(tool):
+    table = pd.DataFrame({"clusters": [12.0, 8.0], "mean": [1.0, 1.25]})
+    assert rows(tool, table)[1:] == [["0", "12", "1.0"], ["1", "8", "1.2"]]
 
 
 def test_other_html_is_unchanged(tool):
