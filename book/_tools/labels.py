@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 
 from _tools import BOOK
+from _tools.chapters import parts
 
 EQUATION = re.compile(r"^\$\$ \((eq-[\w-]+)\)$", re.MULTILINE)
 TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
@@ -47,6 +48,10 @@ def read_labels(chapters: dict[str, nbformat.NotebookNode]) -> Labels:
                             if (match := TITLE.search(path.read_text(encoding="utf-8")))},
                     sources=read_sources(BOOK / "references.bib"))
     for chapter, notebook in chapters.items():
+        for page, cells in parts(chapter, notebook.cells).items():
+            title = next((match[1] for cell in cells if cell.cell_type == "markdown"
+                          and (match := TITLE.search(cell.source))), labels.titles.get(page, page))
+            labels.titles[page] = title
         figures = [name for cell in notebook.cells if (name := figure_of(cell).get("name"))]
         equations = [label for cell in notebook.cells if cell.cell_type == "markdown"
                      for label in EQUATION.findall(cell.source)]

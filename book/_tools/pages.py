@@ -49,7 +49,8 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = F
     for name in chapters:
         tables = provenance.export(run, name, stage / "downloads" / name, labels)
         (stage / f"chapters/{name}.md").unlink()
-        nbformat.write(provenance.page(run, name, tables, labels), stage / f"chapters/{name}.ipynb")
+        for page, notebook in provenance.pages(run, name, tables, labels).items():
+            nbformat.write(notebook, stage / f"chapters/{page}.ipynb")
     if (BOOK / "paper").is_dir():
         shutil.copytree(BOOK / "paper", stage / provenance.CODE / "paper", ignore=shutil.ignore_patterns(*NOT_PAGES))
     for name, generated in GENERATED.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from _tools import BOOK, ROOT
-from _tools.chapters import code_of
+from _tools.chapters import code_of, parts
 from _tools.drawn_by import Function, drawing_function, imported_names
 from _tools.execution import ENVIRONMENT, results, write_text
 from _tools.labels import Labels, figure_of
@@ -19,6 +19,9 @@ from _tools.plain import Text, plain
 from _tools.tables import tidy
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
+PART_END = ("## Files and environment\n\nThis page shows a part of the chapter {{doc}}`/chapters/{name}`, which is executed "
+            "as a whole: its code continues that of the chapter, and the chapter's page has the files and the environment "
+            "of both.")
 CODE = "downloads/code"  # copies of the modules that draw
 PARAMETERS = {"parameters", "injected-parameters"}
 EXERCISES = "_without_solutions"
@@ -85,8 +88,8 @@ def claims_table(records: list[dict]) -> str:
     return text.getvalue()
 
 
-def page(run: Path, name: str, tables: list[str], labels: Labels) -> nbformat.NotebookNode:
-    """The executed chapter as its page shows it, with references and provenance; its files are in ``downloads``."""
+def pages(run: Path, name: str, tables: list[str], labels: Labels) -> dict[str, nbformat.NotebookNode]:
+    """The pages of an executed chapter by name, with references and provenance; its files are in ``downloads``."""
     notebook = nbformat.read(run / f"notebooks/{name}.ipynb", as_version=4)
     record = json.loads((run / f"notebooks/{name}.run.json").read_text())
     drawn, cells, names = figures(notebook), [], imported_names(code_of(notebook))
@@ -103,11 +106,15 @@ def page(run: Path, name: str, tables: list[str], labels: Labels) -> nbformat.No
         cells.append(cell)
         if number in drawn:
             cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell, name, names, *drawn[number])))
-    notebooks = [name, *([name + EXERCISES] if has_solutions(notebook) else [])]
-    if listed := references(cells, name, labels):
-        cells.append(_markdown(f"{name}-references", f"## References\n\n{listed}"))
-    cells.append(_markdown(f"{name}-files", page_end(record, name, notebooks, tables, environment)))
-    return nbformat.from_dict({**notebook, "cells": cells})
+    files = [name, *([name + EXERCISES] if has_solutions(notebook) else [])]
+    ends = {name: page_end(record, name, files, tables, environment)}
+    found = {}
+    for page, own in parts(name, cells).items():
+        if listed := references(own, name, labels):
+            own.append(_markdown(f"{page}-references", f"## References\n\n{listed}"))
+        own.append(_markdown(f"{page}-files", ends.get(page, PART_END.format(name=name))))
+        found[page] = nbformat.from_dict({**notebook, "cells": own})
+    return found
 
 
 def references(cells: list, name: str, labels: Labels) -> str:

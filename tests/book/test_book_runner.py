@@ -453,6 +453,21 @@ def test_a_chapter_is_executed_once_for_each_seed(runner, monkeypatch, capsys):
     assert "<td>not stored</td><td>reproduced</td><td>partly</td>" in page and "Seeds: 0, 4." in page
 
 
+def test_a_chapter_can_fill_several_pages(runner):
+    chapters = sys.modules["_tools.chapters"]
+    new_markdown = sys.modules["_tools.provenance"].nbformat.v4.new_markdown_cell
+    cells = [new_markdown(text, metadata={"page": page} if page else {}) for text, page in (
+        ("# First", ""), ("a", ""), ("# Second", "second"), ("b", ""), ("c", "first"), ("d", "second"))]
+    found = {page: [cell.source for cell in own] for page, own in chapters.parts("first", cells).items()}
+    assert found == {"first": ["# First", "a", "c"], "second": ["# Second", "b", "d"]}
+    text = CHAPTER.format(title="First", code="print(1)").replace(
+        "# First", '# First\n\n+++ {"page": "second"}\n\n# Second\n\n+++ {"page": "first"}\n\nEnd')
+    (runner[0] / "book/chapters/first.md").write_text(text)
+    notebooks = chapters.read_chapters()
+    assert list(chapters.parts("first", notebooks["first"].cells)) == ["first", "second"]
+    assert sys.modules["_tools.labels"].read_labels(notebooks).titles["second"] == "Second"
+
+
 def test_claims_of_a_chapter_become_a_table(runner):
     provenance = sys.modules["_tools.provenance"]
     record = {"id": "a", "chapter": "first", "claim": "x, y", "paper": "1", "value": 0.1 + 0.2, "runs": [None, 0.5],
@@ -692,6 +707,10 @@ def test_invalid_requests_are_refused(runner, capsys):
     (lambda root: (root / "book/chapters/first.md").write_text("```{code-cell} ipython3\nprofile = 'full'\n```\n"),
      "Chapter first must set profile and random_state in a cell tagged parameters"),
     (lambda root: (root / "book/chapters/first.md").unlink(), "there is no book/chapters/first.md"),
+    (lambda root: (root / "book/chapters/first.md").write_text(CHAPTER.format(title="First", code="1").replace(
+        "# First", "# First\n\n+++ {\"page\": \"second\"}\n\n# Second")) and (root / "book/_toc.yml").write_text(
+        "format: jb-book\nroot: intro\nchapters:\n  - file: chapters/first\n  - file: chapters/third\n"),
+     "there is no book/chapters/third.md"),
     (lambda root: shutil.rmtree(root / "measured"), "which is not a folder")])
 def test_broken_books_are_refused_before_anything_runs(runner, capsys, breaks, words):
     breaks(runner[0])

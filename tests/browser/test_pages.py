@@ -265,7 +265,7 @@ def test_legend_of_a_map_shows_one_type_and_a_second_map_follows(browser, site):
 
 
 def test_slider_changes_the_model(browser, site):
-    root = explorer(browser, site, "chapters/simulation", "model")
+    root = explorer(browser, site, "chapters/simulation_settings", "model")
     slider, numbers = (root.find_element(By.CSS_SELECTOR, name) for name in ("input[type=range]", ".numbers"))
     seen = set()
     slider.send_keys(Keys.HOME)
