@@ -10,7 +10,7 @@ from _tools import BOOK
 from _tools.chapters import parts
 
 EQUATION = re.compile(r"^\$\$ \((eq-[\w-]+)\)$", re.MULTILINE)
-TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+TITLE = re.compile(r"^##? (.+)$", re.MULTILINE)  # of a part, its first section
 
 
 @dataclass

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -19,9 +20,9 @@ from _tools.plain import Text, plain
 from _tools.tables import tidy
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
-PART_END = ("## Files and environment\n\nThis page shows a part of the chapter {{doc}}`/chapters/{name}`, which is executed "
-            "as a whole: its code continues that of the chapter, and the chapter's page has the files and the environment "
-            "of both.")
+PART_END = ("## Files and environment\n\nThis page shows a part of the chapter {{doc}}`/chapters/{name}`, which is "
+            "executed as a whole: its code continues that of the chapter, and the chapter's page has the files and the "
+            "environment of both.")
 CODE = "downloads/code"  # copies of the modules that draw
 PARAMETERS = {"parameters", "injected-parameters"}
 EXERCISES = "_without_solutions"
@@ -110,11 +111,20 @@ def pages(run: Path, name: str, tables: list[str], labels: Labels) -> dict[str, 
     ends = {name: page_end(record, name, files, tables, environment)}
     found = {}
     for page, own in parts(name, cells).items():
+        if page != name:
+            promote_headings(own)
         if listed := references(own, name, labels):
             own.append(_markdown(f"{page}-references", f"## References\n\n{listed}"))
         own.append(_markdown(f"{page}-files", ends.get(page, PART_END.format(name=name))))
         found[page] = nbformat.from_dict({**notebook, "cells": own})
     return found
+
+
+def promote_headings(cells: list) -> None:
+    """Raise all headings by one level, in place: the first section of a part is the title of its page."""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"^##", "#", cell.source, flags=re.MULTILINE)
 
 
 def references(cells: list, name: str, labels: Labels) -> str:

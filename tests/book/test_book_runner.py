@@ -457,11 +457,13 @@ def test_a_chapter_can_fill_several_pages(runner):
     chapters = sys.modules["_tools.chapters"]
     new_markdown = sys.modules["_tools.provenance"].nbformat.v4.new_markdown_cell
     cells = [new_markdown(text, metadata={"page": page} if page else {}) for text, page in (
-        ("# First", ""), ("a", ""), ("# Second", "second"), ("b", ""), ("c", "first"), ("d", "second"))]
-    found = {page: [cell.source for cell in own] for page, own in chapters.parts("first", cells).items()}
-    assert found == {"first": ["# First", "a", "c"], "second": ["# Second", "b", "d"]}
+        ("# First", ""), ("## A", ""), ("## Second", "second"), ("### B", ""), ("c", "first"), ("d", "second"))]
+    found = chapters.parts("first", cells)
+    sys.modules["_tools.provenance"].promote_headings(found["second"])
+    assert {page: [cell.source for cell in own] for page, own in found.items()} == {
+        "first": ["# First", "## A", "c"], "second": ["# Second", "## B", "d"]}
     text = CHAPTER.format(title="First", code="print(1)").replace(
-        "# First", '# First\n\n+++ {"page": "second"}\n\n# Second\n\n+++ {"page": "first"}\n\nEnd')
+        "# First", '# First\n\n+++ {"page": "second"}\n\n## Second\n\n+++ {"page": "first"}\n\nEnd')
     (runner[0] / "book/chapters/first.md").write_text(text)
     notebooks = chapters.read_chapters()
     assert list(chapters.parts("first", notebooks["first"].cells)) == ["first", "second"]
