@@ -45,7 +45,8 @@ def read_chapters() -> dict[str, nbformat.NotebookNode]:
 def parts(name: str, cells: list) -> dict[str, list]:
     """The cells of a chapter by the page that shows them; a chapter that is executed once can fill several pages.
 
-    The line ``+++ {"page": "NAME"}`` in the source begins the cells of another page, up to the next such line.
+    The line ``+++ {"page": "NAME", "title": "..."}`` in the source begins the cells of another page, up to the next
+    such line. Without a title, the first section is the title of the page.
     """
     found, page = {name: []}, name
     for cell in cells:

@@ -49,7 +49,7 @@ def read_labels(chapters: dict[str, nbformat.NotebookNode]) -> Labels:
                     sources=read_sources(BOOK / "references.bib"))
     for chapter, notebook in chapters.items():
         for page, cells in parts(chapter, notebook.cells).items():
-            title = next((match[1] for cell in cells if cell.cell_type == "markdown"
+            title = cells[0].metadata.get("title") or next((match[1] for cell in cells if cell.cell_type == "markdown"
                           and (match := TITLE.search(cell.source))), labels.titles.get(page, page))
             labels.titles[page] = title
         figures = [name for cell in notebook.cells if (name := figure_of(cell).get("name"))]

@@ -112,7 +112,7 @@ def pages(run: Path, name: str, tables: list[str], labels: Labels) -> dict[str, 
     found = {}
     for page, own in parts(name, cells).items():
         if page != name:
-            promote_headings(own)
+            give_title(own, page)
         if listed := references(own, name, labels):
             own.append(_markdown(f"{page}-references", f"## References\n\n{listed}"))
         own.append(_markdown(f"{page}-files", ends.get(page, PART_END.format(name=name))))
@@ -120,8 +120,11 @@ def pages(run: Path, name: str, tables: list[str], labels: Labels) -> dict[str, 
     return found
 
 
-def promote_headings(cells: list) -> None:
-    """Raise all headings by one level, in place: the first section of a part is the title of its page."""
+def give_title(cells: list, page: str) -> None:
+    """Begin a part of a chapter with a title, in place: that of its first line ``+++``, or else its first section."""
+    if title := cells[0].metadata.get("title"):
+        cells.insert(0, _markdown(f"{page}-title", f"# {title}"))
+        return
     for cell in cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"^##", "#", cell.source, flags=re.MULTILINE)

@@ -459,9 +459,12 @@ def test_a_chapter_can_fill_several_pages(runner):
     cells = [new_markdown(text, metadata={"page": page} if page else {}) for text, page in (
         ("# First", ""), ("## A", ""), ("## Second", "second"), ("### B", ""), ("c", "first"), ("d", "second"))]
     found = chapters.parts("first", cells)
-    sys.modules["_tools.provenance"].promote_headings(found["second"])
+    sys.modules["_tools.provenance"].give_title(found["second"], "second")
     assert {page: [cell.source for cell in own] for page, own in found.items()} == {
         "first": ["# First", "## A", "c"], "second": ["# Second", "## B", "d"]}
+    titled = [new_markdown("## B", metadata={"page": "third", "title": "Third"})]
+    sys.modules["_tools.provenance"].give_title(titled, "third")
+    assert [cell.source for cell in titled] == ["# Third", "## B"]
     text = CHAPTER.format(title="First", code="print(1)").replace(
         "# First", '# First\n\n+++ {"page": "second"}\n\n## Second\n\n+++ {"page": "first"}\n\nEnd')
     (runner[0] / "book/chapters/first.md").write_text(text)

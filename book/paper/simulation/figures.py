@@ -49,7 +49,7 @@ def _frame_of_layers(ax):
     for bound in bounds[1:-1]:
         ax.axvline(bound, color="black", linestyle="--", linewidth=0.9, zorder=0.5)
     for number, (left, right) in enumerate(itertools.pairwise(bounds), 1):
-        ax.text((left + right) / 2, 1.015, f"L{number}", ha="center", va="bottom", fontsize="x-small")
+        ax.text((left + right) / 2, 1.015, f"L{number}", ha="center", va="bottom", fontsize="small")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=[], yticks=[], aspect="equal")
     sns.despine(ax=ax, top=False, right=False)
 
