@@ -45,7 +45,7 @@ from _tools.execution import execute_changed
 from _tools.fetching import fetch_data
 from _tools.inputs import check_data, claims_of, lacks_measurements, missing_data, used_data_sets
 from _tools.labels import read_labels
-from _tools.pages import build_pages
+from _tools.pages import build_pages, lay_out
 from _tools.printing import build_print
 from _tools.provenance import export
 from _tools.rerun_page import publish_verdicts, write_page, write_seeds_page
@@ -95,7 +95,8 @@ def command_line() -> argparse.ArgumentParser:
                         help="with --chapter: execute it once for each of these seeds, and compare the verdicts")
     parser.add_argument("--store-verdicts", action="store_true",
                         help="keep the verdicts of this full book on measured data as those that reruns compare with")
-    parser.add_argument("--print", action="store_true", help="also print the whole book to one PDF (needs Chromium)")
+    parser.add_argument("--print", action="store_true",
+                        help="also print the book to one PDF, a download of the home page (needs Chromium)")
     return parser
 
 
@@ -172,10 +173,15 @@ def carry_out(options: argparse.Namespace, request: Request, run: Path) -> int:
             print(f"{name}: {page.relative_to(ROOT)}{note}")
         return 0
     try:
-        status = build_pages(chapters, run, options.profile, given, request.twin)
+        pdf = None
+        if options.print:
+            lay_out(chapters, run, options.profile, given, request.twin)
+            if (pdf := build_print(run)) is None:
+                return 1
+        status = build_pages(chapters, run, options.profile, given, request.twin, pdf)
         if status == 0 and options.store_verdicts:
             publish_verdicts(run)
-        return status or (build_print(run) if options.print else 0)
+        return status
     except OSError as error:  # a full disk, for example
         print(f"The pages were not rebuilt: {error}", file=sys.stderr)
         return 1

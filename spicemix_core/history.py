@@ -54,7 +54,7 @@ class History:
             :meth:`spicemix_core.affinity.AffinityProblem.value` of the new affinity.
         """
         samples = self._samples
-        row = objective(after, sums.sizes, pseudo_likelihood, samples, self._state_penalty) | {
+        row = objective(after, sums, pseudo_likelihood, samples, self._state_penalty) | {
             "noise": after.noise,
             "energy": energy(after, before.affinity, sums, samples, self._state_penalty),
             "n_sweeps": sums.n_sweeps,

@@ -17,6 +17,7 @@ from spicemix_core.numerics.compiled import njit
 from spicemix_core.numerics.simplex import project_in_place
 
 MAX_SWEEPS = 1000
+LEAST_NOISE = 1e-4  # times the root mean square of Y; a smaller residual would be mostly rounding
 
 
 @njit(nogil=True, error_model="numpy")
@@ -125,6 +126,7 @@ def update_noise(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, *, 
     Returns
     -------
     float
+        At least :func:`least_noise`.
 
     Examples
     --------
@@ -134,4 +136,10 @@ def update_noise(metagenes: np.ndarray, gram: np.ndarray, cross: np.ndarray, *, 
     >>> print(round(steps.update_noise(M, X.T @ X, Y.T @ X, sum_of_squares=(Y**2).sum(), n_entries=2), 4))
     1.4142
     """
-    return np.sqrt(gap_and_residual(metagenes, gram, cross, sum_of_squares)[1] / n_entries)
+    residual = gap_and_residual(metagenes, gram, cross, sum_of_squares)[1]
+    return max(np.sqrt(residual / n_entries), least_noise(sum_of_squares, n_entries))
+
+
+def least_noise(sum_of_squares: float, n_entries: int) -> float:
+    """Lower limit of the noise, for expression that the model reproduces exactly."""
+    return LEAST_NOISE * np.sqrt(sum_of_squares / n_entries)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spicemix_core.cells import StateSums
+from spicemix_core.metagenes import gap_and_residual, least_noise
 from spicemix_core.samples import Samples
 
 
@@ -36,28 +37,33 @@ class Theta:
     noise: float
 
 
-def objective(theta: Theta, sizes: float, pseudo_likelihood: float, samples: Samples,
+def objective(theta: Theta, sums: StateSums, pseudo_likelihood: float, samples: Samples,
               state_penalty: float) -> dict[str, float]:
     """Q and its three parts.
 
     Parameters
     ----------
     theta : Theta
-    sizes, pseudo_likelihood : float
-        Sum of the sizes of all cells, and :meth:`spicemix_core.affinity.AffinityProblem.value`.
+    sums : StateSums
+    pseudo_likelihood : float
+        :meth:`spicemix_core.affinity.AffinityProblem.value`.
     samples : Samples
     state_penalty : float
     """
-    emission, prior = emission_energy(theta, samples), state_penalty * sizes
+    emission, prior = emission_energy(theta, sums, samples), state_penalty * sums.sizes
     spatial = max(samples.n_directed_edges, 1) * pseudo_likelihood
     return {"Q": -emission - prior - spatial, "Q_emission": -emission, "Q_prior": -prior, "Q_spatial": -spatial}
 
 
 def energy(theta: Theta, affinity: np.ndarray, sums: StateSums, samples: Samples, state_penalty: float) -> float:
     """Energy of expression and states under an affinity, in which each edge counts once."""
-    return emission_energy(theta, samples) + state_penalty * sums.sizes + 0.5 * (sums.pairs * affinity).sum()
+    return emission_energy(theta, sums, samples) + state_penalty * sums.sizes + 0.5 * (sums.pairs * affinity).sum()
 
 
-def emission_energy(theta: Theta, samples: Samples) -> float:
-    r""":math:`-\log P(Y \mid X, \Theta)` at the noise that fits best, where the residual is :math:`n \sigma_y^2`."""
-    return 0.5 * samples.n_entries * (1.0 + np.log(2.0 * np.pi * theta.noise**2))
+def emission_energy(theta: Theta, sums: StateSums, samples: Samples) -> float:
+    r""":math:`-\log P(Y \mid X, \Theta)`. The residual is :math:`n \sigma_y^2`, or less at the least noise."""
+    share, norm = 1.0, samples.sum_of_squares
+    if theta.noise <= least_noise(norm, samples.n_entries):
+        residual = gap_and_residual(theta.metagenes, sums.gram, sums.cross, norm)[1]
+        share = residual / (samples.n_entries * theta.noise**2)
+    return 0.5 * samples.n_entries * (share + np.log(2.0 * np.pi * theta.noise**2))

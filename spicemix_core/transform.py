@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from spicemix_core.latent_states import update_latent_states
+from spicemix_core.metagenes import least_noise
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import Samples
 
@@ -48,6 +49,9 @@ class FittedModel:
         for attribute in _NAMES:  # of an earlier fit
             vars(self).pop(attribute, None)
         vars(self).update(zip(_NAMES, names or (), strict=False))
+        if theta.noise <= least_noise(samples.sum_of_squares, samples.n_entries):
+            warnings.warn("The model reproduces the expression almost exactly, so that the noise is at its lower limit "
+                          f"of {self.noise_:.3g}: fit fewer metagenes, or more cells and genes.", stacklevel=4)
         if not self.converged_:
             warnings.warn(f"No convergence to tol={self.tol} in max_iter={self.max_iter} iterations: see history_.",
                           ConvergenceWarning, stacklevel=4)

@@ -1,4 +1,4 @@
-/* The interactive figures of the book: see spicemix_core/interactive.py. Plain SVG and native controls, so that they
+/* The interactive figures of the book: see book/paper/explore.py. Plain SVG and native controls, so that they
    work from a file, by keyboard, and in both colour modes. */
 (() => {
   "use strict";
@@ -38,14 +38,14 @@
   };
 
   /* Panels of cells side by side, in one SVG. `cells` are indices; `panels` the panel of each cell. */
-  function cellPanels(xy, panels, titles, columns, narrow = false) {
+  function cellPanels(xy, panels, titles, columns, narrow = false, bands = []) {
     const gap = 0.06, boxes = titles.map(() => [Infinity, Infinity, -Infinity, -Infinity]);
     panels.forEach((p, i) => {
       const b = boxes[p], x = xy[0][i], y = xy[1][i];
       boxes[p] = [Math.min(b[0], x), Math.min(b[1], y), Math.max(b[2], x), Math.max(b[3], y)];
     });
     const wide = Math.max(...boxes.map(b => b[2] - b[0])), high = Math.max(...boxes.map(b => b[3] - b[1]));
-    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length < 2 ? 0 : narrow ? 52 : 36;
+    const unit = 1000 / Math.max(wide, 1e-9) / columns, head = titles.length < 2 && !bands.length ? 0 : narrow ? 52 : 36;
     const margin = 16, stepX = wide * unit * (1 + gap) + 2 * margin, stepY = high * unit + head + 2 * margin;
     const rows = Math.ceil(titles.length / columns);
     const area = (stepX - wide * unit * gap) * stepY * titles.length;
@@ -65,14 +65,33 @@
       return drawn("circle", {cx: (x + (xy[0][i] - b[0]) * unit).toFixed(1),
         cy: (y + (xy[1][i] - b[1]) * unit).toFixed(1), r: radius.toFixed(1)});  // y downwards, as in images
     });
+    const top = origin(0)[1] - margin, bottom = stepY - margin / 2;
+    for (const [name, low, high] of bands) {  // along the first coordinate of the only panel
+      const at = value => origin(0)[0] + (value - boxes[0][0]) * unit;
+      for (const border of [low, high]) {
+        svg.append(drawn("line", {class: "border", x1: at(border).toFixed(1), x2: at(border).toFixed(1), y1: top,
+          y2: bottom.toFixed(1)}));
+      }
+      const text = drawn("text", {class: "band", x: at((low + high) / 2).toFixed(1), y: narrow ? 34 : 26,
+        "text-anchor": "middle"});
+      text.textContent = name;
+      svg.append(text);
+    }
     svg.append(...circles);
     return {svg, marks: circles, center: i => [+circles[i].getAttribute("cx"), +circles[i].getAttribute("cy")]};
   }
 
   /* The entries of a square matrix, row by row, as boxes of one SVG. */
   function matrixBoxes(size) {
-    const svg = drawn("svg", {viewBox: "0 0 400 400", class: "matrix", tabindex: "0", role: "application"});
+    const svg = drawn("svg", {viewBox: "-28 -28 428 428", class: "matrix", tabindex: "0", role: "application"});
     const side = 400 / size, center = i => [(i % size + 0.5) * side, (Math.floor(i / size) + 0.5) * side];
+    for (let k = 0; k < size; k++) {
+      for (const [x, y] of [[(k + 0.5) * side, -8], [-14, (k + 0.5) * side + 6]]) {
+        const text = drawn("text", {x: x.toFixed(1), y: y.toFixed(1), "text-anchor": "middle"});
+        text.textContent = String(k);
+        svg.append(text);
+      }
+    }
     const boxes = Array.from({length: size * size}, (_, i) => drawn("rect", {x: (center(i)[0] - side / 2).toFixed(1),
       y: (center(i)[1] - side / 2).toFixed(1), width: side.toFixed(1), height: side.toFixed(1)}));
     svg.append(...boxes);
@@ -108,10 +127,22 @@
     });
   }
 
-  const swatches = (names, colors, counts) => names.map((name, i) => {
+  const swatches = (names, colors) => names.map((name, i) => {
     const dot = element("span", {class: "dot"});
     dot.style.background = colors[i];
-    return element("li", {}, dot, counts ? `${name} (${counts[i]})` : name);
+    return element("li", {}, dot, name);
+  });
+  /* A legend whose entries are buttons: a click shows the cells of these labels only. */
+  const buttons = (codes, sheet, counts, chosen, listener) => codes.map(code => {
+    const dot = element("span", {class: "dot"});
+    dot.style.background = sheet.colors[code];
+    const button = element("button", {type: "button", "aria-pressed": String(chosen.has(code))}, dot,
+      `${sheet.of[code]} (${counts[code]})`);
+    button.addEventListener("click", () => {
+      if (!chosen.delete(code)) chosen.add(code);
+      listener();
+    });
+    return element("li", {}, button);
   });
   const scaleBar = (scale, low, high) => {
     const bar = element("span", {class: "scale"});
@@ -120,65 +151,90 @@
   };
 
   function drawMap(root, data) {
-    const state = {by: "l0", sample: "all"};
-    const legend = element("ul", {class: "legend"}), room = element("div", {class: "room"});
-    const said = element("p", {class: "said", "aria-live": "polite"});
+    const state = {by: ["l0", ""], sample: "all", only: {}};  // the second map is beside the first, if it has a sheet
+    const rooms = element("div", {class: "halves"}), said = element("p", {class: "said", "aria-live": "polite"});
+    const sides = [0, 1].map(() => ({room: element("div", {class: "room"}), legend: element("ul", {class: "legend"}),
+      title: element("p", {class: "sheet"})}));
+    sides.forEach(side => { side.box = element("div", {}, side.title, side.room, side.legend); });
     const value = (sheet, i) => (sheet.steps[i] < 255 ? "" : "at least ")  // the scale ends at the 99th percentile
       + (sheet.low + (sheet.high - sheet.low) * sheet.steps[i] / 255).toPrecision(2);
-    const start = "Point at a cell, or move from cell to cell with the arrow keys.";
+    const start = "Point at a cell, or move from cell to cell with the arrow keys. Click on the legend to show one type.";
     const sheetOf = by => (by[0] === "l" ? data.labels : data.values)[+by.slice(1)];
+    const chosenOf = by => (state.only[by] ??= new Set());
+    const visible = () => state.by.map((by, side) => [by, side]).filter(([by]) => by);
+    const isShown = i => visible().every(([by]) => {
+      const sheet = sheetOf(by);
+      return !sheet.codes || !chosenOf(by).size || chosenOf(by).has(sheet.codes[i]);
+    });
 
     function paint() {
-      const sheet = sheetOf(state.by), circles = [...room.querySelectorAll("circle")];
-      circles.forEach(c => {
-        const i = data.shown[c.index];
-        c.setAttribute("fill", sheet.codes ? sheet.colors[sheet.codes[i]] : between(VIRIDIS, sheet.steps[i] / 255));
+      visible().forEach(([by, side]) => {
+        const sheet = sheetOf(by), {room, legend, title} = sides[side];
+        title.textContent = state.by[1] ? sheet.name : "";
+        room.querySelectorAll("circle").forEach(c => {
+          const i = data.shown[c.index];
+          c.setAttribute("fill", sheet.codes ? sheet.colors[sheet.codes[i]] : between(VIRIDIS, sheet.steps[i] / 255));
+          c.classList.toggle("dim", !isShown(i));
+        });
+        if (sheet.codes) {
+          const counts = sheet.of.map(() => 0);
+          data.shown.forEach(i => counts[sheet.codes[i]]++);
+          const there = sheet.of.map((_, k) => k).filter(k => counts[k]);
+          const focus = [...legend.querySelectorAll("button")].indexOf(document.activeElement);
+          legend.replaceChildren(...buttons(there, sheet, counts, chosenOf(by), paint));
+          if (focus >= 0) legend.querySelectorAll("button")[focus]?.focus();
+        } else {
+          legend.replaceChildren(...scaleBar(VIRIDIS, sheet.low, `${sheet.high} and more`));
+        }
       });
-      if (sheet.codes) {
-        const counts = sheet.of.map(() => 0);
-        data.shown.forEach(i => counts[sheet.codes[i]]++);
-        const there = sheet.of.map((_, k) => k).filter(k => counts[k]);
-        legend.replaceChildren(...swatches(there.map(k => sheet.of[k]), there.map(k => sheet.colors[k]),
-          there.map(k => counts[k])));
-      } else {
-        legend.replaceChildren(...scaleBar(VIRIDIS, sheet.low, `${sheet.high} and more`));
-      }
       said.textContent = start;
     }
+    function describe(i) {
+      const sheets = visible().map(([by]) => sheetOf(by)), numbers = sheets.filter(sheet => !sheet.codes);
+      const shown = data.labels.map(one => `${one.name} ${one.of[one.codes[i]]}`);
+      const most = [...data.values].sort((a, b) => b.steps[i] - a.steps[i]).slice(0, 3);  // each on its own scale
+      shown.push(...(numbers.length ? numbers : most).map(one => `${one.name} ${value(one, i)}`));
+      const place = data.samples.length > 1 ? `, ${data.word} ${data.samples[data.sample[i]]}` : "";
+      said.textContent = `${data.names[i] || `cell ${i + 1}`}${place}: ${shown.join(", ")}`;
+    }
     function lay() {
-      const all = state.sample === "all";
+      const all = state.sample === "all", drawn = [];
       data.shown = data.sample.map((_, i) => i).filter(i => all || data.sample[i] === +state.sample);
-      const titles = all ? data.samples.map(name => `${data.word} ${name}`) : [""];
-      const narrow = root.clientWidth < 500, columns = Math.min(titles.length, narrow ? 2 : 3);
-      const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
-        data.shown.map(i => all ? data.sample[i] : 0), titles, columns, narrow);
-      panels.svg.setAttribute("aria-label", `${root.getAttribute("aria-label")}; arrow keys move from cell to cell`);
-      pointing(panels, k => {
-        const i = data.shown[k], sheet = sheetOf(state.by);
-        const shown = data.labels.map(one => `${one.name} ${one.of[one.codes[i]]}`);
-        if (!sheet.codes) shown.push(`${sheet.name} ${value(sheet, i)}`);
-        else {
-          const most = [...data.values].sort((a, b) => b.steps[i] - a.steps[i]).slice(0, 3);  // each on its own scale
-          shown.push(...most.map(one => `${one.name} ${value(one, i)}`));
-        }
-        const name = data.names[i] || `cell ${i + 1}`;
-        said.textContent = `${name}, ${data.word} ${data.samples[data.sample[i]]}: ${shown.join(", ")}`;
+      const titles = all ? data.samples.map(name => data.samples.length > 1 ? `${data.word} ${name}` : "") : [""];
+      rooms.replaceChildren(...visible().map(([, side]) => sides[side].box));
+      visible().forEach(([, side]) => {
+        const {room} = sides[side], width = root.clientWidth / (state.by[1] && !rooms.matches(".stacked") ? 2 : 1);
+        const narrow = width < 500, columns = Math.min(titles.length, narrow ? 2 : 3);
+        const panels = cellPanels(data.xy.map(axis => data.shown.map(i => axis[i])),
+          data.shown.map(i => all ? data.sample[i] : 0), titles, columns, narrow, data.bands);
+        panels.svg.setAttribute("aria-label", `${root.getAttribute("aria-label")}; arrow keys move from cell to cell`);
+        pointing(panels, k => {
+          drawn.filter(other => other !== panels).forEach(other => {  // the same cell in the other map
+            other.svg.querySelector(".twin")?.classList.remove("twin");
+            other.marks[k].classList.add("twin");
+          });
+          describe(data.shown[k]);
+        });
+        panels.svg.classList.toggle("narrow", narrow);
+        room.replaceChildren(panels.svg);
+        drawn.push(panels);
       });
-      panels.svg.classList.toggle("narrow", narrow);
-      room.replaceChildren(panels.svg);
       paint();
     }
     const byLabel = data.labels.map((sheet, i) => [`l${i}`, sheet.name]);
     const byValue = data.values.map((sheet, i) => [`v${i}`, sheet.name]);
     const groups = [["labels", byLabel], ...(byValue.length ? [["numbers", byValue]] : [])];
     const bar = element("div", {class: "choices"},
-      choice("Colour by", groups, state.by, by => { state.by = by; paint(); }));
+      choice("Colour by", groups, state.by[0], by => { state.by[0] = by; lay(); }));
     if (data.samples.length > 1) {
       bar.append(choice(data.word[0].toUpperCase() + data.word.slice(1),
         [["", [["all", "all"], ...data.samples.map((name, i) => [String(i), name])]]], "all",
         sample => { state.sample = sample; lay(); }));
     }
-    root.append(bar, room, legend, said);
+    bar.append(choice("Beside it", [["", [["", "nothing"]]], ...groups], "", by => { state.by[1] = by; lay(); }));
+    const extent = data.xy.map(axis => Math.max(...axis) - Math.min(...axis));
+    rooms.classList.toggle("stacked", data.samples.length === 1 && extent[0] > 1.6 * extent[1]);  // a long strip
+    root.append(bar, rooms, said);
     lay();
   }
 
@@ -207,7 +263,7 @@
       numbers.replaceChildren(...Object.entries(frame.numbers).flatMap(([name, text]) =>
         [element("dt", {}, name), element("dd", {}, text)]));
       legend.replaceChildren(...swatches(frame.of, frame.colors));
-      said.textContent = `${data.setting} ${frame.at}`;
+      said.textContent = "Point at a cell or at an entry of the matrix, or use the arrow keys.";
     }
     panels.svg.setAttribute("aria-label", "Cells in space, coloured by cluster; arrow keys move from cell to cell");
     pointing(panels, i => { said.textContent = `cell ${i + 1}: ${frame.of[frame.codes[i]]}`; });

@@ -21,18 +21,38 @@ def listed_pages(toc: dict) -> list[str]:
 
 
 def read_chapters() -> dict[str, nbformat.NotebookNode]:
-    """The chapters with code, by name; a page without code is left to jupyter-book."""
-    chapters = {}
+    """The chapters with code, by name; a page without code is left to jupyter-book.
+
+    A page without a source of its own is a part of a chapter (:func:`parts`).
+    """
+    chapters, without_source = {}, []
     for page in listed_pages(yaml.safe_load((BOOK / "_toc.yml").read_text())):
         source = BOOK / f"{page}.md"
         if not source.is_file():
-            raise ValueError(f"book/_toc.yml lists {page}, but there is no book/{page}.md: write it or unlist it.")
-        if source.parent == BOOK / "chapters":
+            without_source.append(page)
+        elif source.parent == BOOK / "chapters":
             notebook = jupytext.read(source, fmt="md:myst")
             if any(cell.cell_type == "code" for cell in notebook.cells):
                 notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
                 chapters[source.stem] = notebook
+    known = {f"chapters/{part}" for name, notebook in chapters.items() for part in parts(name, notebook.cells)}
+    for page in without_source:
+        if page not in known:
+            raise ValueError(f"book/_toc.yml lists {page}, but there is no book/{page}.md: write it or unlist it.")
     return chapters
+
+
+def parts(name: str, cells: list) -> dict[str, list]:
+    """The cells of a chapter by the page that shows them; a chapter that is executed once can fill several pages.
+
+    The line ``+++ {"page": "NAME", "title": "..."}`` in the source begins the cells of another page, up to the next
+    such line. Without a title, the first section is the title of the page.
+    """
+    found, page = {name: []}, name
+    for cell in cells:
+        page = cell.metadata.get("page", page)
+        found.setdefault(page, []).append(cell)
+    return found
 
 
 def check_parameters(name: str, notebook: nbformat.NotebookNode, given: dict) -> None:

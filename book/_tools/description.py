@@ -1,10 +1,14 @@
-"""Sphinx extension: what search engines and previews of links show of a page, and the source that "edit" opens."""
+"""Sphinx extension: what search engines and previews show of a page, how to cite, and the source that "edit" opens."""
 
 import html
 import re
+from pathlib import Path
 
 from docutils import nodes
 
+from _tools.home import CARD
+
+CITE = "how-to-cite"  # label on the home page
 LONGEST = 200  # characters of a description
 CITATION = re.compile(r"\s*\[[^\]]*\d{4}[^\]]*\]")
 
@@ -27,15 +31,32 @@ def add_tags(app, pagename, templatename, context, doctree):
         context["page_source_suffix"] = ".md"
     text = html.escape(describe(doctree))
     title = html.escape(doctree.next_node(nodes.title).astext() if doctree.next_node(nodes.title) else pagename)
-    tags = {"name": {"description": text, "twitter:card": "summary"},
+    has_card = (Path(app.srcdir) / "_static" / CARD).is_file()
+    tags = {"name": {"description": text, "twitter:card": "summary_large_image" if has_card else "summary"},
             "property": {"og:title": title, "og:description": text, "og:type": "article",
-                         "og:site_name": html.escape(app.config.html_title or "")}}
+                         "og:site_name": html.escape(app.config.html_title or ""),
+                         "og:url": context.get("pageurl") or "",
+                         "og:image": card_address(app, context) if has_card else ""}}
     context["metatags"] = context.get("metatags", "") + "".join(
         f'\n<meta {kind}="{name}" content="{content}" />' for kind, all_of in tags.items()
         for name, content in all_of.items() if content)
 
 
+def card_address(app, context) -> str:
+    """Address of the picture for previews: absolute if the book's own address is known, as most programs need it."""
+    base = app.config.html_baseurl
+    return f"{base.rstrip('/')}/_static/{CARD}" if base else context["pathto"](f"_static/{CARD}", resource=True)
+
+
+def add_cite_button(app, pagename, templatename, context, doctree):
+    """Add a button that leads to the references and their BibTeX on the home page."""
+    context.setdefault("header_buttons", []).append({
+        "type": "link", "url": f"{context['pathto'](app.config.root_doc)}#{CITE}", "text": "Cite",
+        "tooltip": "How to cite SpiceMix and this book", "icon": "fas fa-quote-right", "label": "cite-button"})
+
+
 def setup(app):
     """Register with Sphinx."""
     app.connect("html-page-context", add_tags, priority=400)  # before the theme makes its links
+    app.connect("html-page-context", add_cite_button, priority=502)  # after the theme's buttons
     return {"parallel_read_safe": True}

@@ -11,6 +11,8 @@ NOTES = {
 }
 UNMEASURED = ("Claims about data sets whose files were not found are *not evaluated*: their chapters ran on simulated "
               "tissue.")
+CARD = "card.png"
+CARD_TEXT = "Metagenes and cell types from\nspatial transcriptomics: the method,\nthe paper's claims, your own data"
 NAMES = ("tally", "cards", "ledger_spicemix", "ledger_others", "ledger_data")
 GROUPS = {"SpiceMix": ("claim about SpiceMix", "claims about SpiceMix"),
           "other methods": ("claim about other methods", "claims about other methods"),
@@ -65,7 +67,7 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
 
 
 def draw_scheme(folder: Path) -> None:
-    """Draw the scheme of the model, wide and narrow, for a book that has the code for it."""
+    """Draw the scheme of the model, wide and narrow, and the card for previews, for a book that has their code."""
     if not (BOOK / "paper/scheme.py").exists():
         return
     use_this_checkout()
@@ -74,6 +76,9 @@ def draw_scheme(folder: Path) -> None:
 
     plt.switch_backend("agg")
     data = scheme.simulate_scheme()
+    card = scheme.draw_card(data, "SpiceMix,\nstep by step", CARD_TEXT)
+    card.savefig(folder / CARD, dpi=100, facecolor="white")
+    plt.close(card)
     for name, narrow in (("scheme", False), ("scheme_narrow", True)):
         (folder / f"{name}.svg").write_text(scheme.scheme_svg(data, narrow=narrow), encoding="utf-8")
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import nbformat
 
 from _tools import BOOK
+from _tools.chapters import parts
 
 EQUATION = re.compile(r"^\$\$ \((eq-[\w-]+)\)$", re.MULTILINE)
-TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
+TITLE = re.compile(r"^##? (.+)$", re.MULTILINE)  # of a part, its first section
 
 
 @dataclass
@@ -47,6 +48,10 @@ def read_labels(chapters: dict[str, nbformat.NotebookNode]) -> Labels:
                             if (match := TITLE.search(path.read_text(encoding="utf-8")))},
                     sources=read_sources(BOOK / "references.bib"))
     for chapter, notebook in chapters.items():
+        for page, cells in parts(chapter, notebook.cells).items():
+            title = cells[0].metadata.get("title") or next((match[1] for cell in cells if cell.cell_type == "markdown"
+                          and (match := TITLE.search(cell.source))), labels.titles.get(page, page))
+            labels.titles[page] = title
         figures = [name for cell in notebook.cells if (name := figure_of(cell).get("name"))]
         equations = [label for cell in notebook.cells if cell.cell_type == "markdown"
                      for label in EQUATION.findall(cell.source)]
@@ -66,13 +71,16 @@ def read_sources(path: Path) -> dict[str, tuple[str, str]]:
 
     found = {}
     for key, entry in parse_file(str(path)).entries.items():
-        names = [" ".join(person.last_names) for person in entry.persons.get("author", entry.persons.get("editor", []))]
+        people = entry.persons.get("author", entry.persons.get("editor", []))
+        names = [" ".join(map(str, person.rich_last_names)) for person in people]
         fields = {name: re.sub(r"[{}]", "", text).replace("--", "-") for name, text in entry.fields.items()}
         whose = names[0] + (" et al." if len(names) > 2 else f" and {names[1]}" if len(names) == 2 else "")
+        names = [name.replace("others", "et al.") for name in names]
         where = " ".join(filter(None, (fields.get("journal") or fields.get("booktitle") or fields.get("publisher"),
                                        fields.get("volume"))))
         parts = [f"{', '.join(names)} ({fields.get('year', 'n.d.')})", fields.get("title", ""),
-                 ", ".join(filter(None, (where, fields.get("pages")))),
-                 f"https://doi.org/{fields['doi']}" if "doi" in fields else fields.get("url", "")]
+                 ", ".join(filter(None, (f"*{where}*" if where else "", fields.get("pages")))),
+                 f"<https://doi.org/{fields['doi']}>" if "doi" in fields else
+                 f"<{fields['url']}>" if "url" in fields else ""]
         found[key] = f"{whose}, {fields.get('year', 'n.d.')}", ". ".join(filter(None, parts))
     return found

@@ -22,14 +22,26 @@ from _tools.times import times_table
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
 OTHER_NOTE = "Executed with other parameters than the book: {}."
 MADE_FROM = "data.txt"  # says in the finished pages whether they show measured data or a twin
+PDF_LINK = "- **Read offline:** {download}`the whole book as one PDF <downloads/spicemix.pdf>`."
 NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py", "paper")
-GENERATED = {"commands.md": command_reference, "troubleshooting.md": refusal_table}  # the end of these pages
 ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
                   r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
 
 
-def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = False) -> Path:
-    """Lay out in ``run/book`` what jupyter-book reads: the book's own pages, and the executed chapters."""
+def changelog() -> str:
+    """The list of changes without its title."""
+    path = ROOT / "CHANGELOG.md"
+    return path.read_text(encoding="utf-8").partition("\n")[2].strip() if path.exists() else ""
+
+
+GENERATED = {"commands.md": command_reference, "troubleshooting.md": refusal_table,
+             "changelog.md": changelog}  # the end of these pages
+
+
+def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = False,
+            pdf: Path | None = None) -> Path:
+    """Lay out in ``run/book`` what jupyter-book reads: the book's own pages, the executed chapters, and the PDF if any.
+    """
     stage = run / "book"
     shutil.rmtree(stage, ignore_errors=True)
     shutil.copytree(BOOK, stage, ignore=shutil.ignore_patterns(*NOT_PAGES))
@@ -37,7 +49,10 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = F
     for name in chapters:
         tables = provenance.export(run, name, stage / "downloads" / name, labels)
         (stage / f"chapters/{name}.md").unlink()
-        nbformat.write(provenance.page(run, name, tables), stage / f"chapters/{name}.ipynb")
+        for page, notebook in provenance.pages(run, name, tables, labels).items():
+            nbformat.write(notebook, stage / f"chapters/{page}.ipynb")
+    if (BOOK / "paper").is_dir():
+        shutil.copytree(BOOK / "paper", stage / provenance.CODE / "paper", ignore=shutil.ignore_patterns(*NOT_PAGES))
     for name, generated in GENERATED.items():
         if (path := stage / name).exists():
             path.write_text(f"{path.read_text(encoding='utf-8')}\n{generated()}\n", encoding="utf-8")
@@ -49,19 +64,23 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = F
     config["sphinx"]["config"]["html_theme_options"]["announcement"] = " ".join(notes)
     config["parse"]["myst_substitutions"] = {
         **home.substitutions(run / "results", profile), **repository.add_links(config),
-        "chapter_times": times_table(run, chapters, labels.titles)}
+        "chapter_times": times_table(run, chapters, labels.titles), "pdf": PDF_LINK if pdf else ""}
+    if pdf:
+        shutil.copy(pdf, stage / "downloads")
     home.draw_scheme(stage / "_static")
     (stage / "_static" / MADE_FROM).write_text("twin" if twin else "measured")
     (stage / "_config.yml").write_text(yaml.safe_dump(config))
     return stage
 
 
-def build_pages(chapters: dict, run: Path, profile: str, given: dict, twin: bool = False) -> int:
+def build_pages(chapters: dict, run: Path, profile: str, given: dict, twin: bool = False,
+                pdf: Path | None = None) -> int:
     """Build ``book/_build/html``; return 0, or 1 on failure, which keeps the existing pages.
 
-    Pages of a twin go to ``book/_build/html-twin`` if ``html`` has pages of measured data.
+    Pages of a twin go to ``book/_build/html-twin`` if ``html`` has pages of measured data. A PDF of the book becomes
+    one of the downloads.
     """
-    built = build(lay_out(chapters, run, profile, given, twin), run / "pages", "html")
+    built = build(lay_out(chapters, run, profile, given, twin, pdf), run / "pages", "html")
     if built is None:
         return 1
     keep_used_icons(built)

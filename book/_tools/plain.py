@@ -53,8 +53,7 @@ def plain(notebook: nbformat.NotebookNode, name: str, labels: Labels, solutions:
         if figure := figure_of(cell):
             caption = f"**{labels.number('Figure', figure['name'], name)}.** {text.convert(figure['caption'])}"
             cells.append(nbformat.v4.new_markdown_cell(caption, id=f"{cell['id']}-caption"))
-    if text.cited:
-        listed = "\n".join(f"- {labels.sources[key][1]}" for key in sorted(text.cited, key=labels.sources.get))
+    if listed := text.references():
         cells.append(nbformat.v4.new_markdown_cell(f"## References\n\n{listed}", id=f"{name}-references"))
     return nbformat.from_dict({**notebook, "cells": cells})
 
@@ -70,6 +69,10 @@ class Text:
         return [nbformat.from_dict({**output, "data": {
             **output.data, "text/markdown": self.convert(output.data["text/markdown"])}})
             if "text/markdown" in output.get("data", {}) else output for output in outputs]
+
+    def references(self) -> str:
+        """The works cited so far, as a list in alphabetical order; "" if there are none."""
+        return "\n".join(f"- {self.labels.sources[key][1]}" for key in sorted(self.cited, key=self.labels.sources.get))
 
     def convert(self, source: str) -> str:
         """MyST as Markdown that Jupyter shows."""

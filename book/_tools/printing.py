@@ -17,21 +17,22 @@ const setting = window.MathJax?.startup?.promise;
 Promise.all([setting, ...[...document.images].map(i => i.decode().catch(() => 0))]).then(() => done(), done);"""
 
 
-def build_print(run: Path) -> int:
-    """Print ``build/RUN/book`` to ``book/_build/spicemix.pdf``; return 0, or 1 after printing what is missing."""
+def build_print(run: Path) -> Path | None:
+    """Print ``build/RUN/book`` to ``book/_build/spicemix.pdf``; None after printing what is missing."""
     programs = shutil.which("chromium"), shutil.which("chromedriver")
     if not all(programs):
         print("The book cannot be printed: install chromium and chromedriver.", file=sys.stderr)
-        return 1
+        return None
     html = build(run / "book", run / "print", "singlehtml")
     if html is None:
-        return 1
+        return None
     root = yaml.safe_load((BOOK / "_toc.yml").read_text())["root"]
     partial, final = BOOK / "_build/spicemix.pdf.partial", BOOK / "_build/spicemix.pdf"
+    final.parent.mkdir(exist_ok=True)
     partial.write_bytes(printed((html / f"{root}.html").as_uri(), programs))
     partial.replace(final)
     print(f"print: {final.relative_to(ROOT)}")
-    return 0
+    return final
 
 
 def printed(address: str, programs: tuple[str, str]) -> bytes:

@@ -1,21 +1,29 @@
-"""How a page documents its origin: a line under every figure, files to download, the executed environment."""
+"""How a page documents its origin: a line under every figure, files to download, references, the environment."""
 
 import base64
 import csv
 import io
 import json
+import re
 import shutil
 import tomllib
 from pathlib import Path
 
 import nbformat
 
-from _tools import ROOT
+from _tools import BOOK, ROOT
+from _tools.chapters import code_of, parts
+from _tools.drawn_by import Function, drawing_function, imported_names
 from _tools.execution import ENVIRONMENT, results, write_text
-from _tools.labels import Labels
-from _tools.plain import plain
+from _tools.labels import Labels, figure_of
+from _tools.plain import Text, plain
+from _tools.tables import tidy
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
+PART_END = ("## Files and environment\n\nThis page shows a part of the chapter {{doc}}`/chapters/{name}`, which is "
+            "executed as a whole: its code continues that of the chapter, and the chapter's page has the files and the "
+            "environment of both.")
+CODE = "downloads/code"  # copies of the modules that draw
 PARAMETERS = {"parameters", "injected-parameters"}
 EXERCISES = "_without_solutions"
 CLAIM_COLUMNS = ("id", "claim", "paper")
@@ -89,11 +97,11 @@ def claims_table(records: list[dict]) -> str:
     return text.getvalue()
 
 
-def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
-    """The executed chapter as its page shows it, with provenance; its files lie in ``downloads/NAME``."""
+def pages(run: Path, name: str, tables: list[str], labels: Labels) -> dict[str, nbformat.NotebookNode]:
+    """The pages of an executed chapter by name, with references and provenance; its files are in ``downloads``."""
     notebook = nbformat.read(run / f"notebooks/{name}.ipynb", as_version=4)
     record = json.loads((run / f"notebooks/{name}.run.json").read_text())
-    drawn, cells = figures(notebook), []
+    drawn, cells, names = figures(notebook), [], imported_names(code_of(notebook))
     show_parameters(notebook, record["parameters"])
     for number, cell in enumerate(notebook.cells):
         if ENVIRONMENT in cell.metadata.get("tags", []):
@@ -102,12 +110,40 @@ def page(run: Path, name: str, tables: list[str]) -> nbformat.NotebookNode:
         for output in cell.get("outputs", []):
             if set(SUFFIXES) <= set(output.get("data", {})):
                 del output.data["image/png"]  # the page shows the SVG; the PNG is a download
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = tidy(output.data["text/html"])
         cells.append(cell)
         if number in drawn:
-            cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell["id"], name, *drawn[number])))
-    notebooks = [name, *([name + EXERCISES] if has_solutions(notebook) else [])]
-    cells.append(_markdown(f"{name}-files", page_end(record, name, notebooks, tables, environment)))
-    return nbformat.from_dict({**notebook, "cells": cells})
+            cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell, name, names, *drawn[number])))
+    files = [name, *([name + EXERCISES] if has_solutions(notebook) else [])]
+    ends = {name: page_end(record, name, files, tables, environment)}
+    found = {}
+    for page, own in parts(name, cells).items():
+        if page != name:
+            give_title(own, page)
+        if listed := references(own, name, labels):
+            own.append(_markdown(f"{page}-references", f"## References\n\n{listed}"))
+        own.append(_markdown(f"{page}-files", ends.get(page, PART_END.format(name=name))))
+        found[page] = nbformat.from_dict({**notebook, "cells": own})
+    return found
+
+
+def give_title(cells: list, page: str) -> None:
+    """Begin a part of a chapter with a title, in place: that of its first line ``+++``, or else its first section."""
+    if title := cells[0].metadata.get("title"):
+        cells.insert(0, _markdown(f"{page}-title", f"# {title}"))
+        return
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"^##", "#", cell.source, flags=re.MULTILINE)
+
+
+def references(cells: list, name: str, labels: Labels) -> str:
+    """The works that the texts and captions of a chapter cite, as a list; "" if there are none."""
+    text = Text(name, labels)
+    for cell in cells:
+        text.convert(cell.source if cell.cell_type == "markdown" else figure_of(cell).get("caption", ""))
+    return text.references()
 
 
 def show_parameters(notebook: nbformat.NotebookNode, parameters: dict[str, str]) -> None:
@@ -125,13 +161,23 @@ def _markdown(name: str, text: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id=name)
 
 
-def figure_line(record: dict, cell: str, chapter: str, figure: str, contents: dict[str, bytes]) -> str:
-    """The folded line under a figure."""
-    files = " and ".join(f"{{download}}`{suffix.upper()} </downloads/{chapter}/{figure}.{suffix}>`"
-                         for suffix in contents)
-    return (":::{dropdown} How this figure was made\n:class-container: provenance\n:chevron: down-up\n\n"
-            f"{made_with(record)}. This cell took {record['cells'][cell]:.1f} s, the chapter {record['seconds']:.0f} s."
-            f" Download: {files}.\n:::")
+def figure_line(record: dict, cell: nbformat.NotebookNode, chapter: str, names: dict[str, str], figure: str,
+                contents: dict[str, bytes]) -> str:
+    """The line under a figure: its files, the function that draws it, and the time of its cell."""
+    files = " · ".join(f"{{download}}`{suffix.upper()} </downloads/{chapter}/{figure}.{suffix}>`"
+                       for suffix in contents)
+    function = drawing_function(cell.source, names)
+    return (f":::{{div}} made\n{files} · {'' if function is None else f'{linked(function)} · '}"
+            f"{record['cells'][cell['id']]:.1f} s\n:::")
+
+
+def linked(function: Function) -> str:
+    """A link to a function: its source for one of ``book/paper``, its description for a public one."""
+    if function.module == "spicemix_core.pl":
+        return f"drawn by {{py:obj}}`pl.{function.name} <spicemix_core.pl.{function.name}>`"
+    path, line = function.source()
+    return (f"drawn by {{download}}`{function.name} </{CODE}/{path.relative_to(BOOK).as_posix()}>` "
+            f"(line {line} of `{path.relative_to(ROOT).as_posix()}`)")
 
 
 def made_with(record: dict) -> str:
@@ -141,7 +187,7 @@ def made_with(record: dict) -> str:
             for name, files in record["data"].items()]
     parameters = ", ".join(f"`{key} = {value}`" for key, value in record["parameters"].items())
     return (f"Made by `spicemix_core` {version()} ({source}) from "
-            f"{', '.join(data) if data else 'data simulated on this page'}, with {parameters}")
+            f"{', '.join(data) if data else 'no data files'}, with {parameters}")
 
 
 def _checksums(files: dict[str, str]) -> str:
@@ -157,8 +203,9 @@ def page_end(record: dict, name: str, notebooks: list[str], tables: list[str], e
     system, versions = environment[:2], [line.split() for line in environment[2:]]
     rows = "\n".join(f"| {package} | {number} |" for package, number in versions)
     return (f"## Files and environment\n\nExecuted on {record['date']} in {record['seconds']:.0f} s. "
-            f"{made_with(record)}. Figures can be downloaded below each of them; {{doc}}`/reexecute` says how to run "
-            f"this page with other parameters.\n\n{_bullets(files)}\n\n"
+            f"{made_with(record)}. The line below each figure has its files, the function that draws it, and the time "
+            "of its cell; {doc}`/reexecute` says how to run this page with other parameters.\n\n"
+            f"{_bullets(files)}\n\n"
             f":::{{dropdown}} Environment: {', '.join(system)}, {len(versions)} packages\n"
             f":class-container: provenance\n:chevron: down-up\n\n| package | version |\n| - | - |\n{rows}\n:::")
 

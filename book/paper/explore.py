@@ -43,8 +43,10 @@ class Explorer:
 
 def cell_map(coordinates: ArrayLike, samples: ArrayLike, labels: Mapping[str, tuple[ArrayLike, Mapping]],
              values: Mapping[str, ArrayLike], *, names: Sequence | None = None, title: str = "Map of the cells",
-             sample_word: str = "field") -> Explorer:
+             sample_word: str = "field", bands: Mapping[str, tuple[float, float]] | None = None) -> Explorer:
     """Map of cells whose colours and sample the reader chooses; pointing at a cell shows all its values.
+
+    A second labelling can be drawn beside the first, and a click on a legend shows the cells of one label only.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ def cell_map(coordinates: ArrayLike, samples: ArrayLike, labels: Mapping[str, tu
     title : str
     sample_word : str
         Word for a sample in the controls.
+    bands : dict of str to (float, float), optional
+        Bands along the first coordinate by name, for example layers; their borders are drawn. For one sample only.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def cell_map(coordinates: ArrayLike, samples: ArrayLike, labels: Mapping[str, tu
     Raises
     ------
     ValueError
-        If lengths differ, a number is not finite or a label has no colour.
+        If lengths differ, a number is not finite, a label has no colour, or there are bands for several samples.
     """
     n_cells = len(samples := np.asarray(samples).astype(str))
     sheets = {"coordinates": coordinates, **{name: entry[0] for name, entry in labels.items()}, **values}
@@ -77,10 +81,13 @@ def cell_map(coordinates: ArrayLike, samples: ArrayLike, labels: Mapping[str, tu
         raise ValueError(f"The argument {wrong[0]!r} has {len(sheets[wrong[0]])} entries for {n_cells} cells: pass one "
                          "for each cell.")
     order = sorted(set(samples))
+    if bands and len(order) > 1:
+        raise ValueError(f"There are bands for {len(order)} samples: pass them for a map of one sample only.")
     data = {"samples": order, "sample": [order.index(name) for name in samples], "word": sample_word,
             "xy": _coded(coordinates, "coordinates"),
             "labels": [_labels(name, *entry) for name, entry in labels.items()],
             "values": [{"name": name, **_scaled(entries, name)} for name, entries in values.items()],
+            "bands": [[name, *map(float, ends)] for name, ends in (bands or {}).items()],
             "names": [] if names is None else [str(name) for name in names]}
     return Explorer("map", title, data)
 

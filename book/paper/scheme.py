@@ -81,6 +81,29 @@ def neighbors(positions: np.ndarray, longest: float = 0.24) -> np.ndarray:
     return edges[lengths <= longest]
 
 
+def draw_card(scheme: Scheme, title: str, subtitle: str) -> plt.Figure:
+    """Picture of 1200 x 630 pixels for previews of links: the title of the book, and the tissue.
+
+    Parameters
+    ----------
+    scheme : Scheme
+        From :func:`simulate_scheme`.
+    title, subtitle : str
+        Lines of text; the second may have several lines.
+    """
+    figure = plt.figure(figsize=(12, 6.3), dpi=100, facecolor="white")
+    figure.text(0.06, 0.66, title, fontsize=38, fontweight="bold", color="#0f6677")
+    figure.text(0.06, 0.56, subtitle, fontsize=21, color="#1f2933", va="top", linespacing=1.5)
+    ax = figure.add_axes((0.56, 0.06, 0.41, 0.88))
+    colors = np.array([to_rgb(color) for color in pl.palette(["a", "b", "c"]).values()])
+    for i, j in scheme.edges:
+        ax.plot(*scheme.positions[[i, j]].T, color="#c5ccd3", linewidth=1.5, zorder=1)
+    ax.scatter(*scheme.positions.T, s=620, c=scheme.proportions @ colors, edgecolors="white", linewidths=2, zorder=2)
+    ax.set(aspect="equal")
+    ax.set_axis_off()
+    return figure
+
+
 def draw_scheme(scheme: Scheme, *, narrow: bool = False) -> plt.Figure:
     """Four panels: what is measured, the mixture of a cell, the affinity of neighbours, and the result.
 

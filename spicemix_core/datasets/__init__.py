@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from spicemix_core.datasets.fallback import (
         load_or_simulate_seqfish_plus,
         load_or_simulate_starmap,
+        load_or_simulate_visium_dlpfc,
         unmeasured_warning,
     )
     from spicemix_core.datasets.gene_sets import load_gene_set
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         load_synthetic_cortex_nmf,
         load_synthetic_truth,
     )
+    from spicemix_core.datasets.visium import load_visium_dlpfc
     from spicemix_core.exchange.authors_format import SpiceMixResult, load_spicemix_directory, read_spicemix_result
 
 _MODULES = {"CELL_TYPES": "spicemix_core.datasets.simulation",
@@ -40,12 +42,14 @@ _MODULES = {"CELL_TYPES": "spicemix_core.datasets.simulation",
             "load_gene_set": "spicemix_core.datasets.gene_sets",
             "load_or_simulate_seqfish_plus": "spicemix_core.datasets.fallback",
             "load_or_simulate_starmap": "spicemix_core.datasets.fallback",
+            "load_or_simulate_visium_dlpfc": "spicemix_core.datasets.fallback",
             "load_seqfish_plus": "spicemix_core.datasets.seqfish_plus",
             "load_spicemix_directory": "spicemix_core.exchange.authors_format",
             "load_starmap": "spicemix_core.datasets.starmap",
             "load_synthetic_cortex": "spicemix_core.datasets.synthetic",
             "load_synthetic_cortex_nmf": "spicemix_core.datasets.synthetic",
             "load_synthetic_truth": "spicemix_core.datasets.synthetic",
+            "load_visium_dlpfc": "spicemix_core.datasets.visium",
             "read_spicemix_result": "spicemix_core.exchange.authors_format",
             "sample_spicemix": "spicemix_core.datasets.gibbs",
             "simulate_cortex": "spicemix_core.datasets.simulation",

@@ -9,8 +9,10 @@ from spicemix_core.datasets.registry import DataNotFoundError, entry, registry_p
 from spicemix_core.datasets.seqfish_plus import load_seqfish_plus
 from spicemix_core.datasets.starmap import layers_by_depth, load_starmap
 from spicemix_core.datasets.twin import load_twin, sample_twin
+from spicemix_core.datasets.visium import load_layered_twin, load_visium_dlpfc, sample_layered_twin
 
 TWINS = {"seqfish_plus": "twin_seqfish_plus.npz", "starmap": "twin_starmap.npz"}
+LAYERED_TWIN = "twin_visium_dlpfc.npz"
 
 
 def load_or_simulate_seqfish_plus(*, genes: str = "modelled", download: bool = True, random_state: int = 0,
@@ -86,6 +88,42 @@ def load_or_simulate_starmap(*, download: bool = True, random_state: int = 0) ->
         return adata
 
 
+def load_or_simulate_visium_dlpfc(*, download: bool = True, random_state: int = 0) -> anndata.AnnData:
+    """Two Visium sections (:func:`load_visium_dlpfc`) or, if their files are not found, their synthetic twin.
+
+    Parameters
+    ----------
+    download : bool
+        Whether the files may be downloaded if no folder holds them.
+    random_state : int
+        Seed of the twin.
+
+    Returns
+    -------
+    AnnData
+        ``uns["source"]["measured"]`` is False for the twin: spots of a lattice with as many spots of each layer, whose
+        counts are drawn around the mean profile of the layer. It has the columns of ``obs`` of the original.
+
+    Raises
+    ------
+    ValueError
+        If a file of the original is truncated or its checksum differs.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets
+    >>> adata = datasets.load_or_simulate_visium_dlpfc(download=False)
+    >>> adata.n_vars
+    1125
+    """
+    try:
+        return load_visium_dlpfc(download=download)
+    except DataNotFoundError as missing:
+        adata = sample_layered_twin(load_layered_twin(registry_path().with_name(LAYERED_TWIN)), random_state)
+        adata.uns["source"] = _source_of_twin("visium_dlpfc", missing, adata)
+        return adata
+
+
 def unmeasured_warning() -> str:
     """Warning, in MyST markdown, that a page on a twin prints first.
 
@@ -108,10 +146,14 @@ def unmeasured_warning() -> str:
 
 def _twin(name: str, missing: DataNotFoundError, genes: str, random_state) -> anndata.AnnData:
     adata = sample_twin(load_twin(registry_path().with_name(TWINS[name])), genes=genes, random_state=random_state)
+    adata.uns["source"] = _source_of_twin(name, missing, adata)
+    return adata
+
+
+def _source_of_twin(name, missing, adata) -> dict:
     original = entry(name)
-    adata.uns["source"] = {
+    return {
         "name": f"{name}_twin", "measured": False,
         "title": f"Synthetic twin ({adata.n_obs} cells x {adata.n_vars:,} genes) of {original['title']}",
         "citation": original["citation"], "stands_for": name, "reason": str(missing),
         "licence": f"Fitted parameters without a measurement; of the data behind them: {original['licence']}"}
-    return adata

@@ -54,7 +54,8 @@ def available(name: str) -> bool:
 
     Parameters
     ----------
-    name : {"seqfish_plus", "starmap", "synthetic_cortex", "synthetic_cortex_nmf", "synthetic_truth"}
+    name : {"seqfish_plus", "starmap", "synthetic_cortex", "synthetic_cortex_nmf", "synthetic_truth",
+        "visium_dlpfc"}
 
     Returns
     -------

@@ -11,6 +11,8 @@ from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.numerics import products
 from spicemix_core.samples import Samples, aligned
 
+SMALLEST = 1e-25  # of the largest entry of a sample; the model squares the entries
+
 
 def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: int,
                   names: tuple | None = None, *, stacklevel: int = 2) -> Samples:
@@ -103,6 +105,11 @@ def _check_expression(y, name, cells):
         count = sum((~np.isfinite(y[i].data if sp.issparse(y) else y[i])).sum() for i in bad)
         raise ValueError(f"The expression of {name} has {count} NaN or infinite values, the first in cell "
                          f"{cells[bad[0]]!r}: remove or impute them.")
+    largest = np.abs(summary[:, 2:]).max()
+    if largest and not SMALLEST <= largest <= 1 / SMALLEST:
+        raise ValueError(f"The largest entry of the expression of {name} is {largest:.3g}, but its square must fit "
+                         "into a floating-point number: multiply the expression by a constant, so that the largest "
+                         f"entry is between {SMALLEST} and {1 / SMALLEST}.")
     empty = np.flatnonzero((summary[:, 2:] == 0).all(axis=1))
     if empty.size == len(summary):
         raise ValueError(f"Every cell of {name} is zero: drop the sample, or check its layer.")

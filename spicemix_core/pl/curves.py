@@ -96,9 +96,9 @@ def metagene_genes(adata: AnnData, n_genes: int = 8) -> Figure:
         ax.barh(y, top["loading"], color=SKY_BLUE, height=0.8)
         ax.scatter(top["mean_loading"], y, marker="|", s=40, color="black", linewidths=1.2, zorder=3)
         ax.set(yticks=y, ylim=(per_panel - 0.5, -0.5), xlim=(0, None))
-        ax.set_yticklabels([short_name(gene, 16) for gene in top["gene"]], fontsize="x-small")
+        ax.set_yticklabels([short_name(gene, 16) for gene in top["gene"]], fontsize="small")
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2))
-        ax.tick_params(axis="x", labelsize="x-small", pad=2, length=2)
+        ax.tick_params(axis="x", labelsize="small", pad=2, length=2)
         ax.tick_params(axis="y", length=0, pad=2)
         ax.set_title(f"metagene {k}", fontsize="small", pad=3)
     for ax in axes.flat[n:]:

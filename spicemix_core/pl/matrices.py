@@ -147,7 +147,7 @@ def markers(adata: AnnData, n_genes: int = 3, *, layer: str | None = None, ax: A
     ax = panel(ax, 3.4 + 0.24 * len(groups), 1.6 + 0.16 * means.shape[1])
     shown = means.loc[groups].T.rename(columns=short_name, index=lambda gene: short_name(gene, 20))
     draw_table(ax, shown, cmap="RdBu_r", center=0.0, label="mean expression,\nz-scored over the groups")
-    ax.tick_params(axis="y", labelsize="x-small")
+    ax.tick_params(axis="y", labelsize="small")
     ax.tick_params(axis="x", rotation=90)
     ax.set_xlabel(result["groupby"])
     return ax

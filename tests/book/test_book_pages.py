@@ -43,7 +43,7 @@ def test_troubleshooting_has_messages():
 def test_chapters_that_reproduce_the_paper_leave_their_results_as_tables():
     toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
     (pages,) = [part["chapters"] for part in toc["parts"] if part["caption"] == "Reproduce the paper"]
-    for page in [page for page in pages if page["file"].startswith("chapters/")]:
+    for page in [page for page in pages if (BOOK / f"{page['file']}.md").is_file() and "/" in page["file"]]:
         name = Path(page["file"]).name
         text = (BOOK / f"chapters/{name}.md").read_text(encoding="utf-8")
         assert re.search(rf'write_table\([^`]*"(\.\./results/)?{name}_\w+\.csv"\)', text), name

@@ -72,7 +72,7 @@ def make_book(root, **chapters):
     (root / "spicemix_core/datasets/toy.py").write_text(LOADER)
     (root / "data/registry.json").write_text(json.dumps(REGISTRY))
     (root / "measured/cortex/counts.txt").write_bytes(COUNTS)
-    (root / "book/intro.md").write_text("# Toy\n\n{doc}`chapters/first`\n")
+    (root / "book/intro.md").write_text("# Toy\n\n{doc}`chapters/first`\n\n{{ pdf }}\n")
     (root / "book/chapters/plain.md").write_text("# Plain\n\nNo code here.\n")
     for name, code in chapters.items():
         (root / f"book/chapters/{name}.md").write_text(CHAPTER.format(title=name.title(), code=code))
@@ -170,9 +170,10 @@ def test_no_incomplete_file_remains(toy):
 def test_a_page_states_the_origin_of_its_figure_and_has_its_files(toy):
     root, _ = toy
     page = (root / "book/_build/html/chapters/first.html").read_text()
-    assert "How this figure was made" in page
+    assert page.count("Made by <code") == 1  # once per page
+    assert re.search(r'class="made[^>]*>\s*<p>.*>SVG<.*>PNG<.* s</p>', page, re.DOTALL)
     assert f"counts.txt <code class=\"docutils literal notranslate\"><span class=\"pre\">{_sha()[:8]}" in page
-    assert "random_state" in page and "This cell took" in page
+    assert "random_state" in page
     assert "matplotlib</p></td>" in page  # in the executed environment
     files = {path.name: path for path in (root / "book/_build/html/_downloads").rglob("*") if path.is_file()}
     assert set(files) == {"first.ipynb", "first-003.svg", "first-003.png", "first_table.csv"}
@@ -390,7 +391,7 @@ def test_results_of_a_twin_never_replace_measured_ones(runner, monkeypatch, caps
     (root / "data/registry.json").write_text(json.dumps({"cortex": {**REGISTRY["cortex"], "measured": True}}))
     folders = []
     monkeypatch.setattr(module, "execute_changed", lambda names, chapters, run, *_: folders.append(run.name) or 0)
-    monkeypatch.setattr(module, "build_pages", lambda chapters, run, profile, given, twin: folders.append(twin) or 0)
+    monkeypatch.setattr(module, "build_pages", lambda *arguments: folders.append(arguments[4]) or 0)
     assert module.main([]) == 0
     (root / "measured/cortex/counts.txt").unlink()
     assert module.main(["-p", "random_state=3"]) == 0
@@ -450,6 +451,26 @@ def test_a_chapter_is_executed_once_for_each_seed(runner, monkeypatch, capsys):
     assert last == "first: build/full,seeds=0,4/first_seeds.html"
     page = (root / "build/full,seeds=0,4/first_seeds.html").read_text()
     assert "<td>not stored</td><td>reproduced</td><td>partly</td>" in page and "Seeds: 0, 4." in page
+
+
+def test_a_chapter_can_fill_several_pages(runner):
+    chapters = sys.modules["_tools.chapters"]
+    new_markdown = sys.modules["_tools.provenance"].nbformat.v4.new_markdown_cell
+    cells = [new_markdown(text, metadata={"page": page} if page else {}) for text, page in (
+        ("# First", ""), ("## A", ""), ("## Second", "second"), ("### B", ""), ("c", "first"), ("d", "second"))]
+    found = chapters.parts("first", cells)
+    sys.modules["_tools.provenance"].give_title(found["second"], "second")
+    assert {page: [cell.source for cell in own] for page, own in found.items()} == {
+        "first": ["# First", "## A", "c"], "second": ["# Second", "## B", "d"]}
+    titled = [new_markdown("## B", metadata={"page": "third", "title": "Third"})]
+    sys.modules["_tools.provenance"].give_title(titled, "third")
+    assert [cell.source for cell in titled] == ["# Third", "## B"]
+    text = CHAPTER.format(title="First", code="print(1)").replace(
+        "# First", '# First\n\n+++ {"page": "second"}\n\n## Second\n\n+++ {"page": "first"}\n\nEnd')
+    (runner[0] / "book/chapters/first.md").write_text(text)
+    notebooks = chapters.read_chapters()
+    assert list(chapters.parts("first", notebooks["first"].cells)) == ["first", "second"]
+    assert sys.modules["_tools.labels"].read_labels(notebooks).titles["second"] == "Second"
 
 
 def test_claims_of_a_chapter_become_a_table(runner):
@@ -698,6 +719,10 @@ def test_invalid_requests_are_refused(runner, capsys):
     (lambda root: (root / "book/chapters/first.md").write_text("```{code-cell} ipython3\nprofile = 'full'\n```\n"),
      "Chapter first must set profile and random_state in a cell tagged parameters"),
     (lambda root: (root / "book/chapters/first.md").unlink(), "there is no book/chapters/first.md"),
+    (lambda root: (root / "book/chapters/first.md").write_text(CHAPTER.format(title="First", code="1").replace(
+        "# First", "# First\n\n+++ {\"page\": \"second\"}\n\n# Second")) and (root / "book/_toc.yml").write_text(
+        "format: jb-book\nroot: intro\nchapters:\n  - file: chapters/first\n  - file: chapters/third\n"),
+     "there is no book/chapters/third.md"),
     (lambda root: shutil.rmtree(root / "measured"), "which is not a folder")])
 def test_broken_books_are_refused_before_anything_runs(runner, capsys, breaks, words):
     breaks(runner[0])
@@ -714,6 +739,8 @@ def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
     content = printed_book.read_bytes()
     printed_book.unlink()
     assert not [*root.rglob("*.partial*")]
+    offered = list((root / "book/_build/html/_downloads").rglob("spicemix.pdf"))
+    assert [path.read_bytes() == content for path in offered] == [True]
     assert content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")
     assert all(f"/Title ({title})".encode() in content for title in ("Toy", "First", "Plain", "Again"))
 
@@ -721,6 +748,6 @@ def test_the_book_is_printed_to_one_file_with_an_outline_of_its_pages(toy):
 def test_printing_without_a_browser_names_what_to_install(runner, monkeypatch, capsys):
     root, module = runner
     monkeypatch.setattr(sys.modules["_tools.printing"].shutil, "which", lambda _: None)
-    assert module.build_print(root / "build/quick") == 1
+    assert module.build_print(root / "build/quick") is None
     assert "install chromium and chromedriver" in capsys.readouterr().err
     assert not (root / "book/_build").exists()

@@ -226,7 +226,7 @@ def explorer(browser, site, page, kind):
 def test_map_of_cells_responds_to_choices_pointer_and_keys(browser, site):
     root = explorer(browser, site, "chapters/seqfish_plus", "map")
     before = browser.execute_script(FILLS, root)
-    colour, field = (Select(one) for one in root.find_elements(By.TAG_NAME, "select"))
+    colour, field, _ = (Select(one) for one in root.find_elements(By.TAG_NAME, "select"))
     metagene = next(option.text for option in colour.options if option.text.startswith("metagene"))
     colour.select_by_visible_text(metagene)
     after = browser.execute_script(FILLS, root)
@@ -244,8 +244,28 @@ def test_map_of_cells_responds_to_choices_pointer_and_keys(browser, site):
     assert "field 0" in said.text and picture.find_elements(By.CSS_SELECTOR, "circle.here")
 
 
+def test_legend_of_a_map_shows_one_type_and_a_second_map_follows(browser, site):
+    root = explorer(browser, site, "chapters/starmap", "map")
+    *_, beside = (Select(one) for one in root.find_elements(By.TAG_NAME, "select"))
+    assert root.find_elements(By.CSS_SELECTOR, "line.border") and "L4" in root.text
+    entry = root.find_element(By.CSS_SELECTOR, ".legend button")
+    number = int(re.search(r"\((\d+)\)$", entry.text)[1])
+    entry.click()
+    every, dim = (len(root.find_elements(By.CSS_SELECTOR, name)) for name in ("circle", "circle.dim"))
+    assert every - dim == number > 0
+    beside.select_by_index(2)
+    assert len(root.find_elements(By.TAG_NAME, "svg")) == 2
+    assert len(root.find_elements(By.CSS_SELECTOR, "circle:not(.dim)")) == 2 * number  # the same cells in both
+    first, _ = root.find_elements(By.TAG_NAME, "svg")
+    first.send_keys(Keys.ARROW_RIGHT)
+    assert len(root.find_elements(By.CSS_SELECTOR, "circle.twin")) == 1
+    pressed = root.find_element(By.CSS_SELECTOR, '.legend button[aria-pressed="true"]')
+    pressed.send_keys(Keys.ENTER)
+    assert not root.find_elements(By.CSS_SELECTOR, "circle.dim")
+
+
 def test_slider_changes_the_model(browser, site):
-    root = explorer(browser, site, "chapters/simulation", "model")
+    root = explorer(browser, site, "chapters/simulation_settings", "model")
     slider, numbers = (root.find_element(By.CSS_SELECTOR, name) for name in ("input[type=range]", ".numbers"))
     seen = set()
     slider.send_keys(Keys.HOME)

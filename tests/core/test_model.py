@@ -352,3 +352,46 @@ def test_negative_expression_is_kept_with_a_warning(samples):
     shifted = [y - 0.01 for y in expressions]
     with pytest.warns(UserWarning, match="negative values"):
         SpiceMix(4, max_iter=2, tol=10.0, random_state=0).fit_arrays(shifted, graphs)
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_energy_falls_if_the_model_reproduces_the_expression_exactly(seed, spatial):
+    """Cells of two kinds only. The noise is at its lower limit, and the fit says so."""
+    rng = np.random.default_rng(seed)
+    n_cells, n_genes, K = int(rng.integers(8, 25)), int(rng.integers(3, 15)), 3
+    expression = rng.uniform(1.0, 2.0, (n_cells, 1)) * rng.random((2, n_genes))[rng.integers(2, size=n_cells)]
+    edges = np.triu(rng.random((n_cells, n_cells)) < 4 / n_cells, 1)
+    model = SpiceMix(K, max_iter=60, random_state=0, tol=0.0, spatial=spatial)
+    with pytest.warns(UserWarning, match="reproduces the expression almost exactly, so that the noise is at its lower"):
+        model.fit_arrays([expression], [sp.csr_array((edges | edges.T).astype(float))])
+    scaled = model.scaling_[0] * expression
+    assert model.noise_ == pytest.approx(1e-4 * np.sqrt((scaled**2).mean()), rel=1e-6)
+    energy = model.history_["energy"].to_numpy()[3:]
+    assert (np.diff(energy) <= 1e-8 * abs(energy[:-1])).all()
+
+
+def test_energy_at_the_least_noise_has_the_residual_that_is_left():
+    expression = np.random.default_rng(0).random((2, 8))[[0, 1] * 6]
+    with pytest.warns(UserWarning, match="almost exactly"):
+        model = SpiceMix(3, max_iter=30, random_state=0, tol=0.0, spatial=False).fit_arrays([expression])
+    scaled, states = model.scaling_[0] * expression, model.scaling_[0] * model.latent_states_[0]
+    residual = ((scaled - states @ model.metagenes_.T) ** 2).sum()
+    energy = (residual / (2 * model.noise_**2) + 0.5 * scaled.size * np.log(2 * np.pi * model.noise_**2) + states.sum())
+    assert model.history_["energy"].iloc[-1] == pytest.approx(energy, rel=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-160, 1e-40, 1e40, 1e160, 1e300])
+def test_expression_whose_squares_cannot_be_stored_is_refused_in_a_sentence(samples, factor):
+    expressions, graphs = samples
+    with pytest.raises(ValueError, match=r"The largest entry of the expression of sample 1 is .*e[+-]\d+, but its sq"):
+        check_samples([expressions[0], factor * expressions[1]], graphs, 4)
+
+
+@pytest.mark.parametrize("factor", [2.0**-60, 2.0**60])
+def test_the_unit_of_the_expression_does_not_matter(samples, factor):
+    expressions, graphs = samples
+    model, other = fitted(samples), fitted(([factor * y for y in expressions], graphs))
+    np.testing.assert_array_equal(model.metagenes_, other.metagenes_)
+    np.testing.assert_array_equal(factor * model.latent_states_[0], other.latent_states_[0])
+    assert model.noise_ == other.noise_

@@ -51,6 +51,15 @@ def test_a_map_carries_its_cells_in_few_digits():
     np.testing.assert_allclose(decoded, np.minimum(values, np.quantile(values, 0.99)), atol=0.003)
 
 
+def test_bands_are_drawn_for_one_sample_only():
+    bands = {"upper": (0.0, 500.0), "lower": (500.0, 1300.0)}
+    data, _ = read(cell_map(POINTS, ["s"] * 3, LABELS, {}, bands=bands))
+    assert data["bands"] == [["upper", 0.0, 500.0], ["lower", 500.0, 1300.0]]
+    assert read(cell_map(POINTS, ["s"] * 3, LABELS, {}))[0]["bands"] == []
+    with pytest.raises(ValueError, match="bands for 2 samples"):
+        cell_map(POINTS, ["s", "t", "s"], LABELS, {}, bands=bands)
+
+
 def test_text_cannot_end_the_script_with_the_data():
     evil = '</script><script>alert("1")</script>&'
     explorer = cell_map(POINTS, ["s"] * 3, {evil: ([evil] * 3, {evil: "#000000"})}, {}, title=f'"{evil}')

@@ -227,10 +227,6 @@ def test_the_figures_draw_what_they_are_given(paper):
     plt.switch_backend("Agg")
     colors = figures.type_colors([*NAMES, FEW])
     assert len(set(colors.values())) == len(colors) and colors[FEW] == figures.GREY
-    many = figures.type_colors(range(63))
-    assert len(set(many.values())) == 63 and figures.GREY not in many.values()
-    with pytest.raises(ValueError, match="64 types"):
-        figures.type_colors(range(64))
     names, tree = figures.type_tree(cells.proportions, cells.names)
     figure, axes = plt.subplots(1, 5, figsize=(20, 4))
     figures.draw_tree(axes[0], names, tree, colors)

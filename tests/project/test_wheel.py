@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 READ_FILES = {"py.typed", "datasets/registry.json", "datasets/twin_seqfish_plus.npz", "datasets/twin_starmap.npz",
-              "datasets/GO_0043209_myelin_sheath_mouse.txt", "datasets/starmap_genes.txt",
+              "datasets/twin_visium_dlpfc.npz", "datasets/GO_0043209_myelin_sheath_mouse.txt",
+              "datasets/starmap_genes.txt",
               "report/chapter.md", "report/page.html"}
 
 

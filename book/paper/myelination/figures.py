@@ -52,7 +52,7 @@ def draw_gene(ax: Axes, trajectory: ArrayLike, values: ArrayLike, row: Mapping, 
                  fontweight="bold" if singled_out else "normal")
     lowest = min(0.0, low.min(), values.min())
     ax.set_ylim(bottom=lowest - 0.04 * (values.max() - lowest))
-    ax.tick_params(labelsize="x-small")
+    ax.tick_params(labelsize="small")
 
 
 def draw_trajectory_in_tissue(ax: Axes, coordinates: ArrayLike, trajectory: ArrayLike, *,

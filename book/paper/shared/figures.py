@@ -13,30 +13,12 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
-from paper.shared.annotation import FEW
 from paper.shared.layers import position_shares
-from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, order_rows_by_columns, palette
+from paper.shared.markers import is_marker
+from paper.shared.type_palette import type_colors as type_colors
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, order_rows_by_columns
 
 NOT_SIGNIFICANT = "#7f7f7f"
-
-
-def type_colors(names: Iterable[str]) -> dict:
-    """Colours of up to 63 cluster names, in order; grey is reserved for the pooled small clusters.
-
-    After 21 names the colours are repeated darker, then lighter.
-    """
-    names = list(dict.fromkeys(names))
-    types = [name for name in names if name != FEW]
-    plain = [color for place, color in enumerate(palette(range(24)).values()) if place % 8 != 7]  # no grey
-    colors = plain + [_mixed(color, other) for other in ("black", "white") for color in plain]
-    if len(types) > len(colors):
-        raise ValueError(f"There are {len(types)} types but only {len(colors)} colours: pool the smallest types.")
-    return dict(zip(types, colors, strict=False)) | ({FEW: GREY} if FEW in names else {})
-
-
-def _mixed(color, other, share=0.4):
-    rgb = [np.array(mpl.colors.to_rgb(each)) for each in (color, other)]
-    return mpl.colors.to_hex((1 - share) * rgb[0] + share * rgb[1])
 
 
 def type_tree(expression: ArrayLike, labels: ArrayLike) -> tuple[list[str], np.ndarray]:
@@ -83,6 +65,9 @@ def draw_type_rows(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], *, 
                 transform=place + offset)
     ax.tick_params(axis="y", pad=11, rotation=0, labelsize="small")
     ax.tick_params(axis="x", rotation=90, labelsize="small")
+    for label in ax.get_xticklabels():
+        if is_marker(label.get_text()):
+            label.set_fontstyle("italic")
 
 
 def color_column_names(ax: Axes, families: Iterable[str | None], colors: Mapping[str, str]) -> None:

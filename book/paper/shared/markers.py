@@ -87,3 +87,16 @@ STARMAP_MARKERS = MarkerSets(
 
 # Further markers of oligodendrocytes (Zeisel et al. 2015) that are not genes of the myelin sheath, which are tested.
 MYELINATION_MARKERS = {**MAJOR_MARKERS, "Oligo": (*MAJOR_MARKERS["Oligo"], "Trf", "Enpp2", "Gatm")}
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text is the name of a gene that marks a type or a subtype, in any of the data sets."""
+    return text in _ALL_GENES
+
+
+def _genes(sets: MarkerSets) -> set[str]:
+    subtypes = [genes for kinds in sets.subtypes.values() for genes in kinds.values()]
+    return {gene for genes in (*sets.major.values(), *subtypes) for gene in genes}
+
+
+_ALL_GENES = _genes(CORTEX_MARKERS) | _genes(STARMAP_MARKERS)

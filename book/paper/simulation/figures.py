@@ -15,18 +15,20 @@ from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
 from paper.shared.recovery import EXCITATORY_TYPES
+from paper.shared.type_palette import type_colors
 from paper.simulation.methods import PUBLISHED
 from spicemix_core.datasets import CELL_TYPES, METAGENES, CortexParameters
-from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values, palette
+from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values
 from spicemix_core.tl import match_labels, normalize_states
 
 NO_TYPE = "no type"
 
 
 # Clusters without a matching type are orange, as in the paper; the eighth type is nearly black.
-_ALL_COLORS = palette(["eL1", NO_TYPE, "eL2", "Inh-1", "eL4", "eL3", "Inh-2", "Glial-1"]) | {"Glial-2": "#202020"}
-TYPE_COLORS = {name: _ALL_COLORS[name] for name in CELL_TYPES}
-NO_TYPE_COLOR = _ALL_COLORS[NO_TYPE]
+_COLORS = type_colors(["eL1", "eL2", "eL3", "eL4"]) | {  # layers as in the other chapters
+    "Inh-1": "#69002d", "Inh-2": "#c34bf0", "Glial-1": "#96c378", "Glial-2": "#202020"}
+TYPE_COLORS = {name: _COLORS[name] for name in CELL_TYPES}
+NO_TYPE_COLOR = "#e69f00"
 MARKERS = {"e": "^", "I": "s", "G": "o"}  # excitatory, inhibitory, glia, by the first letter of the type
 METHOD_COLORS = dict(zip(
     (PUBLISHED, "SpiceMix consensus", "SpiceMix", "NMF consensus", "NMF*", "NMF", "HMRF, 10 PCs", "HMRF"),
@@ -48,7 +50,7 @@ def _frame_of_layers(ax):
     for bound in bounds[1:-1]:
         ax.axvline(bound, color="black", linestyle="--", linewidth=0.9, zorder=0.5)
     for number, (left, right) in enumerate(itertools.pairwise(bounds), 1):
-        ax.text((left + right) / 2, 1.015, f"L{number}", ha="center", va="bottom", fontsize="x-small")
+        ax.text((left + right) / 2, 1.015, f"L{number}", ha="center", va="bottom", fontsize="small")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=[], yticks=[], aspect="equal")
     sns.despine(ax=ax, top=False, right=False)
 

@@ -121,7 +121,7 @@ def draw_bands(ax: Axes, coordinates: np.ndarray, bands: Mapping[str, tuple[floa
         left, right = max(band[0], low), min(band[1], high)
         if right > left:
             ax.annotate(name, ((left + right) / 2, 1.0), xycoords=ax.get_xaxis_transform(), xytext=(0, 2),
-                        textcoords="offset points", ha="center", va="bottom", fontsize="x-small")
+                        textcoords="offset points", ha="center", va="bottom", fontsize="small")
     ax.set(xlim=(low - margin, high + margin), xticks=[], yticks=[], aspect="equal")
     ax.yaxis.set_inverted(True)
     ax.spines[:].set_visible(True)
