@@ -16,7 +16,7 @@ import yaml
 from spicemix_core.files.atomic import replacing
 
 FIELDS = {"id", "chapter", "about", "place", "figure", "claim", "paper", "measure", "reproduced", "partly"}
-OPTIONAL = {"requires"}
+OPTIONAL = {"requires", "reading"}
 BOUNDS = {"at_least", "at_most"}
 ABOUT = ("SpiceMix", "other methods", "data")
 FOUND = ("reproduced", "partly")  # verdicts on what SpiceMix finds, at least in part
@@ -76,7 +76,7 @@ def load_ledger(path: str | Path | None = None) -> pd.DataFrame:
         raise ValueError(f"The file {path} must be a list of claims, each a mapping of {', '.join(sorted(FIELDS))}.")
     for number, entry in enumerate(entries, 1):
         _check_entry(entry, entry.get("id", f"number {number}"), path)
-    ledger = pd.DataFrame([{"requires": ""} | entry for entry in entries]).set_index("id")
+    ledger = pd.DataFrame([dict.fromkeys(OPTIONAL, "") | entry for entry in entries]).set_index("id")
     if not ledger.index.is_unique:
         twice = ledger.index[ledger.index.duplicated()][0]
         raise ValueError(f"The file {path} has the claim {twice} twice: rename one.")
