@@ -1,4 +1,5 @@
-/* The ledger of claims: choose the rows of one chapter and of one verdict. Without this script all rows are shown. */
+/* The ledger of claims: choose the rows of one chapter, of one verdict under the paper's procedure, and of one under the
+   recommended fit. A fact about the data has one verdict, which counts for both. Without this script all rows are shown. */
 "use strict";
 
 addEventListener("DOMContentLoaded", () => {
@@ -7,7 +8,10 @@ addEventListener("DOMContentLoaded", () => {
   if (!rows.length) return;
   const text = (row, selector) => row.querySelector(selector)?.textContent.trim() ?? "";
   const chapter = (row) => text(row, '.source a[href*="chapters/"]:last-of-type');
-  const filters = [["Chapter", chapter], ["Verdict", (row) => text(row, ".verdict")]].map(([name, value]) => {
+  const first = (row) => text(row, ".verdict");
+  const second = (row) => text(row, "td:nth-child(4) .verdict") || first(row);
+  const kinds = [["Chapter", chapter], ["Paper's procedure", first], ["Recommended fit", second]];
+  const filters = kinds.map(([name, value]) => {
     const label = document.createElement("label"), select = document.createElement("select");
     select.add(new Option("all", ""));
     for (const one of new Set(rows.map(value))) select.add(new Option(one, one));

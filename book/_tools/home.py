@@ -52,14 +52,17 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
         return dict.fromkeys(NAMES, "")
     use_this_checkout()
     from paper import ledger, ledger_page  # here, because it takes seconds
+    from paper.verdicts import read_results
 
     entries = ledger.load_ledger(BOOK / "claims.yml")
-    verdicts = ledger.read_results(results, entries)
-    counts = ledger_page.count_verdicts(verdicts, entries)
-    notes = [NOTES[profile], UNMEASURED if counts["not evaluated"].any() else ""]
+    verdicts, ways = read_results(results, entries), ledger_page.WAYS
+    counts = {title: ledger_page.count_verdicts(verdicts, entries, way) for way, title in ways.items()}
+    notes = [NOTES[profile], UNMEASURED if any(each["not evaluated"].any() for each in counts.values()) else ""]
     tables = [ledger_page.ledger_table(verdicts, entries[entries["about"] == about]) for about in ledger.ABOUT]
-    judged = {chapter: ledger_page.count_verdicts(verdicts, own) for chapter, own in entries.groupby("chapter")}
-    return dict(zip(NAMES, ("\n\n".join(filter(None, (tally(counts), *notes))), cards(verdicts, judged), *tables),
+    judged = {chapter: {title: ledger_page.count_verdicts(verdicts, own, way) for way, title in ways.items()}
+              for chapter, own in entries.groupby("chapter")}
+    found = {title: verdicts[f"{way}verdict"] for way, title in ways.items()}
+    return dict(zip(NAMES, ("\n\n".join(filter(None, (tally(counts), *notes))), cards(found, judged), *tables),
                     strict=True))
 
 
@@ -87,9 +90,17 @@ def use_this_checkout() -> None:
 
 
 def tally(counts) -> str:
-    """The numbers of verdicts as a bar for SpiceMix and as a sentence; ``counts`` has a row for each of `GROUPS`."""
-    sentences = [f"{counted(about, numbers)}." for about, numbers in counts.iterrows() if numbers.sum()]
-    return f"{bar(counts.loc['SpiceMix'])}\n\n{' '.join(sentences)}"
+    """The numbers of verdicts as a bar for SpiceMix and as sentences, for each way to fit.
+
+    ``counts`` has a table for each, with a row for each of `GROUPS`. Facts about the data need no fit and count once.
+    """
+    parts, facts = [], ""
+    for title, table in counts.items():
+        fitted = [f"{counted(about, numbers)}." for about, numbers in table.drop(index="data").iterrows()
+                  if numbers.sum()]
+        parts += [f"**{title[0].upper()}{title[1:]}**", bar(table.loc["SpiceMix"]), " ".join(fitted)]
+        facts = f"{counted('data', table.loc['data'])}." if table.loc["data"].sum() else ""
+    return "\n\n".join(filter(None, (*parts, facts)))
 
 
 def counted(about, numbers) -> str:
@@ -107,24 +118,25 @@ def bar(numbers) -> str:
 
 
 def cards(verdicts, counts) -> str:
-    """A card for each result chapter: its verdicts on SpiceMix, and some of its claims by their verdict."""
+    """A card for each result chapter: for each way to fit, its verdicts on SpiceMix and on some of its claims."""
     found = []
     for chapter, (title, phrases) in CARDS.items():
         if chapter in counts:
-            numbers = counts[chapter].loc["SpiceMix"]
-            parts = [f":::{{grid-item-card}} {title}\n:link: chapters/{chapter}\n:link-type: doc", bar(numbers),
-                     sentence(verdicts, phrases, numbers.index),
-                     f"[{counted('SpiceMix', numbers)}.]{{.counts}}\n:::"]
-            found.append("\n\n".join(parts))
+            parts = [f":::{{grid-item-card}} {title}\n:link: chapters/{chapter}\n:link-type: doc"]
+            for way, table in counts[chapter].items():
+                numbers = table.loc["SpiceMix"]
+                parts += [f"[{way[0].upper()}{way[1:]}: {counted('SpiceMix', numbers)}.]{{.counts}}", bar(numbers),
+                          sentence(verdicts[way], phrases, numbers.index)]
+            found.append("\n\n".join([*parts, ":::"]))
     return "\n\n".join(["::::{grid} 1 1 2 2\n:gutter: 3", *found, "::::"])
 
 
 def sentence(verdicts, phrases, order) -> str:
-    """One sentence that names each of these claims after its verdict, in this order of the verdicts."""
+    """One sentence that names each of these claims after its verdict (a Series), in this order of the verdicts."""
     groups = {}
     for name, phrase in phrases.items():
         if name in verdicts.index:
-            groups.setdefault(verdicts.loc[name, "verdict"], []).append(phrase)
+            groups.setdefault(verdicts[name], []).append(phrase)
     if not groups:
         return "Not measured yet."
     if set(groups) == {"not evaluated"}:

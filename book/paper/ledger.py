@@ -1,10 +1,9 @@
-"""The ledger of the paper's claims that can be checked, and the book's verdict on each.
+"""The ledger of the paper's claims that can be checked, and the rule of the verdict on each.
 
 ``book/claims.yml`` states which number is computed for a claim and the range in which it must lie. A chapter measures
-the numbers of its own claims; the verdict follows from the ranges.
+the numbers of its own claims; the verdict follows from the ranges. :mod:`paper.verdicts` stores and tabulates them.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +12,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from spicemix_core.files.atomic import replacing
-
 FIELDS = {"id", "chapter", "about", "place", "figure", "claim", "paper", "measure", "reproduced", "partly"}
 OPTIONAL = {"requires", "reading"}
 BOUNDS = {"at_least", "at_most"}
 ABOUT = ("SpiceMix", "other methods", "data")
 FOUND = ("reproduced", "partly")  # verdicts on what SpiceMix finds, at least in part
-COLUMNS = ["claim", "measure", "range", "paper", "measured", "single runs", "verdict", "comment"]
-PROCEDURE = "procedure"  # a column that exists if a chapter also followed the paper's own procedure
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,8 @@ class Measurement:
         The number that the ledger's ``measure`` describes; None if it cannot be computed. ``comment`` then gives the
         reason.
     runs : sequence of float
-        The same number for each single run (seed or replicate); NaN for a run without it.
+        The same number for each seed: each run of the paper's procedure, each master seed of a consensus, or each
+        replicate of a simulation; NaN for a seed without it.
     comment : str
         Further facts that a reader needs.
     """
@@ -105,15 +101,14 @@ def _check_entry(entry: Mapping, name: str, path: Path) -> None:
 def verdict(claim: Mapping, measurement: Measurement) -> str:
     """``reproduced``, ``partly``, ``not reproduced`` or ``cannot be tested``, by the ranges of the ledger.
 
-    A claim is reproduced if the value lies in its range and at least half of the single runs, if there are any, do too.
+    A claim is reproduced if the value lies in its range and at least half of the seeds, if there are any, do too.
     A result that depends on the seed is therefore reproduced in part. :func:`judge` treats claims that require another.
     """
     if measurement.value is None or math.isnan(measurement.value):
         return "cannot be tested"
-    if _lies_in(measurement.value, claim["reproduced"]):
-        meeting = sum(_lies_in(run, claim["reproduced"]) for run in measurement.runs)
-        return "reproduced" if 2 * meeting >= len(measurement.runs) else "partly"
-    return "partly" if _lies_in(measurement.value, claim["partly"]) else "not reproduced"
+    if lies_in(measurement.value, claim["reproduced"]):
+        return "reproduced" if 2 * seeds_in_range(claim, measurement.runs) >= len(measurement.runs) else "partly"
+    return "partly" if lies_in(measurement.value, claim["partly"]) else "not reproduced"
 
 
 def judge(measurements: Mapping[str, Measurement], claims: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -144,128 +139,30 @@ def judge(measurements: Mapping[str, Measurement], claims: pd.DataFrame) -> dict
     return judged
 
 
-def evaluate(chapter: str, measurements: Mapping[str, Measurement], *, not_evaluated: str = "",
-             folder: str | Path = "../results", ledger: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Judge all claims of one chapter and write the verdicts to ``folder/claims_CHAPTER.json``.
-
-    Parameters
-    ----------
-    chapter : str
-    measurements : dict of str to Measurement
-        One for each claim of the chapter.
-    not_evaluated : str
-        Reason why nothing was measured, for example that the data are simulated. ``measurements`` is then empty.
-    folder : path
-        By default the folder ``results`` next to that of the executed notebooks.
-    ledger : DataFrame, optional
-        From :func:`load_ledger`, the default.
-
-    Returns
-    -------
-    DataFrame
-        Claims of the chapter by id, with the columns of :func:`tabulate`.
-
-    Raises
-    ------
-    ValueError
-        If a claim of the chapter was not measured, a claim of another chapter was, or no reason is given for a claim
-        that cannot be tested.
-    """
-    ledger = load_ledger() if ledger is None else ledger
-    own = ledger[ledger["chapter"] == chapter]
-    expected = set() if not_evaluated else set(own.index)
-    if own.empty or set(measurements) != expected:
-        raise ValueError(f"Chapter {chapter} must measure exactly the claims {', '.join(sorted(expected)) or 'none'}: "
-                         f"add or remove {', '.join(sorted(set(measurements) ^ expected)) or 'its measurements'}.")
-    if not_evaluated:
-        measurements = dict.fromkeys(own.index, Measurement(None))
-        judged = dict.fromkeys(own.index, ("not evaluated", not_evaluated))
-    else:
-        judged = judge(measurements, own)
-    records = [_record(name, claim, measurements[name], *judged[name]) for name, claim in own.iterrows()]
-    _write(Path(folder) / f"claims_{chapter}.json", records)
-    return tabulate(records, own)
-
-
-def _record(name: str, claim: Mapping, measurement: Measurement, judged: str, comment: str) -> dict:
-    """What is stored for one claim; None for a number that could not be computed."""
-    if judged == "cannot be tested" and not comment:
-        raise ValueError(f"Claim {name} has no value: state in its comment why it cannot be tested.")
-    value, *runs = (None if number is None or math.isnan(number) else float(number)
-                    for number in (measurement.value, *measurement.runs))
-    return {"id": name, "chapter": claim["chapter"], "claim": claim["claim"], "paper": claim["paper"], "value": value,
-            "runs": runs, "verdict": judged, "comment": comment}
-
-
-def tabulate(records: Sequence[dict], ledger: pd.DataFrame) -> pd.DataFrame:
-    """Table of texts, indexed by id, of verdicts that :func:`evaluate` has written.
-
-    There is a column "procedure" if any record has the number that the paper's own procedure gives.
-    """
-    rows = []
-    for record in records:
-        claim = ledger.loc[record["id"]]
-        runs = [run for run in record["runs"] if run is not None]
-        spread = ""
-        if runs:
-            meeting = sum(_lies_in(run, claim["reproduced"]) for run in runs)
-            ends = " to ".join(dict.fromkeys((_number(min(runs)), _number(max(runs)))))
-            spread = f"runs: {ends}; {meeting} of {len(record['runs'])} in range"
-        rows.append(record | {"measure": claim["measure"], "range": describe_range(claim), "single runs": spread,
-                              "measured": _number(record["value"]), PROCEDURE: _number(record.get(PROCEDURE))})
-    columns = COLUMNS + [PROCEDURE] * any(PROCEDURE in record for record in records)
-    return pd.DataFrame(rows).set_index("id")[columns]
-
-
 def describe_range(claim: Mapping) -> str:
     """The two ranges of a claim in words."""
     return "; ".join(f"{level}: {_bounds(claim[level])}" for level in ("reproduced", "partly"))
 
 
-def read_results(folder: str | Path, ledger: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Verdicts in ``folder`` of all chapters that were executed, in the order of the ledger."""
-    ledger = load_ledger() if ledger is None else ledger
-    files = sorted(Path(folder).glob("claims_*.json"))
-    records = {record["id"]: record for file in files for record in json.loads(file.read_text(encoding="utf-8"))}
-    if not records:
-        raise FileNotFoundError(f"The folder {folder} has no results: execute the chapters first.")
-    return tabulate([records[name] for name in ledger.index if name in records], ledger)
+def seeds_in_range(claim: Mapping, runs: Sequence[float | None]) -> int:
+    """How many seeds have a number in the range that counts as reproduced; None and NaN count as outside."""
+    return sum(run is not None and lies_in(run, claim["reproduced"]) for run in runs)
 
 
-def to_markdown(verdicts: pd.DataFrame) -> str:
-    """The table of :func:`evaluate` as a Markdown table of four columns, narrow enough for a page."""
-    lines = ["| claim | what is measured | our fit | verdict |", "| - | - | - | - |"]
-    for name, row in verdicts.iterrows():
-        runs = f"<br>{row['single runs']}" if row["single runs"] else ""
-        comment = f"<br>{row['comment']}" if row["comment"] else ""
-        lines.append(table_row(f"{row['claim']} `{name}`", f"{row['measure']}<br>{row['range']}",
-                               f"{row['measured']}{runs}", f"**{row['verdict']}**{comment}"))
-    return "\n".join(lines)
-
-
-def table_row(*cells: str) -> str:
-    """One row of a Markdown table."""
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _lies_in(value, bounds):
+def lies_in(value: float, bounds: Mapping[str, float]) -> bool:
+    """Whether a number lies in one of the two ranges of a claim; NaN lies in none."""
     return bounds.get("at_least", -math.inf) <= value <= bounds.get("at_most", math.inf)
 
 
 def _bounds(bounds):
-    low, high = (_number(bounds.get(bound)) for bound in ("at_least", "at_most"))
+    low, high = (number_text(bounds.get(bound)) for bound in ("at_least", "at_most"))
     if low and high:
         return low if low == high else f"{low} to {high}"
     return f"at least {low}" if low else f"at most {high}"
 
 
-def _number(value):
+def number_text(value: float | None) -> str:
+    """A number in the three digits that the tables show; empty for None."""
     if value is None:
         return ""
     return "< 0.001" if 0 < value < 0.001 else f"{value:.3g}"
-
-
-def _write(path, records):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,28 +1,35 @@
 """The ledger on the pages of the book: tables of claims, and counts of their verdicts."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
-from paper.ledger import ABOUT, COLUMNS, PROCEDURE, describe_range, table_row
+from paper.ledger import ABOUT, describe_range
+from paper.verdicts import COLUMNS, DIFFERENCE, OF_WAY, PROCEDURE, RECOMMENDED
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "cannot be tested", "not evaluated", "not measured")
+WAYS = {PROCEDURE: "paper's procedure", RECOMMENDED: "recommended fit"}
+HEADS = ("claim", "what is measured", *WAYS.values(), "what the difference means")
 
 
-def count_verdicts(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> pd.DataFrame:
+def count_verdicts(verdicts: pd.DataFrame, ledger: pd.DataFrame, way: str = RECOMMENDED) -> pd.DataFrame:
     """How many claims have each verdict, by what they are about.
 
     Parameters
     ----------
     verdicts : DataFrame
-        From :func:`paper.ledger.read_results`. A claim that is not in it counts as "not measured".
+        From :func:`paper.verdicts.read_results`. A claim that is not in it counts as "not measured".
     ledger : DataFrame
         From :func:`paper.ledger.load_ledger`, or some of its rows.
+    way : str
+        One of `WAYS`.
 
     Returns
     -------
     DataFrame
         A row for each of `ABOUT` and a column for each of `VERDICTS`.
     """
-    found = verdicts["verdict"].reindex(ledger.index).fillna("not measured")
+    found = verdicts[f"{way}verdict"].reindex(ledger.index).fillna("not measured")
     counts = pd.crosstab(ledger["about"].to_numpy(), found.to_numpy())
     return counts.reindex(index=ABOUT, columns=VERDICTS, fill_value=0)
 
@@ -33,33 +40,54 @@ def ledger_table(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> str:
     Parameters
     ----------
     verdicts : DataFrame
-        From :func:`paper.ledger.read_results`. A claim that is not in it is listed as "not measured". There is a
-        column for the paper's own procedure if ``verdicts`` has it.
+        From :func:`paper.verdicts.read_results`. A claim that is not in it is listed as "not measured".
     ledger : DataFrame
         From :func:`paper.ledger.load_ledger`, or some of its rows.
 
     Returns
     -------
     str
-        Markdown. Each cell starts with the name of its column in the class ``label``, for narrow screens. The verdict
+        Markdown. Each cell starts with the name of its column in the class ``label``, for narrow screens. A verdict
         has the classes ``verdict`` and, for example, ``not-reproduced``.
     """
-    procedure = PROCEDURE in verdicts
-    heads = ["claim", "what is measured", "range", *(["paper's procedure"] if procedure else []), "our fit", "verdict",
-             "why"]
-    lines = [table_row(*heads), table_row(*["-"] * len(heads))]
-    unmeasured = dict.fromkeys(verdicts.columns.union(COLUMNS), "") | {"verdict": "not measured"}
+    lines = [table_row(*HEADS), table_row(*["-"] * len(HEADS))]
+    unmeasured = dict.fromkeys(COLUMNS, "") | {f"{way}verdict": "not measured" for way in WAYS}
     for name, claim in ledger.iterrows():
         found = verdicts.loc[name] if name in verdicts.index else unmeasured
         here = f"{{numref}}`{claim['figure']}` in {{doc}}`/chapters/{claim['chapter']}`"
         source = f"[paper: {claim['place']} ({claim['paper']})<br>here: {here}<br>`{name}`]{{.source}}"
-        cells = [f"{claim['claim']}<br>{source}", claim["measure"], describe_range(claim).replace("; ", "<br>"),
-                 *([found[PROCEDURE]] if procedure else []),
-                 "<br>".join(filter(None, (found["measured"], found["single runs"]))), badge(found["verdict"]),
-                 found["comment"]]
+        measure = [claim["measure"], *describe_range(claim).split("; ")]
+        if claim["reading"]:
+            measure.append(f"[reading: {claim['reading']}]{{.source}}")
+        same = claim["about"] == "data"  # no fit is involved
+        cells = [f"{claim['claim']}<br>{source}", "<br>".join(measure),
+                 *("" if same and way == RECOMMENDED else _of_way(found, way, badge) for way in WAYS),
+                 "No fit is involved." if same else found[DIFFERENCE]]
+        heads = [*HEADS[:2], "verdict" if same else HEADS[2], *HEADS[3:]]
         lines.append(table_row(*(f"[{head}]{{.label}} {cell}" if cell else ""
                                  for head, cell in zip(heads, cells, strict=True))))
     return "\n".join(lines)
+
+
+def chapter_table(verdicts: pd.DataFrame) -> str:
+    """The table of :func:`paper.verdicts.evaluate` as a Markdown table of four columns, narrow enough for a page."""
+    lines = ["| claim | what is measured | paper's procedure | recommended fit |", "| - | - | - | - |"]
+    for name, row in verdicts.iterrows():
+        difference = f"<br>*{row[DIFFERENCE]}*" if row[DIFFERENCE] else ""
+        lines.append(table_row(f"{row['claim']} `{name}`{difference}", f"{row['measure']}<br>{row['range']}",
+                               *(_of_way(row, way, "**{}**".format) for way in WAYS)))
+    return "\n".join(lines)
+
+
+def _of_way(found: Mapping, way: str, show) -> str:
+    """Verdict, value, seeds and comment of one way to fit, below each other."""
+    value, seeds, verdict, comment = (found[f"{way}{name}"] for name in OF_WAY)
+    return "<br>".join(filter(None, (show(verdict), value, seeds, comment)))
+
+
+def table_row(*cells: str) -> str:
+    """One row of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def badge(verdict: str) -> str:

@@ -1,4 +1,4 @@
-"""The numbers for the ledger's claims about myelination, for one clustering and for the consensus with its runs."""
+"""The numbers for the ledger's claims about myelination, for one clustering and for all repetitions of a fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from paper.myelination.trajectory import LEVEL, regress
 
 FEWEST = 10  # oligodendrocytes that a regression needs
 GENE = "Atp1a2"
+PAPER_GENES = 11
 
 
 @dataclass(frozen=True)
@@ -113,38 +114,52 @@ def summary(analysis: Analysis, reference: Analysis | None = None) -> dict:
 
 def measure(analysis: Analysis, nmf: Analysis, tissue: Tissue) -> dict:
     """The number of every claim for one clustering, by the claim's id without "myelin-"."""
-    row = summary(analysis, nmf)
+    row = summary(analysis)
     conditions = my.astro_oligo_conditions(analysis.found, analysis.labels, tissue.depth, tissue.reference)
+    panel = panel_sizes(analysis, tissue)
     return {
         "astro-oligo": float(sum(conditions.values())), "continuum": row["valley"], "opposed": row["correlation"],
-        "panel": float(row["genes"]), "genes": row["significant"] / row["genes"] if row["genes"] else np.nan,
-        "atp1a2": row[GENE], "only-spicemix": abs(row["agreement"]),
+        "panel": float(min(panel.values(), key=lambda size: abs(size - PAPER_GENES))),
+        "genes": significant_share(analysis), "atp1a2": row[GENE], "only-spicemix": significant_share(nmf),
     }
 
 
-def measurements(consensus: Analysis, runs: Sequence[Analysis], nmf: Analysis,
+def significant_share(analysis: Analysis) -> float:
+    """Share of the tested genes that are significant; NaN without a tested gene."""
+    return analysis.significant / len(analysis.slopes) if len(analysis.slopes) else float("nan")
+
+
+def panel_sizes(analysis: Analysis, tissue: Tissue) -> dict[str, int]:
+    """Number of genes of the set that are detected in enough of "the cells", for three readings of these words."""
+    readings = {"all cells": np.ones(len(tissue.depth), bool), "Oligo*": tissue.reference == "Oligo",
+                "tested cells": analysis.found.chosen}
+    return {name: len(my.tested_genes(tissue.detected, cells, tissue.genes)) for name, cells in readings.items()}
+
+
+def measurements(chosen: Analysis, repeats: Sequence[Analysis], nmf: Analysis, nmf_repeats: Sequence[Analysis],
                  tissue: Tissue) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
     ----------
-    consensus : Analysis
-    runs : list of Analysis
-        The runs, each with its own clusters.
-    nmf : Analysis
-        The consensus of NMF.
+    chosen, nmf : Analysis
+        Of the solutions of SpiceMix and NMF that are judged.
+    repeats, nmf_repeats : list of Analysis
+        The same for each seed, or for each master seed of a consensus.
     tissue : Tissue
     """
-    value = measure(consensus, nmf, tissue)
-    spread = pd.DataFrame([measure(run, nmf, tissue) for run in runs])
-    conditions = my.astro_oligo_conditions(consensus.found, consensus.labels, tissue.depth, tissue.reference)
-    row = summary(consensus)
+    value = measure(chosen, nmf, tissue)
+    spread = pd.DataFrame([measure(*each, tissue) for each in zip(repeats, nmf_repeats, strict=True)])
+    conditions = my.astro_oligo_conditions(chosen.found, chosen.labels, tissue.depth, tissue.reference)
+    row = summary(chosen, nmf)
     comments = {
         "opposed": f"mean proportions {row['first']:.2f} and {row['second']:.2f}",
         "astro-oligo": holding(conditions),
-        "panel": ", ".join(consensus.slopes.index),
-        "genes": f"{consensus.significant} of {len(consensus.slopes)}; NMF: {nmf.significant} of {len(nmf.slopes)}",
-        "only-spicemix": "NMF also has a trajectory; the genes along it are compared above",
+        "panel": ", ".join(f"{name}: {size}" for name, size in panel_sizes(chosen, tissue).items()),
+        "genes": f"{chosen.significant} of {len(chosen.slopes)}; NMF: {nmf.significant} of {len(nmf.slopes)}",
+        "only-spicemix": f"{nmf.significant} of {len(nmf.slopes)} genes; rank correlation of the two trajectories "
+                         f"{row['agreement']:.2f}",
     }
     comments |= {key: "no oligodendrocytes, or not a gene to test" for key in value if np.isnan(value[key])}
-    return {f"myelin-{key}": Measurement(value[key], spread[key].tolist(), comments.get(key, "")) for key in value}
+    return {f"myelin-{key}": Measurement(value[key], [] if key == "panel" else spread[key].tolist(),
+                                         comments.get(key, "")) for key in value}

@@ -1,6 +1,4 @@
-"""The numbers for the ledger's claims about seqFISH+, for one clustering and for the consensus with its runs."""
-
-from collections.abc import Sequence
+"""The numbers for the ledger's claims about seqFISH+, for one clustering and for a way to fit with its repetitions."""
 
 import numpy as np
 import pandas as pd
@@ -9,6 +7,7 @@ from paper.ledger import Measurement, holding, matching_sizes
 from paper.seqfish_plus import findings as fd
 from paper.shared.contacts import excess_contacts
 from paper.shared.layers import compare_information, widespread
+from paper.shared.two_ways import TypedWay, each_once
 from paper.shared.typed_cells import TypedCells, specificity_against_level, type_counts
 
 PAPER_COUNTS = {"excitatory": 5, "inhibitory": 2, "glia": 8}
@@ -34,7 +33,7 @@ def measure(cells: TypedCells, tissue: fd.Tissue, *, n_bootstrap: int = 1000, ra
         "vip-sst": float(cells.are("VIP").any()) + float(cells.are("SST").any()),
         "specific-metagenes": specificity_against_level(cells),
         "oligo-metagene": fd.oligodendrocytes_against_opcs(cells),
-        "oligo-affinity": fd.deep_attraction(cells),
+        "oligo-affinity": fd.deep_attraction(cells, fd.oligodendrocyte_metagene(cells)),
         "oligo-contacts": fd.partners(cells, excess, fd.OLIGODENDROCYTES, fd.DEEP),
         "opc-contacts": fd.partners(cells, excess, ("OPC",), excitatory) if cells.are("OPC").any() else float("nan"),
         "eng-oligo-2": fd.closest_overlap(fd.oligo_2_cells(cells), tissue.clusters),
@@ -50,32 +49,30 @@ def conditions(cells: TypedCells, tissue: fd.Tissue, differences: pd.DataFrame) 
             "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
 
 
-def measurements(spicemix: tuple[TypedCells, Sequence[TypedCells]], nmf: tuple[TypedCells, Sequence[TypedCells]],
-                 tissue: fd.Tissue, n_genes: int, *, random_state: int = 0) -> dict[str, Measurement]:
+def measurements(way: TypedWay, tissue: fd.Tissue, n_genes: int, *, random_state: int = 0) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
     ----------
-    spicemix, nmf : (TypedCells, list of TypedCells)
-        The consensus and the single runs of each method; both have the same number of runs.
+    way : TypedWay
+        The paper's procedure or the recommended fit.
     tissue : Tissue
     n_genes : int
         Number of genes in the model.
     random_state : int
         Seed of bootstrap and permutations.
     """
-    (cells, runs), (nmf_cells, nmf_runs) = spicemix, nmf
+    cells, nmf_cells = way.cells, way.nmf_cells
     few = {"n_bootstrap": 200, "random_state": random_state}
-    value, nmf_value = measure(cells, tissue, random_state=random_state), measure(nmf_cells, tissue, **few)
-    spread, nmf_spread = (pd.DataFrame([measure(run, tissue, **few) for run in each]) for each in (runs, nmf_runs))
+    value = measure(cells, tissue, random_state=random_state)
+    spread = pd.DataFrame([measure(run, tissue, **few) for run in way.repeats])
     comments = _comments(cells, tissue, value, random_state)
     found = {key: Measurement(value[key], spread[key].tolist(), comments.get(key, "")) for key in value}
-    pairs = list(zip(spread["major-types"], runs, nmf_runs, strict=True))
+    pairs = list(zip(spread["major-types"], way.repeats, way.nmf_repeats, strict=True))
     found["major-types"] = Measurement(
         min(value["major-types"], _agreement(cells, nmf_cells)), [min(m, _agreement(a, b)) for m, a, b in pairs],
         f"with Eng et al. {value['major-types']:.2f}, with NMF {_agreement(cells, nmf_cells):.2f}")
-    for claim, key in {"nmf-oligo-2": "oligo-2", "nmf-smc": "smc-endo"}.items():
-        found[claim] = Measurement(nmf_value[key], nmf_spread[key].tolist(), f"SpiceMix: {value[key]:.0f}")
+    found |= _of_nmf(way, tissue, value, few)
     size = {"cells": len(cells.names), "fields": len(np.unique(tissue.fields)), "genes": n_genes}
     found["data"] = matching_sizes(size, PAPER_SIZE)
     excitatory = tissue.classes == "excitatory"
@@ -84,12 +81,30 @@ def measurements(spicemix: tuple[TypedCells, Sequence[TypedCells]], nmf: tuple[T
     return {f"seqfish-{key}": measurement for key, measurement in found.items()}
 
 
+def _of_nmf(way, tissue, value, few):
+    """The claims that NMF does not find a type, at its own number of clusters and at that of SpiceMix."""
+    def counted(cells):
+        each = conditions(cells, tissue, fd.contrasts(cells, tissue, **few))
+        return {key: float(sum(holds.values())) for key, holds in each.items()}
+
+    own, equal = ([*each_once(counted, [first, *repeats])] for first, repeats in (
+        (way.nmf_cells, way.nmf_repeats), (way.equal_cells, way.equal_repeats)))
+    claims = {"nmf-oligo-2": ("oligo-2", own), "nmf-oligo-2-reason": ("oligo-2", equal), "nmf-smc": ("smc-endo", own)}
+    return {claim: Measurement(numbers[0][key], [each[key] for each in numbers[1:]],
+                               f"SpiceMix: {value[key]:.0f}; NMF has {len(np.unique(cells.names))} clusters")
+            for claim, (key, numbers) in claims.items()
+            for cells in [way.equal_cells if numbers is equal else way.nmf_cells]}
+
+
 def _comments(cells, tissue, value, random_state):
-    """Further facts about the numbers of the consensus."""
+    """Further facts about the numbers of the solution that is judged."""
     differences = fd.contrasts(cells, tissue, random_state=random_state)
     comments = {key: holding(each) for key, each in conditions(cells, tissue, differences).items()}
     comments["layers"] = "fields are used in place of layers; they also differ as images"
     comments["types"] = ", ".join(f"{number} {name}" for name, number in type_counts(cells).items())
+    areas = fd.attraction_by_type(cells).drop("Oligo").dropna()
+    comments["oligo-affinity"] = "metagenes of other types: " + ", ".join(
+        f"{name} {area:.2f}" for name, area in areas.items())
     comments["opc-contacts"] = f"{cells.are('OPC').sum()} OPCs, too few to conclude that contacts are absent"
     return comments | {key: text for key, text in MISSING.items() if np.isnan(value[key])}
 

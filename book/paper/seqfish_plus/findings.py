@@ -142,17 +142,40 @@ def deep_metagenes(cells: TypedCells) -> np.ndarray:
     return metagenes_highest_in(cells, *DEEP)
 
 
-def deep_attraction(cells: TypedCells) -> float:
-    """Area under ROC of minus the affinity of the oligodendrocytes' metagene, deep metagenes against all others.
+def deep_attraction(cells: TypedCells, k: int | None) -> float:
+    """Area under ROC of minus the affinity of metagene ``k``, deep metagenes against all others.
 
-    NaN if there is no such metagene or no spatial affinity.
+    NaN if there is no such metagene (None), no deep one or no spatial affinity.
     """
-    k, deep = oligodendrocyte_metagene(cells), deep_metagenes(cells)
+    deep = deep_metagenes(cells)
     if k is None or not cells.affinity.any():
         return float("nan")
     others = np.arange(len(deep)) != k
     first, second = deep & others, ~deep & others
     return separation(-cells.affinity[k], first, second) if first.any() and second.any() else float("nan")
+
+
+def attraction_by_type(cells: TypedCells) -> pd.Series:
+    """:func:`deep_attraction` of the metagenes that best separate each type of glia and interneurons from all others.
+
+    The first is the metagene of the oligodendrocytes, chosen as in the claim.
+    """
+    others = np.unique(cells.types[np.isin(cells.classes, ("inhibitory", "glia"))])
+    areas = {"Oligo": deep_attraction(cells, oligodendrocyte_metagene(cells))}
+    for name in others[~np.isin(others, OLIGODENDROCYTES)]:
+        inside = cells.are(name)
+        areas[name] = deep_attraction(cells, metagene_of(cells, inside, np.ones_like(inside)))
+    return pd.Series(areas, dtype=float)
+
+
+def detection(expression: pd.DataFrame, genes: Sequence[str], inside: ArrayLike) -> pd.DataFrame:
+    """Share of the cells ``inside`` (N,) and of all others in which each gene is detected, for genes that are measured.
+
+    A marker that is detected in a smaller share of the cells that it should mark cannot name them.
+    """
+    inside, found = np.asarray(inside, bool), expression[[gene for gene in genes if gene in expression]] > 0
+    table = pd.DataFrame({"inside": found[inside].mean(), "others": found[~inside].mean()})
+    return table.assign(informative=table["inside"] > table["others"])
 
 
 def deepest_attraction(cells: TypedCells) -> dict:

@@ -52,6 +52,10 @@ SUBTYPE_MARKERS = {
 
 CORTEX_MARKERS = MarkerSets(MAJOR_MARKERS, SUBTYPE_MARKERS)
 
+# In seqFISH+, most markers of smooth muscle are detected in a smaller share of the vascular cells of Eng et al. than of
+# all other cells. These are the markers of mural cells (with Notch3) that are detected in a larger share of them.
+SEQFISH_MARKERS = MarkerSets({**MAJOR_MARKERS, "SMC": ("Vtn", "Pdgfrb", "Notch3")}, SUBTYPE_MARKERS)
+
 # The STARmap panel has 1,020 genes. Each marker of a major type has its highest mean over the 16 classes of Wang et al.
 # in a class of that type. The panel has three markers of OPCs, too few for a score that differs from noise; neither
 # Wang et al. nor the paper names OPCs in these data.

@@ -1,13 +1,14 @@
-"""The numbers for the ledger's claims about STARmap, for one clustering and for the consensus with its runs."""
+"""The numbers for the ledger's claims about STARmap, for one clustering and for a way to fit with its repetitions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from paper.ledger import Measurement, holding, matching_sizes
 from paper.shared.effects import separation
-from paper.shared.layers import InformationComparison, layer_specificity
+from paper.shared.layers import layer_specificity
+from paper.shared.two_ways import TypedWay
 from paper.shared.typed_cells import TypedCells
 from paper.starmap import findings as sf
 from spicemix_core.tl import differential_expression
@@ -30,7 +31,7 @@ def measure(cells: TypedCells, section: sf.Section, *, n_bootstrap: int = 1000, 
         "upper-corrected": cells.are(*sf.DEEP)[deep].mean() if deep.any() else float("nan"),
         "reassigned": int(moved.sum()),
         "reassigned-layer": fit.share,
-        "astro-1-el5": cells.are("eL5")[astro_1].mean() if astro_1.any() else float("nan"),
+        "astro-1-el5": sf.with_most_el5(cells, section)[astro_1].mean() if astro_1.any() else float("nan"),
         "el4-metagene": 0.0 if el4 is None else sf.layer_share(cells.proportions[:, el4], section.layers, "L4"),
         "pvalb-metagene": sum(sf.pvalb_conditions(cells, section).values()),
         "self-affinity": sf.self_attraction(cells),
@@ -39,67 +40,54 @@ def measure(cells: TypedCells, section: sf.Section, *, n_bootstrap: int = 1000, 
     }
 
 
-def measure_against_hmrf(cells: TypedCells, section: sf.Section, hmrf: Mapping[float, np.ndarray], *,
-                         n_bootstrap: int = 1000, random_state: int = 0) -> dict:
-    """The two claims about HMRF, for its labels by beta; each at the beta that is best for HMRF in that claim."""
-    informed, scattered = best_informed(cells, section, hmrf), best_scattered(section, hmrf)
-    layers = informed and sf.layer_information(cells, hmrf[informed[0]], section, n_bootstrap=n_bootstrap,
-                                               random_state=random_state)
-    return {"hmrf-smooth": sf.scattered_share(cells.names, section) - scattered[1],
+def measure_against_hmrf(cells: TypedCells, section: sf.Section, labels: np.ndarray, *, n_bootstrap: int = 1000,
+                         random_state: int = 0) -> dict:
+    """The two claims about HMRF, for its labels at the beta of :func:`paper.starmap.findings.best_beta`."""
+    layers = sf.layer_information(cells, labels, section, n_bootstrap=n_bootstrap, random_state=random_state)
+    return {"hmrf-smooth": sf.scattered_share(cells.names, section) - sf.scattered_share(labels, section),
             "hmrf-layers": layers.share_first_higher if layers else 0.0}
 
 
-def best_informed(cells: TypedCells, section: sf.Section,
-                  hmrf: Mapping[float, np.ndarray]) -> tuple[float, InformationComparison] | None:
-    """The beta at which HMRF has most information on the layer, and that of both methods; None without neurons."""
-    informed = {beta: sf.layer_information(cells, labels, section, n_bootstrap=1) for beta, labels in hmrf.items()}
-    if None in informed.values():
-        return None
-    return max(informed.items(), key=lambda entry: entry[1].second)
-
-
-def best_scattered(section: sf.Section, hmrf: Mapping[float, np.ndarray]) -> tuple[float, float]:
-    """The beta at which HMRF assigns most cells of scattered classes to their class, with their share."""
-    return max(((beta, sf.scattered_share(labels, section)) for beta, labels in hmrf.items()), key=lambda e: e[1])
-
-
-def measurements(spicemix: tuple[TypedCells, Sequence[TypedCells]], nmf: tuple[TypedCells, Sequence[TypedCells]],
-                 section: sf.Section, slanted: sf.Section, expression: pd.DataFrame, hmrf: Mapping[float, np.ndarray],
-                 *, n_bootstrap: int = 1000, random_state: int = 0) -> dict[str, Measurement]:
+def measurements(way: TypedWay, section: sf.Section, slanted: sf.Section, expression: pd.DataFrame,
+                 hmrf: Mapping[float, np.ndarray], *, n_bootstrap: int = 1000,
+                 random_state: int = 0) -> dict[str, Measurement]:
     """Every claim of the chapter, by the ledger's id.
 
     Parameters
     ----------
-    spicemix, nmf : (TypedCells, list of TypedCells)
-        The consensus and the single runs of each method; run i of both has the same seed.
+    way : TypedWay
+        The paper's procedure or the recommended fit.
     section, slanted : Section
         ``slanted`` has other layers of the same cells; the comments state the numbers that these would give.
     expression : DataFrame, cells x genes
         Log-normalised, with all genes of the model.
     hmrf : dict of float to (N,) array of int
-        Labels by beta, without beta = 0.
+        Labels by beta.
     n_bootstrap : int
-        Resamples for the consensus of SpiceMix; each run and NMF have a fifth as many.
+        Resamples for the solution of SpiceMix that is judged; all others have a fifth as many.
     random_state : int
         Seed of the bootstraps.
     """
-    (cells, runs), (nmf_cells, nmf_runs) = spicemix, nmf
+    cells, nmf_cells, beta = way.cells, way.nmf_cells, sf.best_beta(section, hmrf)
     few = {"n_bootstrap": max(1, n_bootstrap // 5), "random_state": random_state}
 
     def numbers(which, where, **options):
-        return measure(which, where, **options) | measure_against_hmrf(which, where, hmrf, **options)
+        return measure(which, where, **options) | measure_against_hmrf(which, where, hmrf[beta], **options)
 
     value = numbers(cells, section, n_bootstrap=n_bootstrap, random_state=random_state)
     nmf_value, other_layers = numbers(nmf_cells, section, **few), numbers(cells, slanted, **few)
-    spread = pd.DataFrame([numbers(run, section, **few) for run in runs])
-    comments = _comments(cells, nmf_cells, section, value, nmf_value, hmrf)
+    spread = pd.DataFrame([numbers(run, section, **few) for run in way.repeats])
+    comments = _comments(cells, nmf_cells, section, value, nmf_value) | _comments_on_hmrf(
+        cells, nmf_cells, section, hmrf[beta], beta)
+    comments |= {key: NO_METAGENE for key, number in value.items() if not np.isfinite(number)}
     for key in ON_LAYERS:
         comments[key] = _joined(comments.get(key, ""), f"slanted borders: {other_layers[key]:.3g}")
     found = {key: _measurement(value[key], spread[key].tolist(), comments.get(key, "")) for key in value}
-    new = sf.new_types(cells, nmf_cells)
-    pairs = list(zip(runs, nmf_runs, strict=True))
-    found["new-types"] = Measurement(float(sum(new.values())), [
-        float(sum(sf.new_types(*pair).values())) for pair in pairs], holding(new))
+    new, equal = sf.new_types(cells, nmf_cells), sf.new_types(cells, way.equal_cells)
+    pairs = list(zip(way.repeats, way.nmf_repeats, strict=True))
+    found["new-types"] = Measurement(
+        float(sum(new.values())), [float(sum(sf.new_types(*pair).values())) for pair in pairs],
+        f"{holding(new)}; with NMF cut at as many clusters: {sum(equal.values())}")
     found["nmf-diffuse"] = Measurement(sf.coherence_gain(cells, nmf_cells, section.graph),
                                        [sf.coherence_gain(*pair, section.graph) for pair in pairs])
     found |= _of_the_data(section, slanted, expression, random_state)
@@ -134,17 +122,19 @@ def _of_the_data(section, slanted, expression, random_state):
     }
 
 
-def _comments(cells, nmf_cells, section, value, nmf_value, hmrf):
-    """Further facts about the numbers of the consensus."""
+def _comments(cells, nmf_cells, section, value, nmf_value):
+    """Further facts about the numbers of the solution that is judged."""
     compared = ("oligo-types", "layers", "upper-corrected", "reassigned", "reassigned-layer", "astro-1-el5",
               "el4-metagene", "pvalb-metagene")
     comments = {key: f"NMF: {nmf_value[key]:.3g}" for key in compared if np.isfinite(nmf_value[key])}
     _, fit = sf.upper_reassigned(cells, section)
     comments["reassigned-layer"] = (f"{fit.into} of {fit.into + fit.out_of}, sign test p = {fit.p_value:.2g}; "
                                     + comments.get("reassigned-layer", "NMF moved none"))
-    becomes = pd.Series(cells.names[section.clusters == "Astro-1"]).value_counts()
-    comments["astro-1-el5"] = f"most often {becomes.index[0]}, {becomes.iloc[0]} of {becomes.sum()}; " + comments.get(
-        "astro-1-el5", "NMF: none")
+    held = sf.with_most_el5(cells, section)
+    if held.any():
+        comments["astro-1-el5"] = (f"the cluster is named {cells.names[held][0]}; by name, "
+                                   f"{cells.are('eL5')[section.clusters == 'Astro-1'].mean():.2f} are eL5; "
+                                   + comments.get("astro-1-el5", "NMF: none"))
     conditions = sf.pvalb_conditions(cells, section)
     comments["pvalb-metagene"] = f"{holding(conditions)}; {comments['pvalb-metagene']}"
     comments["el6-pair"] = holding(sf.el6_conditions(cells))
@@ -154,14 +144,18 @@ def _comments(cells, nmf_cells, section, value, nmf_value, hmrf):
         if 0 < layered.sum() < len(own):
             comments["self-affinity"] += (
                 f"; against all other metagenes with themselves: {separation(-own, layered, ~layered):.2f}")
-    if found := best_informed(cells, section, hmrf):
-        beta, both = found
-        comments["hmrf-layers"] = (f"adjusted mutual information: SpiceMix {both.first:.2f}, HMRF {both.second:.2f} "
-                                   f"at beta = {beta:g}")
-    beta, share = best_scattered(section, hmrf)
-    comments["hmrf-smooth"] = (f"SpiceMix {sf.scattered_share(cells.names, section):.2f}, HMRF {share:.2f} at "
-                               f"beta = {beta:g}; NMF {sf.scattered_share(nmf_cells.names, section):.2f}")
-    return comments | {key: NO_METAGENE for key, number in value.items() if not np.isfinite(number)}
+    return comments
+
+
+def _comments_on_hmrf(cells, nmf_cells, section, labels, beta):
+    both = sf.layer_information(cells, labels, section, n_bootstrap=1)
+    comments = {"hmrf-smooth": f"SpiceMix {sf.scattered_share(cells.names, section):.2f}, HMRF "
+                               f"{sf.scattered_share(labels, section):.2f} at beta = {beta:g}; NMF "
+                               f"{sf.scattered_share(nmf_cells.names, section):.2f}"}
+    if both is not None:
+        comments["hmrf-layers"] = (f"adjusted mutual information: SpiceMix {both.first:.2f}, HMRF {both.second:.2f} at "
+                                   f"beta = {beta:g}")
+    return comments
 
 
 def _measurement(value, runs, comment):

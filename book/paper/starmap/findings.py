@@ -5,6 +5,7 @@ claim by name. The text marks the classes of Wang et al. with an asterisk; the c
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from paper.shared.layers import InformationComparison, compare_information
 from paper.shared.scores import morans_i, share_in_own_type
 from paper.shared.typed_cells import TypedCells, metagene_of, metagenes_highest_in
 from paper.starmap.reassignment import LayerFit, layer_fit, moved_between
+from spicemix_core.tl import adjusted_rand_index
 
 ASTRO_GENES, NEURON_GENES = ("F3", "Sox9"), ("Slc17a7", "Tcerg1l", "Stac", "Parm1")
 
@@ -89,6 +91,17 @@ def layer_information(cells: TypedCells, labels: ArrayLike, section: Section, *,
 def upper_in_deep_layers(section: Section) -> np.ndarray:
     """Cells in L5 or L6 that Wang et al. call eL2/3 or eL4."""
     return np.isin(section.types, UPPER) & np.isin(section.layers, ("L5", "L6"))
+
+
+def with_most_el5(cells: TypedCells, section: Section) -> np.ndarray:
+    """Cells of the cluster that holds most of the cells that Wang et al. call eL5; none without such cells."""
+    held = pd.Series(cells.names[section.clusters == "eL5"]).value_counts()
+    return cells.names == held.index[0] if len(held) else np.zeros(len(cells.names), dtype=bool)
+
+
+def best_beta(section: Section, hmrf: Mapping[float, np.ndarray]) -> float:
+    """The positive beta at which HMRF agrees best with the classes of Wang et al., by adjusted Rand index."""
+    return max((beta for beta in hmrf if beta > 0), key=lambda beta: adjusted_rand_index(hmrf[beta], section.clusters))
 
 
 def el5_outside(section: Section) -> np.ndarray:

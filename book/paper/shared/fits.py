@@ -1,0 +1,188 @@
+"""Fits of a data set by the paper's own procedure and by this book's recommendation, stored for all its chapters.
+
+The chapters on STARmap show the same fits, and a chapter that is built again needs no new ones: each result is a file
+whose name ends in a digest of the data, the settings and the source files that compute it.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import joblib
+import numpy as np
+from anndata import AnnData
+from filelock import FileLock
+
+from paper.shared.typed_cells import states_in_order
+from spicemix_core import Consensus, PublishedResult, SpiceMix, fit_consensus, published_procedure
+from spicemix_core.baselines import published_fit
+from spicemix_core.files.atomic import replacing
+from spicemix_core.runs import consensus
+from spicemix_core.runs import published_procedure as publication
+from spicemix_core.runs.stored_tasks import source_digest
+from spicemix_core.tl import Clustering
+
+SAMPLES, GRAPH = "sample", "spatial_connectivities"
+PROCEDURE, RECOMMENDED = "paper's procedure", "recommended fit"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many fits a chapter uses.
+
+    Attributes
+    ----------
+    seeds : int
+        Runs of the paper's procedure, and of NMF.
+    master_seeds : int
+        Consensuses of SpiceMix, each with runs of its own.
+    runs : int or None
+        Runs of each consensus; None for the default of `fit_consensus`.
+    """
+
+    seeds: int
+    master_seeds: int
+    runs: int | None = None
+
+
+SIZES = {"quick": Sizes(3, 2, 4), "full": Sizes(20, 5)}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One clustering of the cells with the fitted model that describes it.
+
+    Attributes
+    ----------
+    model : SpiceMix
+    clustering : Clustering
+    states : (N, K) array
+        States of the model in the order of the cells.
+    confidence : (N,) array or None
+        Agreement of the runs on each cell; None for a single run.
+    """
+
+    model: SpiceMix
+    clustering: Clustering
+    states: np.ndarray
+    confidence: np.ndarray | None = None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Cluster of each cell."""
+        return self.clustering.labels
+
+
+@dataclass(frozen=True)
+class Way:
+    """Fits of SpiceMix and NMF by one procedure, with their repetitions.
+
+    Attributes
+    ----------
+    title : str
+        `PROCEDURE` or `RECOMMENDED`.
+    chosen, nmf : Solution
+        The solutions that figures show and claims are judged by.
+    repeats, nmf_repeats : list of Solution
+        The same for each seed, or for each master seed of a consensus; both have the same length.
+    """
+
+    title: str
+    chosen: Solution
+    nmf: Solution
+    repeats: list[Solution]
+    nmf_repeats: list[Solution]
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Results of :func:`fit_both_ways`; ``consensuses`` has one result for each master seed, the page's first."""
+
+    published: PublishedResult
+    consensuses: list[Consensus]
+    nmf: Consensus
+
+    def ways(self, samples: Sequence[str]) -> tuple[Way, Way]:
+        """The paper's procedure and the recommended fit; ``samples`` is the sample of each cell."""
+        nmf_runs = [_of_run(*run, samples) for run in zip(
+            self.nmf.runs, _published_clusters(self.nmf.runs, samples), strict=True)]
+        runs = [_of_run(*run, samples) for run in zip(self.published.runs, self.published.clusterings, strict=True)]
+        best = int(np.argmax([run.history_["Q"].iloc[-1] for run in self.nmf.runs]))
+        own = [_of_consensus(result, samples) for result in self.consensuses]
+        nmf = _of_consensus(self.nmf, samples)
+        return (Way(PROCEDURE, runs[self.published.best], nmf_runs[best], runs, nmf_runs),
+                Way(RECOMMENDED, own[0], nmf, own, [nmf] * len(own)))
+
+
+def fit_both_ways(adata: AnnData, n_metagenes: int, sizes: Sizes, folder: str | Path, *, random_state: int = 0,
+                  n_jobs: int = 2) -> Fits:
+    """Fit SpiceMix as in the paper and as recommended, and NMF, or read the results of an earlier call.
+
+    NMF is the same program without neighbours, fitted to convergence. The paper does not describe its own; under the
+    paper's procedure, the run of NMF with the highest Q is clustered like that of SpiceMix.
+
+    Parameters
+    ----------
+    adata : AnnData
+        With samples in ``obs["sample"]``. It is not changed.
+    n_metagenes : int
+    sizes : Sizes
+    folder : path
+        Folder of the stored results, created if necessary. Another process that wants the same result waits for it.
+    random_state : int
+        Seed of the paper's procedure, of NMF and of the first consensus; the others have the next numbers.
+    n_jobs : int
+        Runs in parallel.
+    """
+    store = Store(Path(folder), adata)
+    common = {"n_metagenes": n_metagenes, "sample_key": SAMPLES, "n_jobs": n_jobs}
+    runs = store.result(_published_runs, published_fit, n_runs=sizes.seeds, random_state=random_state, **common)
+    nmf = store.result(fit_consensus, consensus, n_runs=sizes.seeds, spatial=False, random_state=random_state, **common)
+    given = {} if sizes.runs is None else {"n_runs": sizes.runs}
+    own = [store.result(fit_consensus, consensus, random_state=random_state + i, **given, **common)
+           for i in range(sizes.master_seeds)]
+    samples = adata.obs[SAMPLES]
+    published = publication.choose_as_published(runs, [states_in_order(run, samples) for run in runs])
+    return Fits(published, own, nmf)
+
+
+def _published_runs(adata, **settings):
+    """The fits of the paper's procedure. Their clusters take a second and are not stored."""
+    return published_procedure(adata, **settings).runs
+
+
+class Store:
+    """Results of fits of one data set in a folder."""
+
+    def __init__(self, folder: Path, adata: AnnData):
+        self.folder, self.adata = folder, adata
+        self._data = joblib.hash((adata.X, adata.obsp[GRAPH], adata.obs[SAMPLES].to_numpy(dtype=str),
+                                  adata.obs_names.to_numpy(dtype=str), adata.var_names.to_numpy(dtype=str)))
+
+    def result(self, fit: Callable[..., Any], module: ModuleType, *, n_jobs: int, **settings: object) -> Any:
+        """``fit(adata, **settings)``, computed once for the present sources of ``module``; resumes if interrupted."""
+        described = f"{settings!r} {self._data} {source_digest(module.__name__)}"
+        digest = hashlib.sha256(described.encode()).hexdigest()[:16]
+        path = self.folder / f"{fit.__name__.strip('_')}-{digest}.joblib"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                result = fit(self.adata.copy(), n_jobs=n_jobs, folder=path.with_suffix(""), **settings)
+                with replacing(path) as temporary:
+                    joblib.dump(result, temporary, compress=3)
+        return joblib.load(path)
+
+
+def _published_clusters(runs, samples):
+    return [publication.cluster_as_published(states_in_order(run, samples)) for run in runs]
+
+
+def _of_run(model, clustering, samples):
+    return Solution(model, clustering, states_in_order(model, samples))
+
+
+def _of_consensus(result, samples):
+    return Solution(result.model, result.clustering, states_in_order(result.model, samples), result.confidence)
