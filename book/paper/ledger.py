@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 FIELDS = {"id", "chapter", "about", "place", "figure", "claim", "paper", "measure", "reproduced", "partly"}
-OPTIONAL = {"requires", "reading"}
+OPTIONAL = {"requires", "reading", "short"}
 BOUNDS = {"at_least", "at_most"}
 ABOUT = ("SpiceMix", "other methods", "data")
 FOUND = ("reproduced", "partly")  # verdicts on what SpiceMix finds, at least in part
@@ -93,6 +93,9 @@ def _check_entry(entry: Mapping, name: str, path: Path) -> None:
         raise ValueError(f"The {other[0]} of claim {name} in {path} is not text: put it in quotation marks.")
     if entry["about"] not in ABOUT:
         raise ValueError(f"Claim {name} in {path} is about {entry['about']!r}: write one of {', '.join(ABOUT)}.")
+    if ("short" in entry) != (entry["about"] == "SpiceMix"):
+        raise ValueError(f"Claim {name} in {path} needs the field short, in a few words, if it is about "
+                         "SpiceMix, and must not have it otherwise.")
     for level in ("reproduced", "partly"):
         if not isinstance(entry[level], dict) or not entry[level] or not set(entry[level]) <= BOUNDS:
             raise ValueError(f"Claim {name} in {path} needs at_least and/or at_most, with a number, in {level}.")

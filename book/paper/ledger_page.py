@@ -79,6 +79,46 @@ def chapter_table(verdicts: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+# The lines of a summary, each with the pairs of verdicts, of the paper's procedure and of the recommended fit.
+_YES, _PART, _NO = ({"reproduced"}, {"partly"}, {"not reproduced", "cannot be tested"})
+LINES = {
+    "Holds, however the model is fitted": (_YES, _YES),
+    "Holds with most seeds of the paper's procedure, but not fully when runs are combined": (_YES, _PART | _NO),
+    "Holds with certainty only when runs are combined": (_PART | _NO, _YES),
+    "Holds in part, or with some seeds of the paper's procedure": (_PART, _PART | _NO),
+    "Holds in part, only when runs are combined": (_NO, _PART),
+    "Does not hold, however the model is fitted": (_NO, _NO),
+}
+
+
+def summary(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> str:
+    """What holds of a chapter's claims about SpiceMix, what does not, and why: a Markdown list of at most six lines.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        From :func:`paper.verdicts.evaluate`.
+    ledger : DataFrame
+        From :func:`paper.ledger.load_ledger`.
+    """
+    own = verdicts.join(ledger[["short", "about"]])
+    own = own[own["about"] == "SpiceMix"]
+    if (own["verdict"] == "not evaluated").all():
+        return "No claim is evaluated, because the data were not found and this page shows simulated tissue."
+    lines = []
+    for text, (first, second) in LINES.items():
+        found = own[own[f"{PROCEDURE}verdict"].isin(first) & own[f"{RECOMMENDED}verdict"].isin(second)]
+        named = [_with_seeds(row) if first == _PART else row["short"] for _, row in found.iterrows()]
+        lines += [f"- **{text}** ({len(named)}): {'; '.join(named)}."] if named else []
+    return "\n".join(lines)
+
+
+def _with_seeds(row):
+    """The claim with the seeds of the paper's procedure that have it."""
+    seeds = row[f"{PROCEDURE}seeds"].split(" in range")[0]
+    return f"{row['short']} ({seeds})" if seeds else row["short"]
+
+
 def _of_way(found: Mapping, way: str, show) -> str:
     """Verdict, value, seeds and comment of one way to fit, below each other."""
     value, seeds, verdict, comment = (found[f"{way}{name}"] for name in OF_WAY)

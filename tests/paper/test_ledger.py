@@ -9,7 +9,8 @@ from paper.ledger import Measurement
 def entry(name="one", **changes):
     return {"id": name, "chapter": "c", "about": "SpiceMix", "place": "Fig. 1", "figure": "fig-a", "claim": "a | b",
             "paper": "1", "measure": "a number", "reproduced": {"at_least": 0.6, "at_most": 0.8},
-            "partly": {"at_least": 0.4}} | changes
+            "partly": {"at_least": 0.4}} | ({"short": f"short {name}"} if changes.get("about", "SpiceMix") == "SpiceMix"
+                                             else {}) | changes
 
 
 def write(tmp_path, *entries):
@@ -30,7 +31,8 @@ def test_the_books_ledger_is_valid_and_covers_its_chapters():
     ({"reproduced": {"more_than": 1}}, "at_least"),
     ({"partly": {}}, "partly"),
     ({"extra": "x"}, "field extra"),
-    ({"about": "NMF"}, "about 'NMF'"),
+    ({"about": "NMF", "short": "x"}, "about 'NMF'"),
+    ({"about": "data", "short": "x"}, "field short"),
     ({"requires": "two"}, "requires two"),
     ({"requires": "one"}, "requires one"),
 ])

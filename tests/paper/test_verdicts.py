@@ -12,7 +12,8 @@ from paper.ledger import Measurement
 def entry(name="one", **changes):
     return {"id": name, "chapter": "c", "about": "SpiceMix", "place": "Fig. 1", "figure": "fig-a", "claim": "a | b",
             "paper": "1", "measure": "a number", "reproduced": {"at_least": 0.6, "at_most": 0.8},
-            "partly": {"at_least": 0.4}} | changes
+            "partly": {"at_least": 0.4}} | ({"short": f"short {name}"} if changes.get("about", "SpiceMix") == "SpiceMix"
+                                             else {}) | changes
 
 
 @pytest.fixture
@@ -166,3 +167,17 @@ def test_the_ledger_table_has_every_claim_with_its_figure_chapter_and_verdicts(t
     assert counts[verdicts.RECOMMENDED].loc["SpiceMix"].to_dict() == none | {"reproduced": 1, "not measured": 1}
     assert counts[verdicts.PROCEDURE].loc["SpiceMix"].to_dict() == none | {"not reproduced": 1, "not measured": 1}
     assert all(each.loc["data", "not reproduced"] == 1 for each in counts.values())
+
+
+def test_the_summary_names_each_claim_about_spicemix_once_by_its_verdicts(tmp_path, claims):
+    entries = claims(*map(entry, "abcdef"), entry("g", about="data"))
+    recommended = dict(zip("abcdefg", map(Measurement, (IN, OUT, IN, OUT, WIDE, OUT, IN)), strict=True))
+    procedure = recommended | {"b": Measurement(IN, [IN]), "c": Measurement(WIDE), "d": Measurement(IN, [IN, OUT, OUT]),
+                               "e": Measurement(OUT)}
+    table = evaluate(tmp_path, entries, recommended, procedure)
+    lines = ledger_page.summary(table, entries).splitlines()
+    assert [line.split("): ")[-1] for line in lines] == [
+        "short a.", "short b.", "short c.", "short d (1 of 3 seeds).", "short e.", "short f."]
+    assert lines[0] == "- **Holds, however the model is fitted** (1): short a."
+    nothing = verdicts.evaluate("c", {}, {}, not_evaluated="simulated", folder=tmp_path, ledger=entries)
+    assert "simulated tissue" in ledger_page.summary(nothing, entries)

@@ -13,9 +13,10 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import ArrayLike
 from scipy.cluster.hierarchy import dendrogram, linkage
 
+from paper.shared.layers import position_shares
 from paper.shared.markers import is_marker
 from paper.shared.type_palette import type_colors as type_colors
-from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_table, order_rows_by_columns
 
 NOT_SIGNIFICANT = "#7f7f7f"
 
@@ -129,3 +130,12 @@ def draw_affinities_by_run(ax: Axes, affinities: Sequence[np.ndarray], marked: S
     ax.axhline(0.0, color="black", linewidth=0.8, linestyle=":")
     ax.set(xticks=range(1, len(affinities) + 1), xlim=(0.5, len(affinities) + 0.5), xlabel="run", ylabel=label)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+
+
+def draw_position_shares(ax: Axes, group: tuple[np.ndarray, np.ndarray], specificity: pd.DataFrame,
+                         positions: Sequence[str], *, title: str, min_cells: int = 1) -> None:
+    """:func:`draw_shares` of the types and positions of some cells, for types of at least ``min_cells`` of them."""
+    labels, where = group
+    shares = position_shares(labels, where).reindex(columns=list(positions), fill_value=0.0)
+    sizes = pd.Series(labels).value_counts()
+    draw_shares(ax, order_rows_by_columns(shares[(sizes >= min_cells).reindex(shares.index)]), specificity, title=title)
