@@ -1,7 +1,7 @@
 """The numbers for the ledger's claims about myelination, for one clustering and for all repetitions of a fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from paper.ledger import Measurement, holding
 from paper.myelination import cells as my
 from paper.myelination.trajectory import LEVEL, regress
+from spicemix_core.tl.clustering import MIN_CELLS
 
 FEWEST = 10  # oligodendrocytes that a regression needs
 GENE = "Atp1a2"
@@ -112,6 +113,27 @@ def summary(analysis: Analysis, reference: Analysis | None = None) -> dict:
     return row
 
 
+def choices_of_cells(analysis: Analysis) -> dict[str, my.Oligodendrocytes]:
+    """Three readings of which clusters of oligodendrocytes the paper analyses.
+
+    It takes Oligo-1 and Astro/Oligo, and not Oligo-2. Clusters of one type are numbered by size, so Oligo-1 is the
+    largest cluster. Astro/Oligo is a cluster with at least five cells that are more like astrocytes.
+
+    Returns
+    -------
+    dict of str to Oligodendrocytes
+        ``largest cluster``, ``largest and mixed`` and ``all clusters``, the rule of the verdicts.
+    """
+    found, labels = analysis.found, analysis.labels
+    sizes = {name: (found.chosen & (labels == name)).sum() for name in found.clusters}
+    largest = [max(sizes, key=sizes.get)] if sizes else []
+    mixed = [name for name in found.clusters if (~found.by_markers & (labels == name)).sum() >= MIN_CELLS]
+    kept = {"largest cluster": largest, "largest and mixed": [*dict.fromkeys(largest + mixed)],
+            "all clusters": found.clusters}
+    return {title: replace(found, clusters=clusters, inside=np.isin(labels, clusters))
+            for title, clusters in kept.items()}
+
+
 def measure(analysis: Analysis, nmf: Analysis, tissue: Tissue) -> dict:
     """The number of every claim for one clustering, by the claim's id without "myelin-"."""
     row = summary(analysis)
@@ -136,20 +158,38 @@ def panel_sizes(analysis: Analysis, tissue: Tissue) -> dict[str, int]:
     return {name: len(my.tested_genes(tissue.detected, cells, tissue.genes)) for name, cells in readings.items()}
 
 
-def measurements(chosen: Analysis, repeats: Sequence[Analysis], nmf: Analysis, nmf_repeats: Sequence[Analysis],
-                 tissue: Tissue) -> dict[str, Measurement]:
-    """Every claim of the chapter, by the ledger's id.
+@dataclass(frozen=True)
+class Way:
+    """The analyses of one way to fit.
 
-    Parameters
+    Attributes
     ----------
-    chosen, nmf : Analysis
-        Of the solutions of SpiceMix and NMF that are judged.
-    repeats, nmf_repeats : list of Analysis
+    chosen : Analysis
+        Of the solution that is judged.
+    repeats : list of Analysis
         The same for each seed, or for each master seed of a consensus.
-    tissue : Tissue
+    nmf, nmf_repeats : Analysis, list of Analysis
+        The same for NMF; both lists have the same length.
+    title : str
     """
+
+    chosen: Analysis
+    repeats: Sequence[Analysis]
+    nmf: Analysis
+    nmf_repeats: Sequence[Analysis]
+    title: str = ""
+
+
+def distinct(analyses: Sequence[Analysis]) -> list[Analysis]:
+    """The analyses without repetitions of the same object."""
+    return list({id(each): each for each in analyses}.values())
+
+
+def measurements(way: Way, tissue: Tissue) -> dict[str, Measurement]:
+    """Every claim of the chapter, by the ledger's id."""
+    chosen, nmf = way.chosen, way.nmf
     value = measure(chosen, nmf, tissue)
-    spread = pd.DataFrame([measure(*each, tissue) for each in zip(repeats, nmf_repeats, strict=True)])
+    spread = pd.DataFrame([measure(*each, tissue) for each in zip(way.repeats, way.nmf_repeats, strict=True)])
     conditions = my.astro_oligo_conditions(chosen.found, chosen.labels, tissue.depth, tissue.reference)
     row = summary(chosen, nmf)
     comments = {

@@ -3,18 +3,20 @@
 As in :mod:`spicemix_core.pl`, functions return the data of a figure or draw them on given axes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.figure import SubFigure
 from numpy.typing import ArrayLike
 
-from paper.myelination.cells import Opposition
+from paper.myelination.cells import Opposition, agreement
+from paper.myelination.claims import Analysis
 from paper.myelination.trajectory import LEVEL, NullTest, band
-from spicemix_core.pl import BLUE, GREY, VERMILION, draw_points, draw_table, draw_values
+from spicemix_core.pl import BLUE, GREY, VERMILION, draw_points, draw_table, draw_values, palette
 
 DARK = "#444444"  # points below a line
 
@@ -119,3 +121,63 @@ def draw_effects_of_two(ax: Axes, first: pd.Series, second: pd.Series) -> None:
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.margins(0.2)
+
+
+def draw_opposition_and_map(part: SubFigure, analysis: Analysis, coordinates: ArrayLike,
+                            bands: Mapping[str, tuple[float, float]]) -> None:
+    """The two metagenes against each other, and the trajectory in the tissue with the borders of the layers."""
+    pair = analysis.opposition
+    left, right = part.subplots(1, 2, width_ratios=(1, 1.5))
+    draw_opposition(left, pair, *_clusters(analysis))
+    left.legend(title="cluster", fontsize="small", loc="upper right")
+    points = draw_trajectory_in_tissue(right, coordinates, pair.over_all_cells(), size=22)
+    for name, (low, high) in bands.items():
+        for border in (low, high):
+            right.axvline(border, color="#777777", linewidth=0.6, linestyle="--")
+        right.text((low + high) / 2, 1.02, name, ha="center", va="bottom", transform=right.get_xaxis_transform(),
+                   fontsize="small")
+    part.colorbar(points, ax=right, label="trajectory", shrink=0.8, orientation="horizontal", pad=0.04)
+
+
+def draw_genes(part: SubFigure, analysis: Analysis, expression: pd.DataFrame, *, singled_out: str) -> None:
+    """:func:`draw_gene` for each tested gene, the smallest p-value first."""
+    slopes, cells = analysis.slopes, analysis.found.chosen
+    ordered = slopes["p_value"].sort_values().index
+    axes = part.subplots(-(-len(ordered) // 5), 5, sharex=True, squeeze=False)
+    for ax, gene in zip(axes.flat, ordered, strict=False):
+        draw_gene(ax, analysis.opposition.trajectory, expression.loc[cells, gene].to_numpy(), slopes.loc[gene],
+                  gene=gene, singled_out=gene == singled_out)
+    for ax in axes.flat[len(ordered):]:
+        ax.axis("off")
+    part.supxlabel("trajectory: first minus second metagene", fontsize="medium")
+    part.supylabel("expression", fontsize="medium")
+
+
+def draw_oppositions(part: SubFigure, analyses: Sequence[Analysis]) -> None:
+    """:func:`draw_opposition` of several analyses, five in a row."""
+    axes = part.subplots(-(-len(analyses) // 5), 5, squeeze=False)
+    for ax, analysis in zip(axes.flat, analyses, strict=False):
+        draw_opposition(ax, analysis.opposition, *_clusters(analysis))
+        ax.set(xlabel="", ylabel="")
+    for ax in axes.flat[len(analyses):]:
+        ax.axis("off")
+    part.supxlabel("first metagene (proportion)", fontsize="medium")
+    part.supylabel("second metagene", fontsize="medium")
+
+
+def draw_against_nmf(part: SubFigure, analysis: Analysis, nmf: Analysis) -> None:
+    """NMF's two metagenes, the two trajectories in the common cells, and the effects on the common genes."""
+    axes = part.subplots(1, 3, width_ratios=(1, 1, 1.2))
+    draw_opposition(axes[0], nmf.opposition, *_clusters(nmf))
+    axes[1].scatter(analysis.opposition.over_all_cells(), nmf.opposition.over_all_cells(), s=12, linewidths=0)
+    axes[1].set(xlabel="trajectory of SpiceMix", ylabel="trajectory of NMF",
+                title=f"rank correlation {agreement(nmf.opposition, analysis.opposition):.2f}")
+    both = analysis.slopes.index.intersection(nmf.slopes.index)
+    draw_effects_of_two(axes[2], analysis.slopes.loc[both, "effect"], nmf.slopes.loc[both, "effect"])
+    axes[2].set(xlabel="effect, SpiceMix", ylabel="effect, NMF", title="genes")
+
+
+def _clusters(analysis):
+    """Cluster of each oligodendrocyte as text, and a colour for each cluster."""
+    inside = analysis.labels[analysis.found.chosen].astype(str)
+    return inside, palette(pd.unique(np.sort(inside)))

@@ -168,7 +168,7 @@ class Store:
         digest = hashlib.sha256(described.encode()).hexdigest()[:16]
         path = self.folder / f"{fit.__name__.strip('_')}-{digest}.joblib"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with FileLock(f"{path}.lock"):
             if not path.exists():
                 result = fit(self.adata.copy(), n_jobs=n_jobs, folder=path.with_suffix(""), **settings)
                 with replacing(path) as temporary:

@@ -7,14 +7,12 @@ from functools import cached_property
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
 from paper.shared.annotation import FEW, name_by_reference
-from paper.shared.figures import draw_type_rows, type_colors
+from paper.shared.figures import type_colors
 from paper.shared.two_ways import TypedWay
 from paper.shared.typed_cells import TypedCells, metagene_order
-from spicemix_core.pl import draw_affinity, draw_curve, mark_fields
-from spicemix_core.tl import metagene_affinity
 
 
 @dataclass(frozen=True)
@@ -125,6 +123,7 @@ def figure_of_both(views: Sequence[View], draw, size: tuple[float, float], *, co
     Parameters
     ----------
     views : list of View
+        Or of other objects with a title.
     draw : callable
         Fills a :class:`matplotlib.figure.SubFigure`, which has the view's title.
     size : (float, float)
@@ -139,26 +138,6 @@ def figure_of_both(views: Sequence[View], draw, size: tuple[float, float], *, co
     figure = plt.figure(figsize=(size[0] * columns, sum(heights) + 0.3 * rows))
     parts = figure.subfigures(rows, columns, squeeze=False, height_ratios=heights)
     for part, view in zip(parts.flat, views, strict=True):
-        part.suptitle(view.title, fontsize="medium", fontweight="bold")
+        part.suptitle(f"{view.title[0].upper()}{view.title[1:]}", fontsize="medium", fontweight="bold")
         draw(part, view)
     return figure
-
-
-def draw_both_affinities(part: SubFigure, view: View, contacts: pd.DataFrame, excess: pd.DataFrame) -> None:
-    """Contacts between the types, with dots on those in excess, and the affinity of the metagenes."""
-    left, right = part.subplots(1, 2)
-    types, affinity = view.types, metagene_affinity(view.way.chosen.model.affinity_)
-    draw_type_rows(left, contacts.loc[types, types], view.colors, cmap="RdBu_r", center=0.0,
-                   label="excess contacts\n(positive = attraction)")
-    mark_fields(left, excess.loc[types, types])
-    draw_affinity(right, affinity[np.ix_(view.order, view.order)], names=np.sort(view.number))
-    right.tick_params(axis="both", rotation=0, labelsize=7)
-
-
-def draw_curves(part: SubFigure, view: View) -> None:
-    """Draw the Calinski-Harabasz curves of SpiceMix and NMF."""
-    for ax, (title, solution) in zip(part.subplots(1, 2), {"SpiceMix": view.way.chosen, "NMF": view.way.nmf}.items(),
-                                     strict=True):
-        clustering = solution.clustering
-        draw_curve(ax, clustering.calinski_harabasz, clustering.n_clusters, label="Calinski-Harabasz index")
-        ax.set_title(title)
