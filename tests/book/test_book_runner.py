@@ -486,17 +486,20 @@ def test_claims_of_a_chapter_become_a_table(runner):
 def test_home_page_counts_the_verdicts_and_names_chapters_without_measurements(runner, monkeypatch, verdict, warned):
     root, _ = runner
     claim = {"id": "a", "chapter": "seqfish_plus", "about": "SpiceMix", "place": "Fig. 1", "figure": "fig-a",
-             "claim": "x", "paper": "1", "measure": "n", "reproduced": {"at_least": 1}, "partly": {"at_least": 0}}
+             "claim": "x", "short": "x", "paper": "1", "measure": "n", "reproduced": {"at_least": 1},
+             "partly": {"at_least": 0}}
     (root / "book/claims.yml").write_text(json.dumps([claim]))
     home, results = sys.modules["_tools.home"], root / "results"
     monkeypatch.setattr(home, "ROOT", ROOT)  # the toy has no package to judge with
     results.mkdir()
     assert set(home.substitutions(results, "full").values()) == {""}
-    record = {"id": "a", "chapter": "seqfish_plus", "claim": "x", "paper": "1", "value": 2.0, "runs": [],
-              "verdict": verdict, "comment": ""}
+    found = {"value": 2.0, "runs": [], "verdict": verdict, "comment": ""}
+    record = {"id": "a", "chapter": "seqfish_plus", "claim": "x", "paper": "1", **found,
+              "procedure": found | {"verdict": "partly"}}
     (results / "claims_seqfish_plus.json").write_text(json.dumps([record]))
     said = home.substitutions(results, "full")
     assert f"1 claim about SpiceMix: 1 {verdict}." in said["tally"] and "paper: Fig. 1 (1)" in said["ledger_spicemix"]
+    assert said["tally"].index("1 partly") < said["tally"].index(f"1 {verdict}")  # the paper's procedure comes first
     assert ("*not evaluated*" in said["tally"]) == warned
     assert ":link: chapters/seqfish_plus" in said["cards"] and "chapters/starmap" not in said["cards"]
 

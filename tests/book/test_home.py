@@ -73,11 +73,11 @@ def test_cards_name_claims_of_the_ledger_after_their_verdicts(tools):
     entries = ledger.load_ledger()
     named = [(chapter, name) for chapter, (_, phrases) in tools.home.CARDS.items() for name in phrases]
     assert all(entries.loc[name, "chapter"] == chapter for chapter, name in named)
-    verdicts = pd.DataFrame({"verdict": ["partly", "reproduced", "partly"]}, index=["a", "b", "c"])
+    verdicts = pd.Series(["partly", "reproduced", "partly"], index=["a", "b", "c"])
     phrases = {"a": "one", "b": "two", "c": "three", "d": "four"}
     text = tools.home.sentence(verdicts, phrases, ledger_page.VERDICTS)
     assert text == "**Reproduced**: two; **partly**: one and three."
-    verdicts["verdict"] = "not evaluated"
+    verdicts[:] = "not evaluated"
     assert "simulated tissue" in tools.home.sentence(verdicts, phrases, ledger_page.VERDICTS)
     assert tools.home.sentence(verdicts, {"d": "four"}, ledger_page.VERDICTS) == "Not measured yet."
 

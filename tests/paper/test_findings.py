@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from models import neighbor_graph
-from paper import ledger
+from paper import verdicts
 from paper.seqfish_plus import claims as seqfish_plus_claims
 from paper.seqfish_plus import findings as fd
 from paper.shared import figures
 from paper.shared.annotation import FEW
 from paper.shared.contacts import excess_contacts
+from paper.shared.two_ways import TypedWay
 from paper.shared.typed_cells import (
     TypedCells,
     cell_table,
@@ -111,11 +112,26 @@ def test_metagenes_are_found_by_content(paper):
 
 def test_attraction_of_deep_metagenes_is_one_and_undefined_for_nmf(paper):
     cells, _ = paper
-    assert fd.deep_attraction(cells) == 1
+    k = fd.oligodendrocyte_metagene(cells)
+    assert fd.deep_attraction(cells, k) == 1 and np.isnan(fd.deep_attraction(cells, None))
     nmf = TypedCells(cells.names, cells.types, cells.classes, cells.proportions, np.zeros_like(cells.affinity))
-    assert np.isnan(fd.deep_attraction(nmf))
+    assert np.isnan(fd.deep_attraction(nmf, k))
     repelled = TypedCells(cells.names, cells.types, cells.classes, cells.proportions, -cells.affinity)
-    assert fd.deep_attraction(repelled) == 0
+    assert fd.deep_attraction(repelled, k) == 0
+
+
+def test_the_attraction_of_other_types_is_measured_in_the_same_way(paper):
+    cells, _ = paper
+    areas = fd.attraction_by_type(cells)
+    assert areas.index[0] == "Oligo" and areas["Oligo"] == 1
+    assert set(areas.index) == {"Oligo", "VIP", "SST", "OPC", "SMC", "Endo"} and areas.drop("Oligo").max() < 1
+
+
+def test_a_marker_has_power_where_it_is_detected_in_more_of_its_cells():
+    expression = pd.DataFrame({"a": [1.0, 2.0, 0.0, 0.0], "b": [0.0, 0.0, 0.5, 1.0]})
+    table = fd.detection(expression, ["a", "b", "absent"], [True, True, False, False])
+    assert table["inside"].to_dict() == {"a": 1, "b": 0} and table["others"].to_dict() == {"a": 0, "b": 1}
+    assert table["informative"].to_dict() == {"a": True, "b": False}
 
 
 def test_rank_of_the_deep_metagene_that_attracts_oligodendrocytes_most(paper):
@@ -192,13 +208,18 @@ def test_states_of_interleaved_samples_come_back_in_the_order_of_the_cells():
 def test_every_claim_of_the_ledger_is_measured_and_holds_where_it_was_planted(paper, tmp_path):
     cells, tissue = paper
     nmf = without(cells, "SMC", "OPC")
-    found = seqfish_plus_claims.measurements((cells, [cells, cells]), (nmf, [nmf, nmf]), tissue, 2470)
-    table = ledger.evaluate("seqfish_plus", found, folder=tmp_path)
+    way = TypedWay("title", None, None, cells, nmf, cells, [cells, cells], [nmf, nmf], [cells, nmf])
+    found = seqfish_plus_claims.measurements(way, tissue, 2470)
+    table = verdicts.evaluate("seqfish_plus", found, found, folder=tmp_path)
     holds = ["vip-sst", "el5b-el6", "oligo-metagene", "oligo-2", "oligo-affinity", "layers", "nmf-oligo-2",
              "nmf-smc", "eng-smc", "major-types"]
+    reason = found["seqfish-nmf-oligo-2-reason"]  # here NMF finds Oligo-2 when it has as many clusters
+    assert reason.value == 5 and reason.runs[0] == 5 and reason.runs[1] < 5
+    assert table.loc["seqfish-nmf-oligo-2-reason", "verdict"] == "not reproduced"
     assert (table.loc[[f"seqfish-{name}" for name in holds], "verdict"] == "reproduced").all()
     assert found["seqfish-data"].value == 1 and table.loc["seqfish-data", "verdict"] == "not reproduced"
-    assert all(len(set(np.nan_to_num(measurement.runs, nan=-1))) <= 1 for measurement in found.values())  # same seed
+    assert all(len(set(np.nan_to_num(measurement.runs, nan=-1))) <= 1  # the same seed of all permutations
+               for measurement in found.values() if measurement is not reason)
 
 
 def test_the_figures_draw_what_they_are_given(paper):

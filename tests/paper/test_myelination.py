@@ -230,7 +230,7 @@ def test_genes_and_data_that_do_not_fit_the_model_are_refused(fitted, change, me
 
 def test_all_claims_hold_in_cells_built_to_have_them(paper, analysis):
     nmf = mc.analyse(paper.labels, np.random.default_rng(0).random(paper.states.shape), paper.tissue)
-    found = mc.measurements(analysis, [analysis, analysis], nmf, paper.tissue)
+    found = mc.measurements(mc.Way(analysis, [analysis] * 2, nmf, [nmf] * 2), paper.tissue)
     entries = ledger.load_ledger()
     own = entries[entries["chapter"] == "myelination"]
     assert set(found) == set(own.index)
@@ -264,7 +264,7 @@ def test_without_oligodendrocytes_the_claims_cannot_be_tested(paper, analysis):
     assert empty.opposition is None and empty.significant == 0 and len(empty.slopes) == 0
     row = mc.summary(empty, analysis)
     assert row["cells"] == 0 and np.isnan(row["correlation"]) and np.isnan(row["agreement"])
-    found = mc.measurements(empty, [empty], analysis, paper.tissue)
+    found = mc.measurements(mc.Way(empty, [empty], analysis, [analysis]), paper.tissue)
     assert np.isnan(found["myelin-genes"].value) and found["myelin-genes"].comment.startswith("no oligodendrocytes")
     assert found["myelin-astro-oligo"].value == 0 and found["myelin-panel"].value == 0
 

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from models import neighbor_graph
-from paper import ledger
+from paper import verdicts
 from paper.shared.annotation import FEW, LAYER_DEPTHS, all_markers, name_clusters
 from paper.shared.markers import STARMAP_MARKERS
+from paper.shared.two_ways import TypedWay
 from paper.shared.typed_cells import TypedCells
 from paper.starmap import claims as starmap_claims
 from paper.starmap import figures
@@ -215,21 +216,24 @@ def test_every_claim_of_the_ledger_is_measured_and_holds_where_it_was_planted(pa
     nmf = without(replace(cells, affinity=np.zeros_like(cells.affinity)), "SST", "Astro/Oligo")
     slabs = np.array([["L2/3", "L4", "L5", "L6", ""].index(layer) for layer in section.layers])
     with_sst = np.where(section.clusters == "SST", 9, slabs)
-    found = starmap_claims.measurements(
-        (cells, [cells] * 2), (nmf, [nmf] * 2), section, section, expression_of(section),
-        {2.0: np.zeros_like(slabs), 4.0: slabs, 6.0: with_sst}, n_bootstrap=50)
-    table = ledger.evaluate("starmap", found, folder=tmp_path)
+    way = TypedWay("title", None, None, cells, nmf, cells, [cells] * 2, [nmf] * 2, [cells] * 2)
+    hmrf = {0.0: section.clusters, 2.0: np.zeros_like(slabs), 4.0: slabs, 6.0: with_sst}
+    found = starmap_claims.measurements(way, section, section, expression_of(section), hmrf, n_bootstrap=50)
+    table = verdicts.evaluate("starmap", found, found, folder=tmp_path)
     holds = ["oligo-types", "layers", "upper-corrected", "reassigned-layer", "astro-1-local", "astro-1-el5",
              "astro-genes", "neuron-genes", "hmrf-smooth", "el4-metagene", "pvalb-metagene", "self-affinity",
              "el6-pair", "astro-affinity"]
-    verdicts = table.loc[[f"starmap-{name}" for name in holds], "verdict"]
-    assert (verdicts == "reproduced").all(), verdicts
+    judged = table.loc[[f"starmap-{name}" for name in holds], "verdict"]
+    assert (judged == "reproduced").all(), judged
     assert found["starmap-data"].value == 0 and table.loc["starmap-data", "verdict"] == "not reproduced"
     assert found["starmap-hmrf-layers"].value == 0  # the slabs are the layers themselves
     shares = [sf.scattered_share(labels, section) for labels in (cells.names, slabs, with_sst)]
-    assert shares[1] < shares[2] and found["starmap-hmrf-smooth"].value == pytest.approx(shares[0] - shares[2])
+    beta = sf.best_beta(section, hmrf)  # one beta for both claims, and never zero
+    assert beta == 6 and shares[1] < shares[2]
+    assert found["starmap-hmrf-smooth"].value == pytest.approx(shares[0] - shares[2])
     assert found["starmap-new-types"].value == 2 and found["starmap-nmf-diffuse"].value == pytest.approx(0)
-    assert "NMF" in found["starmap-layers"].comment and "beta = 4" in found["starmap-hmrf-layers"].comment
+    assert "NMF" in found["starmap-layers"].comment and "beta = 6" in found["starmap-hmrf-layers"].comment
+    assert "as many clusters: 0" in found["starmap-new-types"].comment
 
 
 def test_comparisons_hold_each_cell_once_and_the_figures_draw_them(paper):

@@ -16,6 +16,7 @@ from scipy.cluster.hierarchy import dendrogram, linkage
 
 from paper.shared.recovery import EXCITATORY_TYPES
 from paper.shared.type_palette import type_colors
+from paper.simulation.methods import PUBLISHED
 from spicemix_core.datasets import CELL_TYPES, METAGENES, CortexParameters
 from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values
 from spicemix_core.tl import match_labels, normalize_states
@@ -30,8 +31,8 @@ TYPE_COLORS = {name: _COLORS[name] for name in CELL_TYPES}
 NO_TYPE_COLOR = "#e69f00"
 MARKERS = {"e": "^", "I": "s", "G": "o"}  # excitatory, inhibitory, glia, by the first letter of the type
 METHOD_COLORS = dict(zip(
-    ("SpiceMix consensus", "SpiceMix", "NMF consensus", "NMF*", "NMF", "HMRF, 10 PCs", "HMRF"),
-    ("#0072b2", "#56b4e9", "#007a5a", "#009e73", "#7fceb9", "#cc79a7", "#7f7f7f"), strict=True))
+    (PUBLISHED, "SpiceMix consensus", "SpiceMix", "NMF consensus", "NMF*", "NMF", "HMRF, 10 PCs", "HMRF"),
+    ("#d55e00", "#0072b2", "#56b4e9", "#007a5a", "#009e73", "#7fceb9", "#cc79a7", "#7f7f7f"), strict=True))
 
 
 def draw_types(ax: Axes, coordinates: ArrayLike, types: ArrayLike, *, size: float = 26.0) -> None:

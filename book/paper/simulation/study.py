@@ -19,6 +19,7 @@ from paper.results import run_stored
 from paper.shared.recovery import layer_distance
 from paper.simulation.methods import SCORES, fit_methods, score_fits
 from spicemix_core.baselines.hmrf import GIOTTO_BETAS
+from spicemix_core.baselines.published_fit import N_ITERATIONS
 from spicemix_core.datasets import simulate_cortex
 from spicemix_core.inputs.parameters import check_integer
 
@@ -57,6 +58,8 @@ class Settings:
     betas, n_states : tuples
         Grid of the smoothing parameter of HMRF and of the largest number of states; the truth chooses among them.
     random_state : int
+    published_iterations : int
+        Iterations of the paper's procedure.
     """
 
     n_cells: int = 500
@@ -65,6 +68,7 @@ class Settings:
     betas: tuple[float, ...] = tuple(GIOTTO_BETAS.tolist())
     n_states: tuple[int, ...] = (8, 12)
     random_state: int = 0
+    published_iterations: int = N_ITERATIONS
 
 
 def draw_replicate(scenario: Scenario, replicate: int, settings: Settings) -> tuple[AnnData, int]:
