@@ -18,12 +18,12 @@ from filelock import FileLock
 
 from paper.shared.typed_cells import states_in_order
 from spicemix_core import Consensus, PublishedResult, SpiceMix, fit_consensus, published_procedure
-from spicemix_core.baselines import published_fit
+from spicemix_core.baselines import IndexClustering, published_fit
 from spicemix_core.files.atomic import replacing
 from spicemix_core.runs import consensus
 from spicemix_core.runs import published_procedure as publication
 from spicemix_core.runs.stored_tasks import source_digest
-from spicemix_core.tl import Clustering
+from spicemix_core.tl import Clustering, cluster_states, cut_tree
 
 SAMPLES, GRAPH = "sample", "spatial_connectivities"
 PROCEDURE, RECOMMENDED = "paper's procedure", "recommended fit"
@@ -58,22 +58,31 @@ class Solution:
     Attributes
     ----------
     model : SpiceMix
-    clustering : Clustering
+    clustering : Clustering or IndexClustering
     states : (N, K) array
         States of the model in the order of the cells.
     confidence : (N,) array or None
         Agreement of the runs on each cell; None for a single run.
+    run_states : list of (N, K) arrays
+        States of every run of a consensus.
     """
 
     model: SpiceMix
-    clustering: Clustering
+    clustering: Clustering | IndexClustering
     states: np.ndarray
     confidence: np.ndarray | None = None
+    run_states: Sequence[np.ndarray] = ()
 
     @property
     def labels(self) -> np.ndarray:
         """Cluster of each cell."""
         return self.clustering.labels
+
+    def cut(self, n_clusters: int) -> np.ndarray:
+        """Cluster of each cell if the same tree is cut into ``n_clusters``."""
+        if isinstance(self.clustering, IndexClustering):
+            return cut_tree(self.clustering.linkage, n_clusters)
+        return cluster_states(list(self.run_states), n_clusters=n_clusters).labels
 
 
 @dataclass(frozen=True)
@@ -185,4 +194,5 @@ def _of_run(model, clustering, samples):
 
 
 def _of_consensus(result, samples):
-    return Solution(result.model, result.clustering, states_in_order(result.model, samples), result.confidence)
+    return Solution(result.model, result.clustering, states_in_order(result.model, samples), result.confidence,
+                    [states_in_order(run, samples) for run in result.runs])

@@ -10,14 +10,18 @@ from numpy.typing import ArrayLike
 from paper.shared import figures
 from paper.shared.views import View
 from spicemix_core import pl, tl
+from spicemix_core.baselines import IndexClustering
 
 
 def draw_curves(part: SubFigure, view: View) -> None:
-    """Draw the Calinski-Harabasz curves of SpiceMix and NMF."""
+    """Draw the curves by which the number of clusters of SpiceMix and NMF was chosen."""
     for ax, (title, solution) in zip(part.subplots(1, 2), {"SpiceMix": view.way.chosen, "NMF": view.way.nmf}.items(),
                                      strict=True):
         clustering = solution.clustering
-        pl.draw_curve(ax, clustering.calinski_harabasz, clustering.n_clusters, label="Calinski-Harabasz index")
+        curve, label = ((clustering.calinski_harabasz, "Calinski-Harabasz index")
+                        if isinstance(clustering, IndexClustering)
+                        else (clustering.separation, "separation of the clusters"))
+        pl.draw_curve(ax, curve, clustering.n_clusters, label=label)
         ax.set_title(title)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from paper.shared.fits import Solution, Way
 from paper.shared.typed_cells import TypedCells
-from spicemix_core.tl import cut_tree
 
 Naming = Callable[[np.ndarray, Solution], TypedCells]
 
@@ -51,7 +50,7 @@ def name_way(way: Way, name: Naming) -> TypedWay:
     pairs = [(way.chosen, way.nmf), *zip(way.repeats, way.nmf_repeats, strict=True)]
     cells = each_once(lambda solution: name(solution.labels, solution), [own for own, _ in pairs])
     nmf = each_once(lambda solution: name(solution.labels, solution), [other for _, other in pairs])
-    equal = [name(cut_tree(other.clustering.linkage, own.clustering.n_clusters), other) for own, other in pairs]
+    equal = [name(other.cut(own.clustering.n_clusters), other) for own, other in pairs]
     return TypedWay(way.title, way.chosen, way.nmf, cells[0], nmf[0], equal[0], cells[1:], nmf[1:], equal[1:])
 
 
