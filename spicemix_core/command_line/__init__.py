@@ -14,8 +14,8 @@ import typer
 
 from spicemix_core.command_line import analysing, converting, datasets, fitting, reporting, selecting
 from spicemix_core.command_line.messages import Interrupted, one_line, usage_message
-from spicemix_core.command_line.process import end_process, process_state
-from spicemix_core.files.atomic import DiskFullError
+from spicemix_core.command_line.process import end_process, has_open_hdf5_files, process_state, say
+from spicemix_core.files.atomic import DiskFullError, is_disk_full
 
 PACKAGE = Path(__file__).parents[1]
 app = typer.Typer(
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(given, debug)
         except DiskFullError as error:
             status = _fail(one_line(error), 1)
-            if arguments is None:
+            if arguments is None and has_open_hdf5_files():
                 end_process(status)
             return status
 
@@ -83,6 +83,9 @@ def _run(arguments, debug):
             traceback.print_exc()
         if isinstance(error, DiskFullError):
             raise
+        if is_disk_full(error):
+            where = f" {error.filename} cannot be written." if getattr(error, "filename", None) else ""
+            raise DiskFullError(f"The disk is full.{where} Free some space and try again.") from error
         if hasattr(error, "format_message"):  # an exception of typer
             return _fail(usage_message(error), 2)
         return _fail(one_line(error), 1)
@@ -90,10 +93,10 @@ def _run(arguments, debug):
         return _fail("The command was interrupted. Nothing was written.", 130)
     own = (warning.message for warning in caught or () if Path(warning.filename).is_relative_to(PACKAGE))
     for message in dict.fromkeys(map(one_line, own)):
-        print(f"Warning: {message}", file=sys.stderr)
+        say(f"Warning: {message}")
     return status
 
 
 def _fail(message, status):
-    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+    say(f"Error: {' '.join(message.split())}")
     return status

@@ -120,8 +120,7 @@ def fit(
     keys = {"sample_key": sample_key, "graph_key": graph_key}
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
     options |= {name: value for name, value in (("max_iter", max_iter), ("tol", tol)) if value is not None}
-    interrupted = f"The fit was interrupted. The same command resumes from {checkpoint}."
-    with reserved(checkpoint), resumable(interrupted), until_saved():
+    with reserved(checkpoint), resumable("fit", checkpoint), until_saved():
         if as_in_the_paper:
             model = _fit_as_published(adata, checkpoint, n_runs, keys | {"n_jobs": n_jobs}, options)
         elif n_runs in (None, 1):

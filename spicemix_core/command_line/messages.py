@@ -1,11 +1,13 @@
 """Messages of the command line: errors and warnings as one line that names options, not parameters of Python."""
 
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.inputs.errors import Explained
 
+FULL = "The memory is full"
 NON_SPATIAL = {("graph", "None"), ("graph_key", "None"), ("spatial", "False")}
 
 
@@ -14,12 +16,25 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def resumable(message: str):
-    """Turn an interruption by the user into :class:`Interrupted` with this message."""
+def resumable(what: str, kept: object):
+    """Say what the same command does next after an interruption by the user, or if the memory is full.
+
+    Parameters
+    ----------
+    what : str
+        What was stopped, for example "fit".
+    kept : path or str
+        What the same command resumes from.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise Interrupted(message) from stop
+        raise Interrupted(f"The {what} was interrupted. The same command resumes from {kept}.") from stop
+    except MemoryError as error:
+        raise MemoryError(f"{one_line(error)} The same command resumes from {kept}.") from error
+    except BrokenExecutor as error:
+        raise RuntimeError(f"A process of the {what} was killed, as systems do when the memory is full. Close other "
+                           f"programs, or lower --n-jobs. The same command resumes from {kept}.") from error
 
 
 def option(name: str, value: str | None) -> str:
@@ -45,8 +60,11 @@ def one_line(error: Exception | Warning) -> str:
         text = error.message(option)
     else:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if isinstance(error, MemoryError) and not text.startswith(FULL):
+        return f"{FULL}{f' ({text})' if text else ''}. Close other programs, or use a machine with more memory."
     text = " ".join(text.split()) or type(error).__name__
-    expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, Warning, Interrupted))
+    expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, MemoryError, Warning,
+                                  Interrupted))
     return text if expected else f"{type(error).__name__}: {text}"
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 
 
 @contextmanager
@@ -14,13 +14,15 @@ def process_state(debug: bool) -> Iterator[None]:
 
     - Ctrl-C interrupts the command, also if the program was started in the background by a script, which makes it
       inherit an ignored SIGINT.
-    - Output to a closed stream is discarded.
+    - Output to a closed stream is discarded. Its number is taken by the null device, not by a file of data that a
+      library would then write its messages into.
     - Errors in destructors are not shown unless ``debug``: the HDF5 library raises one for each open object when the
       disk is full, after the error that the command reports.
     """
     with ExitStack() as stack:
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
+        _open_standard_streams()
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
             if stream is None:
                 stack.enter_context(redirect(stack.enter_context(open(os.devnull, "w"))))
@@ -29,6 +31,24 @@ def process_state(debug: bool) -> Iterator[None]:
                 stack.callback(setattr, sys, name, getattr(sys, name))
                 setattr(sys, name, lambda *_: None)
         yield
+
+
+def say(message: str) -> None:
+    """Print a line to stderr; if nobody reads it any more, it is lost."""
+    with suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def has_open_hdf5_files() -> bool:
+    """Whether the HDF5 library has an open file."""
+    h5py = sys.modules.get("h5py")
+    return h5py is not None and h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE) > 0
+
+
+def _open_standard_streams():
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 def end_process(status: int) -> None:

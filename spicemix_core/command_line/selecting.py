@@ -91,8 +91,7 @@ def select(
     from spicemix_core import pl
     from spicemix_core.runs.selection import select as select_settings
 
-    interrupted = f"The comparison was interrupted. The same command resumes from the fits in {fits}."
-    with reserved(fits), resumable(interrupted):
+    with reserved(fits), resumable("comparison", f"the fits in {fits}"):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=n_seeds,
                                     sample_key=sample_key, graph_key=graph_key, random_state=random_state,
                                     n_jobs=n_jobs, folder=fits, max_iter=max_iter)

@@ -72,7 +72,7 @@ def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
     ['a.csv', 'b.csv']
     """
     targets = [Path(os.path.realpath(path)) for path in paths]
-    with ExitStack() as stack, _naming_a_full_disk(paths):
+    with ExitStack() as stack, naming_a_full_disk(*paths):
         temporaries = [stack.enter_context(partial_folder(target)) / target.name for target in targets]
         yield temporaries
         for temporary, target in zip(temporaries, targets, strict=True):
@@ -82,7 +82,8 @@ def replacing_together(*paths: str | os.PathLike) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def _naming_a_full_disk(paths):
+def naming_a_full_disk(*paths: str | os.PathLike) -> Iterator[None]:
+    """Make an error of the block that means a full disk a :class:`DiskFullError` with the names of ``paths``."""
     try:
         yield
     except Exception as error:

@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.hdf5 import hdf5_in_memory
 from spicemix_core.files.lock import reserved
 from spicemix_core.files.partial import clear_partials
 from spicemix_core.files.removal import once_saved
@@ -134,7 +134,7 @@ class Checkpoint:
             return
         arrays = theta.metagenes, theta.affinity, np.array([theta.noise]), *cells.states
         history = pd.DataFrame(rows)
-        with replacing(self.path) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(self.path) as temporary, hdf5_in_memory(temporary) as file:
             texts = {"format": FORMAT, "fingerprint": self._fingerprint, "columns": json.dumps(list(history.columns))}
             file.attrs.update({name: np.bytes_(text) for name, text in texts.items()}, version=VERSION)
             for name, array in zip(_ARRAYS, arrays, strict=True):

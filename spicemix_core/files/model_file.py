@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.damaged import first_line, open_hdf5
+from spicemix_core.files.hdf5 import hdf5_in_memory
 from spicemix_core.files.model_arrays import arrays_of, restore
 from spicemix_core.files.model_checks import check_model
 
@@ -75,7 +76,7 @@ def save_model(model: SpiceMix, path: str | os.PathLike) -> None:
     check_is_fitted(model, "metagenes_", msg="The model is not fitted. Call fit before save.")
     arrays, attributes = arrays_of(model), _attributes(model)
     attributes["digest"] = _digest(arrays, attributes)
-    with replacing(check_target(path)) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with replacing(check_target(path)) as temporary, hdf5_in_memory(temporary, libver="v110") as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
         for name, value in attributes.items():

@@ -2,8 +2,16 @@
 
 import sys
 from collections.abc import Iterable
+from threading import RLock
 
 from tqdm import tqdm
+
+
+class _Bar(tqdm):
+    """A bar without the lock between processes, which a process that is killed would leave behind."""
+
+
+_Bar.set_lock(RLock())
 
 
 def progress(iterable: Iterable, description: str, total: int | None = None) -> Iterable:
@@ -13,4 +21,4 @@ def progress(iterable: Iterable, description: str, total: int | None = None) -> 
     """
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     hidden = {} if watched else {"disable": True}
-    return tqdm(iterable, desc=description, total=total, leave=False, delay=2.0, **hidden)
+    return _Bar(iterable, desc=description, total=total, leave=False, delay=2.0, **hidden)

@@ -12,13 +12,13 @@ import os
 import re
 import string
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from spicemix_core.exchange.readers import read_data
 from spicemix_core.files.atomic import replacing
+from spicemix_core.files.temporary import temporary_folder
 from spicemix_core.model import SpiceMix
 from spicemix_core.report.data import complete
 
@@ -71,8 +71,8 @@ def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str 
     """
     _check_packages()
     adata = complete(read_data(data), SpiceMix.load(model), sample_key, normalize, layer=layer, graph_key=graph_key)
-    with tempfile.TemporaryDirectory() as folder, _kernel_environment(folder):
-        adata.write_h5ad(f"{folder}/data.h5ad")
+    with temporary_folder() as folder, _kernel_environment(folder):
+        adata.write_h5ad(folder / "data.h5ad")
         body = _execute(folder, {
             "model": str(Path(model).resolve()), "data": f"{folder}/data.h5ad", "data_name": Path(data).name,
             "sample_key": sample_key, "graph_key": graph_key, "random_state": random_state})
@@ -109,7 +109,7 @@ def _execute(folder, parameters):
 
 
 @contextmanager
-def _kernel_environment(folder: str) -> Iterator[None]:
+def _kernel_environment(folder: Path) -> Iterator[None]:
     """Environment of the chapter's kernel: this package, no progress bars, and no settings of the user."""
     package = str(HERE.parents[1])
     own = {"PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])), "TQDM_DISABLE": "1",

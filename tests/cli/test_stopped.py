@@ -1,15 +1,21 @@
 """Commands that are stopped, killed, or run out of disk or memory: nothing is lost, and the error is one sentence."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pytest
 
+from spicemix_core import algorithm
 from spicemix_core.command_line import main
 from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.files.lock import locked
@@ -43,13 +49,28 @@ sys.exit(main())"""
 @pytest.mark.parametrize(("n_bytes", "arguments", "names"), [
     (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
     (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
-    (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv")])
+    (300, ("cluster", "fitted.h5ad", "-o", "c.zarr", "--markers", "m.csv"), "c.zarr and m.csv"),
+    (3000, ("convert", "tissue.h5ad", "text"), "text"), (3000, ("transform", "model.h5", "tissue.h5ad", "-o", "t.h5ad"),
+                                                         "t.h5ad"),
+    (9000, ("report", "model.h5", "fitted.h5ad", "-o", "r.html"), tempfile.gettempdir())])
 def test_a_full_disk_gives_an_error_of_one_sentence_and_no_output(here, n_bytes, arguments, names):
     before = sorted(here.iterdir())
     run = run_program(SMALL_FILES, n_bytes, *arguments)
     assert run.returncode == 1
     assert run.stderr == f"Error: The disk is full: {names} cannot be written. Free some space and try again.\n"
     assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("command", [
+    (*FIT, "--n-runs", "2", "--n-jobs", "2"),
+    ("select", "tissue.h5ad", "-o", "g.csv", "-k", "2,3", "--n-seeds", "2", "--max-iter", "2", "--n-jobs", "2")],
+    ids=lambda words: words[0])
+def test_a_full_disk_is_one_sentence_also_with_several_processes(here, command):
+    run = run_program(SMALL_FILES, 100, *command)
+    assert run.returncode == 1
+    assert re.fullmatch(r"Error: The disk is full: \S+ cannot be written\. Free some space and try again\.\n",
+                        run.stderr)
 
 
 @pytest.mark.parametrize("runs", [(), ("--n-runs", "2"), ("--n-runs", "2", "--as-in-the-paper")])
@@ -134,6 +155,98 @@ def test_closed_streams_are_not_an_error(here):
     code = "import sys; sys.stdout = sys.stderr = None; from spicemix_core.command_line import main; sys.exit(main())"
     assert run_program(code, *FIT).returncode == 0 and Path("m.h5").exists()
     assert run_program(code, *FIT).returncode == 1
+
+
+def test_closed_standard_streams_are_not_taken_by_files(here):
+    code = """import os, sys
+from spicemix_core.command_line import main
+status = main()
+same = [os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in (0, 1, 2)]
+open("same.txt", "w").write(str(same))
+sys.exit(status)"""
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code]
+    arguments = ["simulate", "-o", "s.h5ad", "--n-cells", "20", "--n-genes", "5"]
+    run = subprocess.run([*closing, *arguments], env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert run.returncode == 0 and Path("same.txt").read_text() == "[True, True, True]"
+    assert anndata.read_h5ad("s.h5ad").shape == (20, 5)
+
+
+def test_an_error_that_nobody_reads_is_not_another_error(here):
+    code = "import sys; from spicemix_core.command_line import main; sys.exit(main())"
+    reading, writing = os.pipe()
+    os.close(reading)
+    run = subprocess.run([sys.executable, "-c", code, "fit", "no.h5ad", "-o", "m.h5"], stderr=writing,
+                         env=os.environ | {"PYTHONPATH": str(ROOT)})
+    os.close(writing)
+    assert run.returncode == 1
+
+
+def test_a_fit_that_runs_out_of_memory_says_so_and_resumes(here, monkeypatch, capsys):
+    iterate, done = algorithm.iterate, []
+
+    def allocate_too_much(*arguments, **options):
+        done.append(None)
+        return iterate(*arguments, **options) if len(done) < 3 else np.ones(2**50)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(algorithm, "iterate", allocate_too_much)
+        assert main(FIT) == 1
+    (line,) = stderr(capsys)
+    assert re.fullmatch(r"Error: The memory is full \(.+\)\. Close other programs, or use a machine with more memory\. "
+                        r"The same command resumes from m\.h5\.checkpoint\.", line)
+    monkeypatch.setattr(algorithm, "initialize", None)  # it must not start again
+    assert main(FIT) == 0
+
+
+def test_a_process_that_the_system_killed_is_named_with_what_to_do(here, monkeypatch, capsys):
+    def kill(*_, **__):
+        raise BrokenExecutor("A worker process was unexpectedly terminated.")
+
+    monkeypatch.setattr("spicemix_core.runs.consensus.Parallel", kill)
+    assert main((*FIT, "--n-runs", "2")) == 1
+    assert stderr(capsys) == [
+        "Error: A process of the fit was killed, as systems do when the memory is full. Close other programs, or lower "
+        "--n-jobs. The same command resumes from m.h5.checkpoint."]
+
+
+def test_a_fit_does_not_depend_on_the_wall_clock(here, monkeypatch):
+    times = iter(range(10**9, 0, -10**5))
+    monkeypatch.setattr(time, "time", lambda: float(next(times)))  # set back at every look
+    monkeypatch.setattr("spicemix_core.files.checkpoint.SECONDS", 0.0)
+    assert main(FIT) == 0
+    with monkeypatch.context() as patch:
+        patch.undo()
+        assert main((*FIT[:3], "n.h5", *FIT[4:])) == 0
+    back, forth = SpiceMix.load("m.h5"), SpiceMix.load("n.h5")
+    np.testing.assert_array_equal(back.metagenes_, forth.metagenes_)
+    assert (back.history_.filter(like="seconds") >= 0).all(axis=None)
+
+
+# The program writes the report's data, prints their folder, and waits to be killed.
+REPORTING = """
+import sys, threading
+import spicemix_core.report as report
+from spicemix_core.command_line import main
+
+def wait(folder, parameters):
+    print(folder, flush=True)
+    threading.Event().wait()
+
+report._execute = wait
+sys.exit(main())"""
+
+
+@pytest.mark.subprocess
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_killed_report_leaves_no_copy_of_the_data(here, how):
+    with subprocess.Popen([sys.executable, "-c", REPORTING, "report", "model.h5", "fitted.h5ad", "-o", "r.html"],
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}) as run:
+        folder = Path(run.stdout.readline().strip())
+        assert (folder / "data.h5ad").is_file()
+        run.send_signal(how)
+        run.stderr.read()  # until the process that removes the folder has ended too
+    assert not folder.exists() and not Path("r.html").exists()
 
 
 def test_two_fits_cannot_use_one_checkpoint_at_once(here, capsys):
