@@ -35,16 +35,15 @@ help:  ## this list
 
 env: $(STAMP)  ## the environment, from requirements.lock
 
-# The stamp is written last, so a half-made environment is never taken for a finished one. Without the CPU index
-# (or on macOS, whose torch has no +cpu build) the second half of the torch step takes the usual build. Matplotlib
-# lists the fonts here, once, so that no chapter prints that it does.
-$(STAMP): requirements.lock pyproject.toml
+# The stamp is written last, so a half-made environment is never taken for a finished one. torch comes from its own index
+# only, every other package from the usual one only, and all by their digests. Matplotlib lists the fonts here, once, so
+# that no chapter prints that it does.
+$(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 	@rm -f $@
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; v = sys.version_info; sys.exit(v[:2] != (3, 11) and \
 	    f"requirements.lock is for Python 3.11 and $(VENV) has {v[0]}.{v[1]}: remove it, or name another PYTHON or VENV.")'
-	$(PIP) install --quiet --retries 1 --no-deps 'torch==$(TORCH)+cpu' --extra-index-url $(TORCH_INDEX) \
-	    || $(PIP) install --quiet --no-deps 'torch==$(TORCH)'
+	$(PIP) install --quiet --retries 1 --no-deps --require-hashes --index-url $(TORCH_INDEX) -r requirements-torch.lock
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@$(BIN)/python -c 'import matplotlib.font_manager'

@@ -205,6 +205,7 @@ def selection(table: pd.DataFrame) -> Figure:
     for ax in axes[1]:
         ax.set(xlabel="number of metagenes K", xticks=sorted(table["n_metagenes"].unique()))
     ring, *lines = zip(*axes[0, 0].get_legend_handles_labels(), strict=True)
-    figure.legend(*zip(*lines, ring, strict=True), loc="outside right upper", fontsize="small",
-                  title=r"penalty $\lambda_\Sigma$")
+    legend = figure.legend(*zip(*lines, ring, strict=True), loc="outside right upper", fontsize="small",
+                           title=r"penalty $\lambda_\Sigma$")
+    legend.get_title().set_parse_math(True)
     return figure

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spicemix_core.pl.names import PLAIN, make_readable, names_as_text
 from spicemix_core.pl.primitives import draw_legend
 from spicemix_core.pl.style import GREY, N_COLORS, palette, use_style
 from spicemix_core.pl.svg import rasterize_marks
@@ -25,16 +26,19 @@ def figure_or_axes(draw: Callable[..., Axes | Figure]) -> Callable[..., Axes | F
     """Let a function make its figure in the style of the package, or draw on given axes in the style that is set.
 
     Without ``ax`` the figure that the function drew is returned, closed, and matplotlib's parameters are restored.
-    With ``ax`` the axes are returned.
+    With ``ax`` the axes are returned. Names are drawn as text, see :mod:`spicemix_core.pl.names`.
     """
     @wraps(draw)
     def drawn(*args, **options):
         if options.get("ax") is not None:
-            return draw(*args, **options)
+            with names_as_text(options["ax"]):
+                return draw(*args, **options)
         with mpl.rc_context():
             use_style()
+            mpl.rcParams.update(PLAIN)
             figure = draw(*args, **options)
         figure = figure.figure if isinstance(figure, Axes) else figure
+        make_readable(figure)
         rasterize_marks(figure)
         plt.close(figure)
         return figure

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from numpy.typing import ArrayLike
 
+from spicemix_core.pl.names import plain_names
 from spicemix_core.pl.outlines import cell_outlines, median_distance
 from spicemix_core.pl.style import BLUE, DARK_GREY, VERMILION
 
@@ -84,6 +85,7 @@ def draw_values(ax: Axes, coordinates: ArrayLike, values: ArrayLike, *, size: fl
     return points
 
 
+@plain_names
 def draw_samples(axes: Sequence[Axes], coordinates: ArrayLike, samples: ArrayLike, labels: ArrayLike,
                  colors: Mapping[Hashable, str], *, size: float = 12.0, outlines: bool = False) -> None:
     """Draw the cells of each sample in a panel of its own, with equal scales and y downwards, as in images.
@@ -133,6 +135,7 @@ def draw_samples(axes: Sequence[Axes], coordinates: ArrayLike, samples: ArrayLik
         sns.despine(ax=ax, left=False, bottom=False, top=False, right=False)
 
 
+@plain_names
 def draw_legend(target: Figure | Axes, colors: Mapping[Hashable, str], *,
                 counts: Mapping[Hashable, int] | None = None, columns: int = 1, title: str | None = None,
                 location: str = "outside right upper") -> Legend:

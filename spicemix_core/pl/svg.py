@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from spicemix_core.pl.names import readable
+
 PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of a PNG, and of the pictures inside an SVG
 MANY_POINTS, MANY_CELLS = 800, 400  # a figure with more marks than this is smaller with a picture
 PICTURE_COLORS = 48  # of a picture inside an SVG, transparency included
@@ -53,7 +55,7 @@ def show(figure: Figure) -> None:
 def svg_of(figure: Figure) -> str:
     """Return a figure as an SVG that is the same in every run, with many marks as a picture of few colours."""
     rasterize_marks(figure)
-    svg = printed(figure, "svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode()
+    svg = readable(printed(figure, "svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode())
     return shrink_pictures(re.sub(r">\s+<", "><", svg))  # text is drawn as outlines, so white space has no meaning
 
 

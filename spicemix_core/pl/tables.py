@@ -8,6 +8,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from spicemix_core.pl.names import plain_names
+
 
 def expression_by_cluster(expression: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
     """Mean expression by cluster, z-scored over the cells and then over the clusters.
@@ -64,6 +66,7 @@ def order_rows_by_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[np.argsort(weights @ np.arange(table.shape[1]), kind="stable")]
 
 
+@plain_names
 def draw_table(ax: Axes, table: pd.DataFrame, *, label: str, cmap: str = "viridis", center: float | None = None,
                limit: float | None = None, annotate: np.ndarray | None = None) -> None:
     """Draw a heat map with the name of every row and column.

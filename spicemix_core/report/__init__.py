@@ -20,6 +20,7 @@ from spicemix_core.exchange.readers import read_data
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.temporary import temporary_folder
 from spicemix_core.model import SpiceMix
+from spicemix_core.pl.names import readable
 from spicemix_core.report.data import complete
 
 HERE = Path(__file__).parent
@@ -76,7 +77,7 @@ def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str 
         body = _execute(folder, {
             "model": str(Path(model).resolve()), "data": f"{folder}/data.h5ad", "data_name": Path(data).name,
             "sample_key": sample_key, "graph_key": graph_key, "random_state": random_state})
-    page = framed(body, title or Path(data).stem)
+    page = readable(framed(body, title or Path(data).stem))
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -103,6 +104,8 @@ def _execute(folder, parameters):
             extra_arguments=["--IPKernelApp.log_level=50"])
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(f"The execution of the report failed ({error.ename}: {error.evalue}).") from error
+    for number, cell in enumerate(executed.cells):
+        cell.id = str(number)  # random otherwise; equal input gives equal pages
     exporter = HTMLExporter(template_name="basic", exclude_input=True, exclude_input_prompt=True,
                             exclude_output_prompt=True)
     return exporter.from_notebook_node(executed)[0]

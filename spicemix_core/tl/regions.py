@@ -1,9 +1,7 @@
 """Tissue domains: regions in which the mixture of cells is alike, from states averaged over neighbours.
 
 A cell type is a property of a cell, a domain one of its surroundings. The z-scored proportions of each cell are
-averaged over the cell and its neighbours, once or more; the averages are clustered by Ward's method, and the clusters
-are the start of a mixture of Gaussian distributions whose covariances differ, because domains differ in how much they
-vary.
+averaged over the cell and its neighbours, once or more, and the averages are clustered by Ward's method.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from spicemix_core.inputs.anndata import graph_of, states_of
 from spicemix_core.inputs.checks import check_graph
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 DOMAINS, CONFIDENCE = "spicemix_domain", "spicemix_domain_confidence"  # columns of obs
 CELLS_IN_AVERAGE = 10  # effective number of cells that an average must have
 LEAST_GAIN = 0.03  # share of the variation that the last domain must explain
-PRIOR_CELLS = 2  # cells per metagene and domain by which the variances of the mixture are held away from zero
 MOST_SWEEPS = 100
 
 
@@ -116,10 +114,9 @@ def domains(adata: AnnData, *, n_domains: int | None = None, n_domains_range: tu
 
     Notes
     -----
-    The effective number of cells of an average with weights w is :math:`1 / \\sum w^2`. The clusters of Ward's method
-    are the start of a mixture of Gaussian distributions with a covariance each, which gives the labels. The variances
-    are increased by 2 K D / N for D domains, so that they are not estimated from too few cells. The book, chapter
-    "Human cortex", compares the choices that were considered.
+    The effective number of cells of an average with weights w is :math:`1 / \\sum w^2`. The averages are clustered by
+    Ward's method; of more than 10,000 cells, a random subset (always the same) is clustered, and every cell is assigned
+    to the domain with the nearest mean. The book, chapter "Human cortex", compares the choices that were considered.
 
     Examples
     --------
@@ -224,21 +221,11 @@ def _domains_of(states, weights, times, n_domains_range, n_domains):
         raise ArgumentError(f"A division of {len(chosen)} cells into {smallest} domains is impossible.",
                             f"Choose from 2 to {len(chosen) - 1} domains.")
     explained = explained_shares(tree, smallest, largest)
-    return _mixture(rows, chosen, cut_tree(tree, last_worthwhile(explained))), explained
-
-
-def _mixture(rows, chosen, start):
-    """Labels by a mixture of Gaussian distributions that begins with the clusters ``start`` of the ``chosen`` rows."""
-    from sklearn.mixture import GaussianMixture
-
-    members = [rows[chosen[start == k]] for k in range(start.max() + 1)]
-    K = rows.shape[1]
-    spread = PRIOR_CELLS * K * len(members) / len(rows)
-    mixture = GaussianMixture(
-        len(members), reg_covar=spread, random_state=0, means_init=np.array([own.mean(axis=0) for own in members]),
-        weights_init=np.array([len(own) for own in members]) / len(chosen), precisions_init=np.array(
-            [np.linalg.inv(np.atleast_2d(np.cov(own, rowvar=False, ddof=0)) + spread * np.eye(K)) for own in members]))
-    return mixture.fit(rows).predict(rows)
+    labels = cut_tree(tree, last_worthwhile(explained))
+    if len(chosen) < len(rows):
+        means = [rows[chosen[labels == k]].mean(axis=0) for k in range(labels.max() + 1)]
+        labels = cKDTree(means).query(rows)[1]
+    return labels, explained
 
 
 def _states_of_run(run, adata):

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import shutil
+import xml.etree.ElementTree as ET
 
 import anndata
 import numpy as np
@@ -194,3 +195,23 @@ def test_clusters_are_in_the_order_of_their_categories(fitted, tmp_path):
     picture = re.search(r'alt="Heat map of the mean proportion[^"]*" src="data:image/svg\+xml;base64,([^"]+)"', page)[1]
     drawn = re.findall(r"<!-- (\d+) -->", base64.b64decode(picture).decode())
     assert drawn[K:K + 12] == names
+
+
+def test_hostile_names_give_a_valid_page_and_a_second_report_is_equal_byte_for_byte(tmp_path):
+    names = ["$$", "$x^", "a\x01b", "\x1b[31m", "--", "]]>", "<script>alert(1)</script>", "\ufffe", "&amp;"]
+    adata = simulate_cortex(2, n_cells=60, n_genes=20, random_state=0).copy()
+    adata.var_names = [*names, *adata.var_names[len(names):]]
+    adata.obs["$ sample\x02"] = np.repeat(names[:2], 60)
+    SpiceMix(K, max_iter=5, random_state=0).fit(adata, "$ sample\x02").save(tmp_path / "model.h5")
+    adata.obs["spicemix_cluster"] = [names[i % 8] for i in range(120)]
+    adata.obsm["X_spicemix_umap"] = np.random.default_rng(0).random((120, 2))
+    adata.write_h5ad(tmp_path / "$data.h5ad")
+    for path in ("first.html", "second.html"):
+        write_report(tmp_path / "model.h5", tmp_path / "$data.h5ad", tmp_path / path, sample_key="$ sample\x02",
+                     title="Tissue $$ \x03")
+    page = (tmp_path / "first.html").read_text(encoding="utf-8")
+    assert (tmp_path / "second.html").read_bytes() == (tmp_path / "first.html").read_bytes()
+    assert not re.findall("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0010ffff]", page)
+    assert r"a\x01b" in page and "<td>$$</td>" in page and "<script" not in page
+    for picture in re.findall(r'src="data:image/svg\+xml;base64,([^"]*)"', page):
+        ET.fromstring(base64.b64decode(picture))
