@@ -105,13 +105,16 @@ def verdict(claim: Mapping, measurement: Measurement) -> str:
     """``reproduced``, ``partly``, ``not reproduced`` or ``cannot be tested``, by the ranges of the ledger.
 
     A claim is reproduced if the value lies in its range and at least half of the seeds, if there are any, do too.
-    A result that depends on the seed is therefore reproduced in part. :func:`judge` treats claims that require another.
+    A result that depends on the seed is reproduced in part, also if most seeds have it and the value does not.
+    :func:`judge` treats claims that require another.
     """
-    if measurement.value is None or math.isnan(measurement.value):
-        return "cannot be tested"
-    if lies_in(measurement.value, claim["reproduced"]):
-        return "reproduced" if 2 * seeds_in_range(claim, measurement.runs) >= len(measurement.runs) else "partly"
-    return "partly" if lies_in(measurement.value, claim["partly"]) else "not reproduced"
+    value = math.nan if measurement.value is None else measurement.value
+    most = 2 * seeds_in_range(claim, measurement.runs) >= len(measurement.runs)
+    if lies_in(value, claim["reproduced"]):
+        return "reproduced" if most else "partly"
+    if lies_in(value, claim["partly"]) or (most and measurement.runs):
+        return "partly"
+    return "cannot be tested" if math.isnan(value) else "not reproduced"
 
 
 def judge(measurements: Mapping[str, Measurement], claims: pd.DataFrame) -> dict[str, tuple[str, str]]:

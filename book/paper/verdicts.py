@@ -129,12 +129,16 @@ def describe_difference(claim: Mapping, procedure: Mapping, recommended: Mapping
     first, second = procedure["verdict"], recommended["verdict"]
     if claim["about"] == "data" or "not evaluated" in (first, second):
         return ""
-    by_luck = first == "partly" and lies_in(procedure["value"], claim["reproduced"])
-    if by_luck:
+    value = math.nan if procedure["value"] is None else procedure["value"]
+    has, weaker = lies_in(value, claim["reproduced"]), lies_in(value, claim["partly"])
+    if first == "partly" and (has or not weaker):
         lost = {"reproduced": "combining the runs makes it certain", "partly": "the recommended fit has it in part",
                 "not reproduced": "the recommended fit does not have it",
                 "cannot be tested": "the recommended fit leaves nothing to test"}[second]
-        return f"The run with the highest Q has it, but only {_in_range(claim, procedure['runs'])} do; {lost}."
+        seeds = _in_range(claim, procedure["runs"])
+        shown = (f"The run with the highest Q has it, but only {seeds} do" if has else
+                 f"{seeds} of the paper's procedure have it, but not the run with the highest Q")
+        return f"{shown}; {lost}."
     if first == second:
         return {"reproduced": "It holds however the model is fitted.",
                 "partly": "It holds in part, however the model is fitted.",

@@ -58,7 +58,10 @@ def test_an_id_given_twice_and_a_missing_field_are_refused(tmp_path):
     (Measurement(0.7, [float("nan"), float("nan"), 0.7]), "partly"),
     (Measurement(0.9), "partly"),
     (Measurement(0.5, [0.7, 0.7]), "partly"),
-    (Measurement(0.39, [0.7, 0.7]), "not reproduced"),
+    (Measurement(0.39, [0.7, 0.3, 0.3]), "not reproduced"),
+    (Measurement(0.39, [0.7, 0.3]), "partly"),  # half of the seeds have what the value does not show
+    (Measurement(None, [0.7], comment="why"), "partly"),
+    (Measurement(None, [0.3], comment="why"), "cannot be tested"),
     (Measurement(None, comment="why"), "cannot be tested"),
     (Measurement(float("nan"), comment="why"), "cannot be tested"),
 ])

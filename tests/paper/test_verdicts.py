@@ -95,6 +95,9 @@ IN, WIDE, OUT = 0.7, 0.5, 0.1
      "The run with the highest Q has it, but only 1 of 3 seeds do; the recommended fit does not have it."),
     ((IN, [OUT, OUT]), (IN, []),
      "The run with the highest Q has it, but only 0 of 2 seeds do; combining the runs makes it certain."),
+    ((OUT, [IN, IN]), (OUT, []),
+     "2 of 2 seeds of the paper's procedure have it, but not the run with the highest Q; the recommended fit does not "
+     "have it."),
     ((WIDE, []), (IN, []), "The paper's procedure has it in part; combining the runs makes it certain."),
     ((OUT, []), (IN, []), "Only the combination of runs finds it."),
     ((OUT, []), (WIDE, []), "The paper's procedure does not have it, the recommended fit has it in part."),
