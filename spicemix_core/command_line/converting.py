@@ -18,7 +18,7 @@ def convert(
     target: Annotated[Path, typer.Argument(
         metavar="TARGET", help="What to write: .h5ad, .zarr, .h5 (from a result), or a directory.")],
     sample_key: SampleKey = None,
-    graph_key: GraphKey = "spatial_connectivities",
+    graph_key: GraphKey = None,
     data: Annotated[Path | None, typer.Option(
         help="Data that the result file was computed from; the model then has their names and units.")] = None,
     force: Force = False,
@@ -41,10 +41,11 @@ def convert(
     if data is not None and target.suffix != ".h5":
         raise typer.BadParameter("Only the conversion of a result to a model (.h5) takes data.", param_hint="--data")
     from spicemix_core.exchange import conversion
+    from spicemix_core.inputs.memory import GRAPH_KEY
 
     with replacing(target) as temporary:
         if data is None:
-            conversion.convert(source, temporary, sample_key=sample_key, graph_key=graph_key)
+            conversion.convert(source, temporary, sample_key=sample_key, graph_key=graph_key or GRAPH_KEY)
         else:
             conversion.convert_result(source, temporary, data=data)
     print(target)
