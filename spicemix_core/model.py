@@ -192,7 +192,7 @@ class SpiceMix(FittedModel, BaseEstimator):
         Parameters
         ----------
         adata : AnnData
-            Expression normalised as that of the fit. Gains what :meth:`fit` writes; unknown genes have NaN as metagenes.
+            Expression normalised as that of the fit. Gains what :meth:`fit` writes; unknown genes have NaN metagenes.
         sample_key, graph_key, layer : str or None
             As for :meth:`fit`, by default (``"as fitted"``) those of the fit. ``sample_key=None`` takes all cells as
             one sample, ``graph_key=None`` as dissociated.
