@@ -107,12 +107,13 @@ def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one, or name a
 def coordinates_of(adata: AnnData, key: str = "spatial", remedy: str = "put the positions of the cells there",
                    ) -> np.ndarray:
     """Coordinates in ``obsm[key]``, (N, 2) or (N, 3), NaN for dissociated cells; KeyError or ValueError otherwise."""
-    points = np.asarray(_look_up(adata.obsm, key, f"There are no coordinates {key!r} in obsm", remedy))
-    if points.dtype.kind not in "fiu":
-        raise ValueError(f"obsm[{key!r}] holds entries of type {points.dtype}, but coordinates are numbers; "
-                         "store numbers there.")
+    points = np.asarray(loaded(_look_up(adata.obsm, key, f"There are no coordinates {key!r} in obsm", remedy)))
     check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
-    return points.astype(float)
+    try:
+        return points.astype(float)  # also numbers that are stored as text
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"obsm[{key!r}] holds entries that are no numbers, but coordinates are numbers; correct "
+                         "them.") from error
 
 
 def states_of(adata: AnnData) -> np.ndarray:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.inputs.anndata import coordinates_of, graph_of, read_names, read_samples
+from spicemix_core.inputs.anndata import graph_of, read_names, read_samples
 from spicemix_core.inputs.errors import ArgumentError, InputWarning, MissingDataError
 from spicemix_core.inputs.graphs import delaunay_neighbors, graph_by_sample, knn_graph, radius_graph
 from spicemix_core.inputs.lattices import are_array_numbers, lattice_graph
 from spicemix_core.inputs.memory import GRAPH_KEY
 from spicemix_core.inputs.neighbors import Neighbors, default_neighbors
 from spicemix_core.inputs.parameters import check_choice
+from spicemix_core.inputs.positions import positions_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -108,7 +109,7 @@ def _builder(options) -> Callable[[np.ndarray], Neighbors]:
 
 def _build(adata, options, sample_key, layer):
     """The graph of the cells that have coordinates; a sample without any coordinates has no edges."""
-    points = coordinates_of(adata, remedy="put the positions of the cells there, or pass {graph=None}")
+    points = positions_of(adata)
     _, _, rows = read_samples(adata, sample_key, None, layer, counts=True)
     _, names, _ = read_names(adata, sample_key, rows)
     placed = np.ones(len(points), dtype=bool)

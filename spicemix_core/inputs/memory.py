@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 AS_FITTED = "as fitted"  # stands for the key of the fit
 GRAPH_KEY = "spatial_connectivities"  # where squidpy keeps the graph
-DEFAULTS = {"graph": "auto", "graph_key": GRAPH_KEY}  # of other parameters: None or False
+DEFAULTS = {"graph": "auto", "graph_key": GRAPH_KEY, "target_sum": 1e4, "spatial_key": "spatial",
+            "n_cells_left_out": 0, "n_genes_left_out": 0}  # of other parameters: None or False
 PLACES = {"sample_key": "obs", "graph_key": "obsp", "layer": "layers"}
 EXPRESSION = ("layer", "normalize", "target_sum")  # parameters that make the expression
 GRAPH = ("graph", "max_length", "n_neighbors", "radius")

@@ -86,6 +86,7 @@ def _check_counts(counts, cell_names, gene_names):
     counts = without_duplicates(counts.tocsr()) if sparse.issparse(counts) else np.asarray(counts)
     if counts.ndim != 2:
         raise ValueError(f"Counts must be a matrix of cells x genes, not an array of shape {counts.shape}.")
+    counts = counts.astype(float) if counts.dtype == np.float16 else counts  # its sums overflow at 65,504
     values = counts.data if sparse.issparse(counts) else counts
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():

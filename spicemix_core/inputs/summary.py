@@ -40,7 +40,7 @@ def summarize_input(adata: AnnData, sample_key: str | None = None, graph_key: st
                 "expression": _expression(preparation, layer)}
     if graph_key is not None:
         summary |= {"graph": preparation.get("graph_built", "found")} | _edges(adata, sparse.coo_array(
-            adata.obsp[graph_key]), preparation.get("spatial_key", "spatial"))
+            adata.obsp[graph_key]))
     return summary
 
 
@@ -52,12 +52,12 @@ def _expression(preparation, layer):
     return f"{place}, as it is"
 
 
-def _edges(adata, graph, spatial_key):
+def _edges(adata, graph):
     degrees = np.bincount(graph.row, minlength=adata.n_obs)
     found = {"n_edges": int(graph.nnz // 2), "mean_degree": float(degrees.mean()),
              "n_isolated": int((degrees == 0).sum())}
-    if spatial_key in adata.obsm and graph.nnz:
-        points = np.asarray(adata.obsm[spatial_key], dtype=float)
+    if "spatial" in adata.obsm and graph.nnz:
+        points = np.asarray(adata.obsm["spatial"], dtype=float)
         lengths = np.linalg.norm(points[graph.row] - points[graph.col], axis=1)
         if np.isfinite(lengths).any():
             found |= {"median_edge": float(np.nanmedian(lengths)), "longest_edge": float(np.nanmax(lengths))}

@@ -213,8 +213,9 @@ def entry(i, j, value):
 
 BAD = [  # change, options, part of the message
     (counts, {}, "X holds whole numbers only, which look like raw counts. Pass normalize=True"),
-    (lambda a: None, {"normalize": True}, "X is to be normalised but does not hold whole numbers only"),
-    (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "Cell 'cell30' has the total 0"),
+    (lambda a: setattr(a, "X", a.X - 0.01), {"normalize": True},
+     "X is to be normalised but holds negative numbers, so no counts. Put raw counts there, or leave out"),
+    (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "110 cells have no counts, the first is 'cell30'"),
     (lambda a: setattr(a, "X", None), {}, "There is no expression in X; put normalised expression there"),
     (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of X are of type complex128"),
     (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of X are of type object"),
@@ -231,7 +232,7 @@ BAD = [  # change, options, part of the message
     (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
      "There are no coordinates 'spatial' in obsm."),
     (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN. Pass graph=None"),
-    (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries of type"),
+    (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries that are no numbers"),
     (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
     (spatial(np.ones((140, 2))), {}, "All 140 cells lie at the point [1.0, 1.0]"),
     (spatial(np.full((140, 2), np.inf)), {}, "The coordinates of cell 'cell0' are [inf, inf]"),
