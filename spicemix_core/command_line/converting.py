@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spicemix_core.command_line.options import Debug, Force, GraphKey, SampleKey, Threads
+from spicemix_core.command_line.options import Debug, Force, GraphKey, Positions, SampleKey, Threads
 from spicemix_core.command_line.outputs import DATA_SUFFIXES, check_outputs, check_suffix
 from spicemix_core.files.atomic import replacing
 
@@ -13,10 +13,10 @@ from spicemix_core.files.atomic import replacing
 def convert(
     source: Annotated[Path, typer.Argument(
         metavar="SOURCE",
-        help="An .h5ad file, a .zarr store, a directory in the authors' text format, or a result file .h5 of the "
-             "authors' program.")],
+        help="Data that `spicemix fit` reads, or a result file .h5 of the authors' program.")],
     target: Annotated[Path, typer.Argument(
         metavar="TARGET", help="What to write: .h5ad, .zarr, .h5 (from a result), or a directory.")],
+    positions: Positions = None,
     sample_key: SampleKey = None,
     graph_key: GraphKey = None,
     data: Annotated[Path | None, typer.Option(
@@ -34,6 +34,7 @@ def convert(
     Examples:
       spicemix convert tissue.h5ad tissue.zarr
       spicemix convert authors_files/ tissue.h5ad
+      spicemix convert counts.csv tissue.h5ad --positions positions.csv
       spicemix convert SpiceMix_K10.h5 model.h5 --data authors_files/
     """
     check_suffix(target, (*DATA_SUFFIXES, ".h5", ""), "TARGET")
@@ -45,7 +46,8 @@ def convert(
 
     with replacing(target) as temporary:
         if data is None:
-            conversion.convert(source, temporary, sample_key=sample_key, graph_key=graph_key or GRAPH_KEY)
+            conversion.convert(source, temporary, positions=positions, sample_key=sample_key,
+                               graph_key=graph_key or GRAPH_KEY)
         else:
             conversion.convert_result(source, temporary, data=data)
     print(target)

@@ -11,21 +11,29 @@ from spicemix_core.command_line.options import (
     Debug,
     FittedSampleKey,
     Force,
+    Genes,
     Graph,
     GraphKey,
+    KeepControls,
     Layer,
     MaxLength,
+    MinCells,
+    MinCounts,
     Model,
     NJobs,
     NNeighbors,
     NonSpatial,
     Normalize,
+    NTopGenes,
+    Positions,
     Quiet,
     Radius,
     RandomState,
     RebuildGraph,
     SampleKey,
+    SpatialKey,
     Symmetrize,
+    TargetSum,
     Threads,
     output_option,
 )
@@ -63,8 +71,16 @@ def fit(
     radius: Radius = None,
     rebuild_graph: RebuildGraph = False,
     symmetrize: Symmetrize = False,
+    positions: Positions = None,
+    spatial_key: SpatialKey = None,
     layer: Layer = None,
     normalize: Normalize = False,
+    target_sum: TargetSum = None,
+    genes: Genes = None,
+    n_top_genes: NTopGenes = None,
+    keep_controls: KeepControls = False,
+    min_counts: MinCounts = None,
+    min_cells: MinCells = None,
     non_spatial: NonSpatial = False,
     as_in_the_paper: Annotated[bool, typer.Option(
         "--as-in-the-paper",
@@ -127,7 +143,9 @@ def fit(
 
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph, symmetrize=symmetrize,
-                          layer=layer, normalize=normalize, non_spatial=non_spatial)
+                          positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
+                          target_sum=target_sum, genes=genes, n_top_genes=n_top_genes, keep_controls=keep_controls,
+                          min_counts=min_counts, min_cells=min_cells, non_spatial=non_spatial)
     check_data(adata, annotated)
     keys = {"sample_key": sample_key, "graph_key": graph_key or GRAPH_KEY}
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
@@ -207,12 +225,16 @@ def transform(
     radius: Radius = None,
     rebuild_graph: RebuildGraph = False,
     symmetrize: Symmetrize = False,
+    positions: Positions = None,
+    spatial_key: SpatialKey = None,
     layer: Annotated[str | None, typer.Option(
         help="Layer that holds the expression, or X; it becomes X of the data that are written. By default as in the "
              "fit.")] = None,
     normalize: Annotated[bool | None, typer.Option(
         "--normalize/--no-normalize",
         help="Whether to treat the expression as counts and normalise it. By default as in the fit.")] = None,
+    target_sum: TargetSum = None,
+    min_counts: MinCounts = None,
     non_spatial: NonSpatial = False,
     one_sample: Annotated[bool, typer.Option(
         "--one-sample", help="Take all cells as one sample, also if the model was fitted to several.")] = False,
@@ -241,7 +263,8 @@ def transform(
     adata, sample_key, graph_key = read_as_fitted(
         data, fitted, sample_key=sample_key, one_sample=one_sample, graph_key=graph_key, graph=graph,
         max_length=max_length, n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph,
-        symmetrize=symmetrize, layer=layer, normalize=normalize, non_spatial=non_spatial)
+        symmetrize=symmetrize, positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
+        target_sum=target_sum, keep_controls=None, min_counts=min_counts, non_spatial=non_spatial)
     check_data(adata, output)
     states = fitted.transform(adata, sample_key=sample_key, graph_key=graph_key, layer=None, min_genes=min_genes)
     write_data(adata, output)

@@ -11,7 +11,6 @@ RENAMED = {
     "--penalty": "--affinity-penalty", "--metagenes": "--n-metagenes", "--neighbors": "--n-neighbors",
     "--runs": "--n-runs", "--jobs": "--n-jobs", "--seeds": "--n-seeds", "--seed": "--random-state",
     "--no-space": "--non-spatial", "--clusters": "--n-clusters", "--samples": "--n-samples", "--cells": "--n-cells",
-    "--genes": "--n-genes",
 }
 
 
@@ -36,7 +35,14 @@ def output_option(what: str):
 
 Data = Annotated[Path, typer.Argument(
     metavar="DATA",
-    help="Expression of cells x genes: an .h5ad file, a .zarr store, or a directory in the authors' text format.")]
+    help="Expression of cells x genes: an .h5ad file, a .zarr store, the output folder of a platform (Visium, Visium "
+         "HD, Xenium, CosMx or MERSCOPE), a matrix of counts (.h5, .mtx, .csv, .tsv or .gem), or a directory in the "
+         "authors' text format.")]
+Positions = Annotated[Path | None, typer.Option(
+    help="Table with the positions of the cells (.csv, .tsv or .parquet), if they are not stored with the expression.")]
+SpatialKey = Annotated[str | None, typer.Option(
+    help="Where the positions are: a name in obsm, by default spatial, or columns of obs, such as "
+         "x_centroid,y_centroid.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that `spicemix fit` wrote.")]
 
 SampleKey = Annotated[str | None, typer.Option(
@@ -46,7 +52,21 @@ FittedSampleKey = Annotated[str | None, typer.Option(
 Layer = Annotated[str | None, typer.Option(
     help="Layer that holds the expression; it becomes X of the data that are written. By default, X is used.")]
 Normalize = Annotated[bool, typer.Option(
-    "--normalize", help="Treat the expression as counts: scale each cell to a total of 10,000 and take log(1 + x).")]
+    "--normalize", help="Treat the expression as counts: scale each cell to a total (--target-sum) and take "
+                        "log(1 + x).")]
+TargetSum = Annotated[float | None, typer.Option(
+    min=0, help="Total to which --normalize scales each cell. By default 10,000.")]
+MinCounts = Annotated[float | None, typer.Option(
+    min=0, help="Leave out cells with a smaller total, such as empty bins. By default, all cells are kept.")]
+MinCells = Annotated[int | None, typer.Option(
+    min=1, help="Leave out genes that fewer cells express. By default, all genes are kept.")]
+Genes = Annotated[str | None, typer.Option(
+    metavar="FILE|COLUMN", help="Genes to use: a file with one name per line, or a column of var that is true for "
+                                "them, such as highly_variable.")]
+NTopGenes = Annotated[int | None, typer.Option(
+    min=1, help="Use only this many genes, those that vary most; needs --normalize.")]
+KeepControls = Annotated[bool, typer.Option(
+    "--keep-controls", help="Keep control probes of the platform and features that are no genes.")]
 
 GraphKey = Annotated[str | None, typer.Option(
     help="Name of the neighbour graph in obsp, by default spatial_connectivities. An existing graph is used as "

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from spicemix_core.model import SpiceMix
 
 
-def read_prepared(data: Path, *, graph: str, graph_key: str | None, non_spatial: bool = False, **options: Any,
-                  ) -> "AnnData":
+def read_prepared(data: Path, *, positions: Path | None, graph: str, graph_key: str | None, genes: str | None,
+                  non_spatial: bool = False, **options: Any) -> "AnnData":
     """Read data, prepare them for a fit, and print what was understood.
 
     ``options`` are those of :func:`spicemix_core.prepare`.
@@ -23,11 +23,13 @@ def read_prepared(data: Path, *, graph: str, graph_key: str | None, non_spatial:
     from spicemix_core.inputs.memory import GRAPH_KEY
 
     graph_key = graph_key or GRAPH_KEY
-    return _prepared(read(data), graph=_kind(graph, non_spatial), graph_key=graph_key, **options)
+    adata = read(data, positions)
+    return _prepared(adata, graph=_kind(graph, non_spatial), graph_key=graph_key, genes=_genes(genes),
+                     **{name: value for name, value in options.items() if value is not None})
 
 
-def read_as_fitted(data: Path, model: "SpiceMix", *, graph: str, non_spatial: bool, one_sample: bool,
-                   sample_key: str | None, layer: str | None, **options: Any,
+def read_as_fitted(data: Path, model: "SpiceMix", *, positions: Path | None, graph: str, non_spatial: bool,
+                   one_sample: bool, sample_key: str | None, layer: str | None, **options: Any,
                    ) -> tuple["AnnData", str | None, str | None]:
     """Read data and prepare them as those of the fit, except for ``options`` that are given, and print the result.
 
@@ -39,7 +41,7 @@ def read_as_fitted(data: Path, model: "SpiceMix", *, graph: str, non_spatial: bo
 
     if one_sample and sample_key is not None:
         raise typer.BadParameter("Leave out either --one-sample or --sample-key.", param_hint="--one-sample")
-    adata = read(data)
+    adata = read(data, positions)
     key = None if one_sample else sample_key or AS_FITTED
     place = None if layer == "X" and layer not in adata.layers else layer or AS_FITTED
     used = preparation_as_fitted(model, adata, graph=graph, sample_key=key, layer=place, **options)
@@ -49,12 +51,20 @@ def read_as_fitted(data: Path, model: "SpiceMix", *, graph: str, non_spatial: bo
     return prepared, used["sample_key"], None if used["graph"] is None else used["graph_key"]
 
 
-def read(data: Path) -> "AnnData":
-    """Read data; a terminal shows that this has begun."""
+def read(data: Path, positions: Path | None = None) -> "AnnData":
+    """Read data and positions; a terminal shows that this has begun."""
     with stage(f"reading {data}"):
         from spicemix_core.exchange.readers import read_data
 
-        return read_data(data)
+        return read_data(data, positions=positions)
+
+
+def _genes(text):
+    """The names in a file of genes, one per line; any other text itself."""
+    if text is None or not Path(text).is_file():
+        return text
+    lines = Path(text).read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _kind(graph, non_spatial):
@@ -71,5 +81,5 @@ def _prepared(adata, **options):
     with told_at_once(), stage("neighbour graph and normalisation"):
         prepared = prepare(adata, **options)
     graph_key = None if options["graph"] is None else options["graph_key"]
-    print(*describe_input(summarize_input(prepared, options["sample_key"], graph_key)), sep="\n", flush=True)
+    print(*describe_input(summarize_input(prepared, options.get("sample_key"), graph_key)), sep="\n", flush=True)
     return prepared

@@ -12,20 +12,28 @@ from spicemix_core.command_line.options import (
     Data,
     Debug,
     Force,
+    Genes,
     Graph,
     GraphKey,
+    KeepControls,
     Layer,
     MaxIter,
     MaxLength,
+    MinCells,
+    MinCounts,
     NJobs,
     NNeighbors,
     Normalize,
+    NTopGenes,
+    Positions,
     Quiet,
     Radius,
     RandomState,
     RebuildGraph,
     SampleKey,
+    SpatialKey,
     Symmetrize,
+    TargetSum,
     Threads,
     output_option,
 )
@@ -59,8 +67,16 @@ def select(
     radius: Radius = None,
     rebuild_graph: RebuildGraph = False,
     symmetrize: Symmetrize = False,
+    positions: Positions = None,
+    spatial_key: SpatialKey = None,
     layer: Layer = None,
     normalize: Normalize = False,
+    target_sum: TargetSum = None,
+    genes: Genes = None,
+    n_top_genes: NTopGenes = None,
+    keep_controls: KeepControls = False,
+    min_counts: MinCounts = None,
+    min_cells: MinCells = None,
     n_jobs: NJobs = 1,
     max_iter: MaxIter = 200,
     plot: Annotated[Path | None, typer.Option(
@@ -91,7 +107,9 @@ def select(
     fits = folder or output.with_name(f"{output.name}.fits")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
                           n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph, symmetrize=symmetrize,
-                          layer=layer, normalize=normalize)
+                          positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
+                          target_sum=target_sum, genes=genes, n_top_genes=n_top_genes, keep_controls=keep_controls,
+                          min_counts=min_counts, min_cells=min_cells)
     from spicemix_core import pl
     from spicemix_core.inputs.memory import GRAPH_KEY
     from spicemix_core.runs.selection import select as select_settings

@@ -90,7 +90,7 @@ def where_positions_may_be(adata: AnnData) -> str:
     places = ([f"obsm holds {' and '.join(keys)}"] if keys else []) + (
         [f"obs has the columns {' and '.join(map(repr, columns))}"] if columns else [])
     if not places:
-        return "put the positions of the cells there, or pass {graph=None}"
+        return "put the positions of the cells there, read them from a table with {positions}, or pass {graph=None}"
     example = f"{','.join(columns)}" if columns and not keys else keys[0].strip("'")
     return (f"{'; '.join(places)}: name the positions with {{spatial_key}}, for instance {example}, or pass "
             "{graph=None}")

@@ -215,7 +215,7 @@ BAD = [  # change, options, part of the message
     (counts, {}, "X holds whole numbers only, which look like raw counts. Pass normalize=True"),
     (lambda a: setattr(a, "X", a.X - 0.01), {"normalize": True},
      "X is to be normalised but holds negative numbers, so no counts. Put raw counts there, or leave out"),
-    (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "110 cells have no counts, the first is 'cell30'"),
+    (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "110 cells have no counts, the first is"),
     (lambda a: setattr(a, "X", None), {}, "There is no expression in X; put normalised expression there"),
     (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of X are of type complex128"),
     (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of X are of type object"),
