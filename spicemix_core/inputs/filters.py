@@ -204,7 +204,7 @@ def variable_genes(counts: np.ndarray | sparse.csr_matrix, n_top_genes: int, row
     """
     check_integer("n_top_genes", n_top_genes, 1)
     if n_top_genes > counts.shape[1]:
-        raise ArgumentError(f"n_top_genes is {n_top_genes}, but the data have {counts.shape[1]} genes.",
+        raise ArgumentError(f"n_top_genes is {n_top_genes}, but there are {counts.shape[1]} genes to choose from.",
                             "Lower it, or leave it out.", "n_top_genes")
     rows = [np.arange(counts.shape[0])] if rows is None else rows
     variances = sum(len(r) * _residual_variance(counts[r]) for r in rows)

@@ -128,7 +128,7 @@ def test_in_place_the_object_itself_is_narrowed():
     ({"genes": ["Gene1", "Sst"]}, "1 of the genes in the list are not in the data: 'Sst'. Correct them"),
     ({"genes": "highly_variable"}, "There is no column 'highly_variable' in var that marks genes. Give a list"),
     ({"genes": "length"}, "The column 'length' of var must hold true or false"),
-    ({"n_top_genes": 31}, "n_top_genes is 31, but the data have 30 genes"),
+    ({"n_top_genes": 31}, "n_top_genes is 31, but there are 30 genes to choose from."),
     ({"n_top_genes": 5, "normalize": False, "layer": "log"}, "n_top_genes needs counts. Pass normalize=True, or name"),
     ({"min_counts": 1e6}, "No cell has a total of at least 1e+06; the largest total is"),
     ({"min_counts": 0}, "min_counts must be a positive number, not 0"),
