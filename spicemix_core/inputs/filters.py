@@ -60,8 +60,8 @@ class Filters:
                                 f"{totals.max():g}.", "Lower {min_counts}.")
         empty = np.flatnonzero(cells & (totals <= 0)) if normalize else []
         if len(empty):
-            raise ArgumentError(f"{len(empty)} cells have no counts, the first is {adata.obs_names[empty[0]]!r}.",
-                                "Leave such cells out with {min_counts=1}.")
+            raise ArgumentError(f"There are cells without counts: {len(empty)} of {adata.n_obs}, the first is "
+                                f"{adata.obs_names[empty[0]]!r}.", "Leave them out with {min_counts=1}.")
         if self.genes is not None:
             genes &= chosen_genes(adata.var, self.genes)
         if self.min_cells is not None:
@@ -97,8 +97,9 @@ def _rows_by_sample(adata, sample_key, cells):
 
 def _warn_of_controls(names, stacklevel):
     listed = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
-    warnings.warn(InputWarning(f"{len(names)} features are controls of the platform or other than genes ({listed}). "
-                               "They are left out.", "Pass {keep_controls=True} to keep them."), stacklevel=stacklevel)
+    warnings.warn(InputWarning(f"Features that are controls of the platform or other than genes are left out: "
+                               f"{len(names)} ({listed}).", "Pass {keep_controls=True} to keep them."),
+                  stacklevel=stacklevel)
 
 
 def control_features(var: pd.DataFrame) -> np.ndarray:
@@ -157,7 +158,7 @@ def chosen_genes(var: pd.DataFrame, genes: str | Sequence[str]) -> np.ndarray:
                             f"as {var.index[0]!r}.", "Use the same kind of gene names in {genes}.")
     if missing:
         listed = ", ".join(map(repr, missing[:3])) + (", ..." if len(missing) > 3 else "")
-        raise ArgumentError(f"{len(missing)} of the genes in the list are not in the data: {listed}.",
+        raise ArgumentError(f"The data lack {len(missing)} of the genes in the list: {listed}.",
                             "Correct them, or leave them out of {genes}.")
     return var.index.isin(list(genes))
 

@@ -21,7 +21,8 @@ def summarize_input(adata: AnnData, sample_key: str | None = None, graph_key: st
     Returns
     -------
     dict
-        The keys that are not None; ``n_cells``, ``n_genes``, ``n_samples``; ``expression``, in words. With a graph:
+        The keys that are not None; ``n_cells``, ``n_genes``, ``n_samples``, and the numbers of cells and genes that
+        were left out, unless zero; ``expression``, in words. With a graph:
         ``graph`` ("found", or what was built), ``n_edges``, ``mean_degree`` and ``n_isolated`` (cells without
         neighbours); with positions also ``median_edge`` and ``longest_edge``, in their unit.
 
@@ -38,6 +39,7 @@ def summarize_input(adata: AnnData, sample_key: str | None = None, graph_key: st
     summary = {name: key for name, key in keys.items() if key is not None}
     summary |= {"n_cells": adata.n_obs, "n_genes": adata.n_vars, "n_samples": int((sizes > 0).sum()),
                 "expression": _expression(preparation, layer)}
+    summary |= {name: preparation[name] for name in ("n_cells_left_out", "n_genes_left_out") if name in preparation}
     if graph_key is not None:
         summary |= {"graph": preparation.get("graph_built", "found")} | _edges(adata, sparse.coo_array(
             adata.obsp[graph_key]))
@@ -81,7 +83,10 @@ def describe_input(summary: dict[str, Any]) -> list[str]:
     samples = "1 sample" if summary["n_samples"] == 1 else f"{summary['n_samples']:,} samples"
     if "sample_key" in summary:
         samples += f" ({summary['sample_key']})"
-    lines = [f"data: {summary['n_cells']:,} cells, {summary['n_genes']:,} genes, {samples}",
+    left_out = [f"{summary[f'n_{what}_left_out']:,} {what}" for what in ("cells", "genes")
+                if f"n_{what}_left_out" in summary]
+    lines = [f"data: {summary['n_cells']:,} cells, {summary['n_genes']:,} genes, {samples}"
+             + (f" (left out: {' and '.join(left_out)})" if left_out else ""),
              f"expression: {summary['expression']}"]
     if "graph" not in summary:
         return [*lines, "graph: none"]

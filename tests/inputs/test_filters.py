@@ -50,7 +50,7 @@ def test_control_probes_of_a_platform_are_left_out_with_a_sentence_and_kept_on_r
     written = write(tmp_path / "outs")
     adata = read_data(tmp_path / "outs")
     n_controls = adata.n_vars - 30
-    with pytest.warns(InputWarning, match=f"{n_controls} features are controls of the platform or other than genes"):
+    with pytest.warns(InputWarning, match=rf"controls of the platform or other .* left out: {n_controls} \('"):
         ready = prepare(adata, normalize=True)
     assert list(ready.var_names) == [f"Gene{g}" for g in range(30)]
     np.testing.assert_allclose(dense(ready.X), log_normalize(dense(written.X)[:, :30]))  # controls are in no total
@@ -125,7 +125,7 @@ def test_in_place_the_object_itself_is_narrowed():
 
 @pytest.mark.parametrize(("options", "sentence"), [
     ({"genes": ["Sst", "Vip"]}, "None of the 2 genes in the list is in the data, whose genes have names such as"),
-    ({"genes": ["Gene1", "Sst"]}, "1 of the genes in the list are not in the data: 'Sst'. Correct them"),
+    ({"genes": ["Gene1", "Sst"]}, "The data lack 1 of the genes in the list: 'Sst'. Correct them"),
     ({"genes": "highly_variable"}, "There is no column 'highly_variable' in var that marks genes. Give a list"),
     ({"genes": "length"}, "The column 'length' of var must hold true or false"),
     ({"n_top_genes": 31}, "n_top_genes is 31, but there are 30 genes to choose from."),

@@ -131,5 +131,5 @@ def test_true_and_false_are_no_counts():
 def test_cells_without_counts_are_named():
     adata = tissue()
     adata.X[[7, 9]] = 0
-    with pytest.raises(ValueError, match=r"2 cells have no counts, the first is 'cell7'\. Leave .*min_counts=1"):
+    with pytest.raises(ValueError, match=r"cells without counts: 2 of 80, the first is 'cell7'\. Leave .*min_counts=1"):
         prepare(adata, normalize=True)
