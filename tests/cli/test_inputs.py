@@ -85,7 +85,7 @@ def test_transform_prepares_new_cells_as_those_of_the_fit(here):
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (("tissue.h5ad", "--normalize"),
-     "There are no coordinates 'spatial' in obsm. Obs has the columns 'x' and 'y': name the positions with "
+     "There are no coordinates 'spatial' in obsm. Positions may be in the columns 'x' and 'y' of obs: name them with "
      "--spatial-key, for instance x,y, or pass --non-spatial."),
     (("tissue.h5ad", "--spatial-key", "x,y"), "Pass --normalize, or put log-normalised expression there."),
     (("tissue.h5ad", "--spatial-key", "x,y", "--normalize", "--genes", "none.txt"),
