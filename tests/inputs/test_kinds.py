@@ -33,7 +33,7 @@ def test_expected_counts_are_normalised_like_counts_with_a_sentence(form):
     adata = tissue()
     values = expected(adata)
     adata.X = form(values)
-    with pytest.warns(InputWarning, match=r"adata\.X holds numbers that are not whole\. They are taken as expected c"):
+    with pytest.warns(InputWarning, match=r"X holds numbers that are not whole\. They are taken as expected c"):
         ready = prepare(adata, normalize=True)
     right = np.log1p(1e4 * values / values.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(ready.X.toarray() if sp.issparse(ready.X) else ready.X, right)
@@ -97,7 +97,7 @@ def test_gaps_of_an_outer_join_are_named(normalize, form):
     with pytest.raises(ValueError) as caught:
         prepare(joined, normalize=normalize)
     assert str(caught.value) == (
-        "adata.X has no value (NaN) for 6 of the 43 genes in 160 of the 160 cells, the first is gene 'New1' in cell "
+        "X has no value (NaN) for 6 of the 43 genes in 160 of the 160 cells, the first is gene 'New1' in cell "
         "'cell0'. An outer join of data with different genes leaves such gaps; keep the genes that were measured in "
         "all cells.")
 

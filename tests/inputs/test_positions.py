@@ -39,7 +39,7 @@ def test_without_positions_the_places_that_may_hold_them_are_named(adata):
         prepare(adata, normalize=True)
     adata.obs["x_centroid"], adata.obs["y_centroid"] = xy.T
     with pytest.raises(KeyError, match=r"Positions may be in the columns 'x_centroid' and 'y_centroid' of obs: name "
-                                       r"them with spatial_key, for instance x_centroid,y_centroid, or pass graph=None\."):
+                                       r"them with spatial_key, for instance x_centroid,y_centroid, or pass graph=N"):
         prepare(adata, normalize=True)
     adata.obsm["X_spatial"], adata.obsm["X_umap"], adata.obsm["X_pca"] = xy, xy, np.ones((120, 50))
     with pytest.raises(KeyError, match=r"may be in obsm\['X_spatial'\] or the columns .*, for instance X_spatial, or"):
