@@ -230,11 +230,12 @@ def test_every_option_is_explained(name):
 def test_options_have_the_names_of_the_librarys_parameters():
     from inspect import signature
 
-    from spicemix_core import convert, convert_result, prepare, select, tl, write_report
+    from spicemix_core import convert, convert_result, prepare, read_data, select, tl, write_report
     from spicemix_core.runs.consensus import fit_consensus
 
-    library = {"fit": (prepare, SpiceMix, SpiceMix.fit, fit_consensus), "transform": (prepare, SpiceMix.transform),
-               "cluster": (tl.cluster,), "domains": (tl.domains,), "select": (prepare, select, SpiceMix),
+    library = {"fit": (read_data, prepare, SpiceMix, SpiceMix.fit, fit_consensus),
+               "transform": (read_data, prepare, SpiceMix.transform), "cluster": (tl.cluster,),
+               "domains": (tl.domains,), "select": (read_data, prepare, select, SpiceMix),
                "simulate": (simulate_cortex,),
                "convert": (convert, convert_result), "report": (write_report,)}
     of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot",
@@ -447,7 +448,8 @@ BAD = {
     "text for expression": (_words, FIT, 1, "X"),
     "not a number": (_write("b.h5ad", _nan), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "NaN"),
     "raw counts": (_write("b.h5ad", _counts), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "Pass --normalize"),
-    "counts that are none": ((), (*FIT, "--normalize"), 1, "Put raw counts there, or leave out --normalize."),
+    "counts that are none": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST, "--normalize"), 1,
+                             "Put raw counts there, or leave out --normalize."),
     "no coordinates": (_write("b.h5ad", _drop), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "or pass --non-spatial."),
     "no such column": ((), (*FIT, "--sample-key", "slice"), 1, "There is no column 'slice' in obs"),
     "no such layer": ((), (*FIT, "--layer", "log"), 1, "There is no layer 'log' in layers"),
@@ -455,7 +457,7 @@ BAD = {
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "sample", *FAST), 1, "missing for 1"),
     "edges between samples": (_write("b.h5ad", _set("obs", "half", lambda a: ["ab"[i % 2] for i in range(CELLS)])),
                               ("fit", "b.h5ad", "-o", "m.h5", "--sample-key", "half", *FAST), 1, "different samples"),
-    "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "not centred"),
+    "z-scored": (_write("b.h5ad", _scaled), ("fit", "b.h5ad", "-o", "m.h5", *FAST), 1, "z-scored expression"),
     "longest edge in another unit": (_write("b.h5ad", lambda a: a.obsp.clear()),
                                      ("fit", "b.h5ad", "-o", "m.h5", "--max-length", "1e-9", *FAST), 1,
                                      "Check the samples, and --max-length or --radius, which are in the unit"),
