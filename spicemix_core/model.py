@@ -11,10 +11,12 @@ from spicemix_core import algorithm
 from spicemix_core.backends.place import place_cells
 from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.model_file import load_model, save_model
-from spicemix_core.inputs.anndata import check_names, read_names, read_samples, write_results
+from spicemix_core.inputs.anndata import check_names, read_names, read_samples
 from spicemix_core.inputs.arrays import check_samples
 from spicemix_core.inputs.genes import match_genes
+from spicemix_core.inputs.memory import AS_FITTED, keys_as_fitted
 from spicemix_core.inputs.parameters import check_parameters
+from spicemix_core.inputs.results import write_fit, write_transform
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.transform import FittedModel
 
@@ -82,6 +84,8 @@ class SpiceMix(FittedModel, BaseEstimator):
     feature_names_in_, sample_names_, cell_names_ : array of G names, list of names, list of arrays of N_i names
         Only of a model that was fitted to AnnData; samples are in the order of ``latent_states_``. A fit without
         ``sample_key`` has one sample, "0".
+    input_ : dict
+        Keys of a fit to AnnData that are not None, which :meth:`transform` uses, and the ``"preparation"`` of its data.
 
     Notes
     -----
@@ -148,7 +152,7 @@ class SpiceMix(FittedModel, BaseEstimator):
         """
         expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
         return self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows),
-                         lambda: write_results(adata, self, rows))
+                         lambda: write_fit(adata, self, rows, sample_key, graph_key, layer))
 
     def fit_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
                    checkpoint: str | PathLike | None = None, client: "Client | None" = None) -> Self:
@@ -181,17 +185,17 @@ class SpiceMix(FittedModel, BaseEstimator):
         """
         return self._fit(expressions, graphs, checkpoint, client)
 
-    def transform(self, adata: "AnnData", sample_key: str | None = None,
-                  graph_key: str | None = "spatial_connectivities", layer: str | None = None, *,
-                  min_genes: float = 0.5) -> np.ndarray:
+    def transform(self, adata: "AnnData", sample_key: str | None = AS_FITTED, graph_key: str | None = AS_FITTED,
+                  layer: str | None = AS_FITTED, *, min_genes: float = 0.5) -> np.ndarray:
         """Latent states of cells, new or those of the fit, under the parameters of this model; genes match by name.
 
         Parameters
         ----------
         adata : AnnData
-            Expression normalised as that of the fit. Gains ``obsm["X_spicemix"]``.
-        sample_key, graph_key, layer
-            As for :meth:`fit`; ``graph_key=None`` treats the cells as dissociated.
+            Expression normalised as that of the fit. Gains what :meth:`fit` writes; unknown genes have NaN metagenes.
+        sample_key, graph_key, layer : str or None
+            As for :meth:`fit`, by default (``"as fitted"``) those of the fit. ``sample_key=None`` takes all cells as
+            one sample, ``graph_key=None`` as dissociated.
         min_genes : float
             Smallest share of the genes of the model that ``adata`` must have; a warning names missing genes.
 
@@ -216,15 +220,13 @@ class SpiceMix(FittedModel, BaseEstimator):
         self._check_fitted()
         check_names(adata)
         columns, genes = match_genes(self, adata.var_names, min_genes)
-        expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
+        keys = keys_as_fitted(self, adata, sample_key=sample_key, graph_key=graph_key, layer=layer)
+        sample_key, graph_key, layer = keys if self.spatial else (keys[0], None, keys[2])
+        expressions, graphs, rows = read_samples(adata, sample_key, graph_key, layer)
         if len(columns) < adata.n_vars or (np.diff(columns) != 1).any():
             expressions = [y[:, columns] for y in expressions]
         parts = self._transform(expressions, graphs, genes, read_names(adata, sample_key, rows))
-        states = np.empty((adata.n_obs, self.n_metagenes))
-        for r, x in zip(rows, parts, strict=True):
-            states[r] = x
-        adata.obsm["X_spicemix"] = states
-        return states
+        return write_transform(adata, self, parts, rows, columns, genes, (sample_key, graph_key, layer))
 
     def save(self, path: str | PathLike) -> None:
         """Write the fitted model to one HDF5 file; see :func:`spicemix_core.files.model_file.save_model`.

@@ -8,6 +8,7 @@ such as dissociated cells, this is non-negative least squares.
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,15 +47,30 @@ class FittedModel:
         self.scaling_, self.latent_states_ = samples.scaling, samples.unscaled(*states)
         self.n_iter_, self.converged_ = len(history.rows), history.has_converged(self.tol)
         self.history_ = pd.DataFrame(history.rows, index=pd.RangeIndex(1, self.n_iter_ + 1, name="iteration"))
-        for attribute in _NAMES:  # of an earlier fit
+        for attribute in (*_NAMES, "input_"):  # of an earlier fit
             vars(self).pop(attribute, None)
         vars(self).update(zip(_NAMES, names or (), strict=False))
         if theta.noise <= least_noise(samples.sum_of_squares, samples.n_entries):
             warnings.warn("The model reproduces the expression almost exactly, so that the noise is at its lower limit "
                           f"of {self.noise_:.3g}: fit fewer metagenes, or more cells and genes.", stacklevel=4)
         if not self.converged_:
-            warnings.warn(f"No convergence to tol={self.tol} in max_iter={self.max_iter} iterations: see history_.",
-                          ConvergenceWarning, stacklevel=4)
+            warnings.warn(f"No convergence to a tolerance of {self.tol:g} in {self.max_iter} iterations: allow more, "
+                          "or see the history of the fit.", ConvergenceWarning, stacklevel=4)
+
+    def fit_transform(self, adata: Any, *keys: str | None, **options: Any) -> np.ndarray:
+        """Fit to an AnnData object and return the latent states of its cells, ``obsm["X_spicemix"]``.
+
+        Parameters
+        ----------
+        adata, *keys, **options
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        array, shape (N, K)
+        """
+        self.fit(adata, *keys, **options)
+        return adata.obsm["X_spicemix"]
 
     def transform_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,
                          genes: Sequence[int] | None = None) -> list[np.ndarray]:
@@ -92,8 +108,7 @@ class FittedModel:
         >>> from spicemix_core import SpiceMix, datasets
         >>> adata = datasets.simulate_cortex(n_cells=100, random_state=0, sigma_y=0.0)
         >>> model = SpiceMix(n_metagenes=5, tol=0.2, random_state=0).fit(adata)
-        >>> [states] = model.transform_arrays([adata.X[:10]])
-        >>> states.shape
+        >>> model.transform_arrays([adata.X[:10]])[0].shape
         (10, 5)
         """
         self._check_fitted()

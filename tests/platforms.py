@@ -20,7 +20,7 @@ def tissue(n_cells=120, n_genes=30, random_state=0, positions=None, extent=1000.
     band = (points[:, 0] - points[:, 0].min()) / (np.ptp(points[:, 0]) + 1e-9) * N_TYPES
     profiles = rng.gamma(0.5, size=(N_TYPES, n_genes)) + 0.05
     profiles /= profiles.sum(axis=1, keepdims=True)
-    counts = rng.poisson(rng.gamma(20.0, 10.0, size=(len(points), 1)) * profiles[band.astype(int)])
+    counts = rng.poisson(rng.gamma(20.0, max(10.0, n_genes / 25), size=(len(points), 1)) * profiles[band.astype(int)])
     counts[np.arange(len(points)), rng.integers(n_genes, size=len(points))] += 1  # no cell is empty
     adata = anndata.AnnData(sp.csr_matrix(counts.astype(np.float32)), obsm={"spatial": points})
     adata.obs_names = [f"cell{i}" for i in range(len(points))]
@@ -72,10 +72,10 @@ def hexagonal(rows=10, columns=12, pitch=137.0):
     return row, array_column, np.column_stack([array_column * pitch / 2, row * pitch * np.sqrt(0.75)]).round()
 
 
-def write_visium(folder, version=2, matrix="hdf5"):
+def write_visium(folder, version=2, matrix="hdf5", n_genes=30):
     """The folder ``outs`` of Space Ranger, with two spots outside the tissue in the table of positions."""
     row, column, points = hexagonal()
-    adata = tissue(positions=points)
+    adata = tissue(positions=points, n_genes=n_genes)
     adata.obs_names = [f"AAACAAGT{i:04d}-1" for i in range(adata.n_obs)]
     (folder / "spatial").mkdir(parents=True)
     if matrix == "hdf5":
@@ -93,11 +93,11 @@ def write_visium(folder, version=2, matrix="hdf5"):
     return adata
 
 
-def write_visium_hd(folder, parquet=False):
+def write_visium_hd(folder, parquet=False, n_genes=30):
     """The folder ``outs`` of Space Ranger for Visium HD; the bins of 16 micrometres hold some without counts."""
     row, column = np.divmod(np.arange(144), 12)
     points = np.column_stack([column * 58.5, row * 58.5])
-    adata = tissue(positions=points)
+    adata = tissue(positions=points, n_genes=n_genes)
     adata.X = sp.diags_array((~np.isin(np.arange(144), [5, 77])).astype(np.float32)) @ adata.X
     adata.obs_names = [f"s_016um_{r:05d}_{c:05d}-1" for r, c in zip(row, column, strict=True)]
     for size in ("002", "008", "016"):
@@ -184,9 +184,9 @@ def write_starmap(folder):
     return adata
 
 
-def write_slide_seq(folder):
+def write_slide_seq(folder, n_genes=30):
     """The tables of Slide-seq: genes x beads, and the beads' locations; two beads have no location."""
-    adata = tissue(random_state=6)
+    adata = tissue(random_state=6, n_genes=n_genes)
     folder.mkdir(parents=True)
     pd.DataFrame(adata.X.T.toarray().astype(int), adata.var_names, adata.obs_names).to_csv(folder / "MappedDGEForR.csv")
     pd.DataFrame({"barcodes": adata.obs_names, "xcoord": adata.obsm["spatial"][:, 0],
@@ -194,9 +194,9 @@ def write_slide_seq(folder):
     return adata[2:].copy()
 
 
-def write_stereo_seq(folder):
+def write_stereo_seq(folder, n_genes=30):
     """The GEM file of Stereo-seq with cells: a line for each gene at each spot of a cell; cell 0 is outside."""
-    adata = tissue(random_state=7)
+    adata = tissue(random_state=7, n_genes=n_genes)
     adata.obs_names = [str(i + 1) for i in range(adata.n_obs)]
     centres = adata.obsm["spatial"].round()
     cell, gene = adata.X.nonzero()

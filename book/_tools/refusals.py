@@ -96,9 +96,10 @@ def _joined(rows):
 def _rows(call, function, graph):
     """The rows of a call: one for each sentence that it can hold."""
     warning = ast.unparse(call.func) == WARN
-    explained = len(call.args) > 1 and not warning
-    problems = sentences(call.args[0], function, graph)
-    remedies = sentences(call.args[1], function, graph) if explained else [Sentence("", "")]
+    made = call.args[0] if warning and isinstance(call.args[0], ast.Call) else call  # a warning with a remedy
+    explained = len(made.args) > 1 and (made is not call or not warning)
+    problems = sentences(made.args[0], function, graph)
+    remedies = sentences(made.args[1], function, graph) if explained else [Sentence("", "")]
     commands, functions = graph.users(function)
     hint = next((one.value for one in call.keywords if one.arg == "param_hint"), None)
     option = f"Invalid value for {sentences(hint, function, graph)[0].text}: " if hint is not None else ""

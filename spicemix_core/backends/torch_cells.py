@@ -16,6 +16,7 @@ import torch
 from spicemix_core.backends.torch_series import log_integral_and_mean
 from spicemix_core.backends.torch_states import update_cells
 from spicemix_core.cells import StateSums
+from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.local_cells import LocalCells
 from spicemix_core.samples import Samples
 
@@ -27,8 +28,9 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, dtype=torch.float64, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"device={device!r} cannot be used here ({str(error).splitlines()[0].rstrip('.')}): choose "
-                         "'cpu', or None for the compiled code without PyTorch.") from error
+        raise ArgumentError(f"device {device!r} cannot be used here ({str(error).splitlines()[0].rstrip('.')}).",
+                            "Choose 'cpu', or leave {device} out for the compiled code without PyTorch.",
+                            "device") from error
 
 
 class TorchSamples:

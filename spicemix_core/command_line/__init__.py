@@ -8,16 +8,14 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
 from spicemix_core.command_line import analysing, converting, datasets, fitting, reporting, selecting
-from spicemix_core.command_line.messages import Interrupted, one_line, usage_message
+from spicemix_core.command_line.messages import Interrupted, one_line, tell, usage_message, with_present_names
 from spicemix_core.command_line.process import end_process, has_open_hdf5_files, process_state, say
 from spicemix_core.files.atomic import DiskFullError, is_disk_full
 
-PACKAGE = Path(__file__).parents[1]
 app = typer.Typer(
     name="spicemix", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -47,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     An error is printed to stderr on one line, after the traceback if ``--debug`` is given. Warnings of this package
-    are printed after the command has succeeded, one line each.
+    are printed when the data are prepared and after the command has succeeded, one line each.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     debug = "--debug" in given
-    with process_state(debug):
+    with process_state(debug, quiet=not {"--quiet", "-q"}.isdisjoint(given)):
         try:
             return _run(given, debug)
         except DiskFullError as error:
@@ -86,14 +84,15 @@ def _run(arguments, debug):
         if is_disk_full(error):
             where = f" {error.filename} cannot be written." if getattr(error, "filename", None) else ""
             raise DiskFullError(f"The disk is full.{where} Free some space and try again.") from error
+        if (present := with_present_names(arguments, error)) is not None:
+            say(f"Warning: {usage_message(error)}")
+            return _run(present, debug)
         if hasattr(error, "format_message"):  # an exception of typer
             return _fail(usage_message(error), 2)
         return _fail(one_line(error), 1)
     if status == 130:
         return _fail("The command was interrupted. Nothing was written.", 130)
-    own = (warning.message for warning in caught or () if Path(warning.filename).is_relative_to(PACKAGE))
-    for message in dict.fromkeys(map(one_line, own)):
-        say(f"Warning: {message}")
+    tell(caught or ())
     return status
 
 

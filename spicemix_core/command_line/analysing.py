@@ -9,10 +9,11 @@ import typer
 from spicemix_core.command_line.options import (
     Data,
     Debug,
+    FittedSampleKey,
     Force,
     GraphKey,
+    Quiet,
     RandomState,
-    SampleKey,
     Threads,
     output_option,
 )
@@ -26,6 +27,8 @@ from spicemix_core.command_line.outputs import (
     write_figure,
     write_table,
 )
+from spicemix_core.command_line.process import stage
+from spicemix_core.command_line.reading import read
 from spicemix_core.files.atomic import replacing, replacing_together
 
 Kind = Literal["spatial", "domains", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
@@ -44,6 +47,7 @@ def cluster(
         help="Also write the marker genes of each cluster to this .csv file.")] = None,
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Cluster cells into types by their states.
@@ -60,13 +64,13 @@ def cluster(
     check_suffix(markers, (".csv",), "--markers")
     check_outputs(force, output, markers)
     from spicemix_core import tl
-    from spicemix_core.exchange.readers import read_data
-
-    adata = read_data(data)
+    from spicemix_core.inputs.memory import key_of_fit
+    adata = read(data)
     check_data(adata, output)
-    tl.cluster(adata, n_clusters=n_clusters, key_added=key_added)
+    with stage(f"clustering {adata.n_obs:,} cells"):
+        tl.cluster(adata, n_clusters=n_clusters, key_added=key_added)
     sizes = adata.obs[key_added].value_counts(sort=False)
-    table = tl.markers(adata, key_added) if markers else None
+    table = tl.markers(adata, key_added, layer=key_of_fit(adata, "layer")) if markers else None
     with replacing_together(*filter(None, (output, markers))) as temporary:
         write_data(adata, temporary[0])
         if markers:
@@ -86,10 +90,11 @@ def domains(
                     "least 10 cells in effect.")] = None,
     smooth: Annotated[bool, typer.Option(
         "--smooth/--no-smooth", help="Give each cell the domain of most of its neighbours and itself.")] = True,
-    graph_key: GraphKey = "spatial_connectivities",
+    graph_key: GraphKey = None,
     key_added: Annotated[str, typer.Option(help="Column of obs to write the domains to.")] = "spicemix_domain",
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Divide the tissue into domains: regions in which the mixture of cells is alike.
@@ -101,16 +106,17 @@ def domains(
     Examples:
       spicemix domains fitted.h5ad -o domains.h5ad
       spicemix domains fitted.h5ad --n-domains 7 -o domains.h5ad
-      spicemix plot domains domains.h5ad --sample-key sample -o domains.svg
+      spicemix plot domains domains.h5ad -o domains.svg
     """
     check_suffix(output, DATA_SUFFIXES)
     check_outputs(force, output)
     from spicemix_core import tl
-    from spicemix_core.exchange.readers import read_data
+    from spicemix_core.inputs.memory import GRAPH_KEY, key_of_fit
 
-    adata = read_data(data)
-    found = tl.domains(adata, n_domains=n_domains, n_averagings=n_averagings, smooth=smooth, graph_key=graph_key,
-                       key_added=key_added)
+    adata = read(data)
+    with stage(f"domains of {adata.n_obs:,} cells"):
+        found = tl.domains(adata, n_domains=n_domains, n_averagings=n_averagings, smooth=smooth, key_added=key_added,
+                           graph_key=graph_key or key_of_fit(adata, "graph_key", GRAPH_KEY))
     with replacing(output) as temporary:
         write_data(adata, temporary)
     sizes = adata.obs[key_added].value_counts(sort=False)
@@ -125,13 +131,14 @@ def plot(
     color: Annotated[str, typer.Option(
         help="What sets the colour of the cells: a column of obs, a gene, or a metagene such as 'metagene 3'. For "
              "type-affinity and markers, the column of obs with the clusters.")] = "spicemix_cluster",
-    sample_key: SampleKey = None,
-    graph_key: GraphKey = "spatial_connectivities",
+    sample_key: FittedSampleKey = None,
+    graph_key: GraphKey = None,
     gene_sets: Annotated[Path | None, typer.Option(
         help="File of gene sets, .gmt; required for enrichment only.")] = None,
     random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Draw one figure.
@@ -141,7 +148,7 @@ def plot(
 
     \b
     Examples:
-      spicemix plot spatial clustered.h5ad --sample-key sample -o map.svg
+      spicemix plot spatial clustered.h5ad -o map.svg
       spicemix plot affinity clustered.h5ad -o affinity.pdf
     """
     check_suffix(output, FIGURE_SUFFIXES)
@@ -149,9 +156,11 @@ def plot(
     if (gene_sets is None) == (kind == "enrichment"):
         raise typer.BadParameter("The figure enrichment requires a .gmt file; other figures do not take one.",
                                  param_hint="--gene-sets")
-    from spicemix_core.exchange.readers import read_data
+    from spicemix_core.inputs.memory import GRAPH_KEY, key_of_fit
 
-    adata = read_data(data)
+    adata = read(data)
+    sample_key = sample_key or key_of_fit(adata, "sample_key")
+    graph_key = graph_key or key_of_fit(adata, "graph_key", GRAPH_KEY)
     if kind in COLORED and color == "spicemix_cluster" and color not in adata.obs:
         from spicemix_core import tl
 
@@ -165,9 +174,10 @@ def plot(
 
 def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
     from spicemix_core import pl, tl
+    from spicemix_core.inputs.memory import key_of_fit
 
     if kind == "spatial":
-        return pl.spatial(adata, color, sample_key=sample_key)
+        return pl.spatial(adata, color, sample_key=sample_key, layer=key_of_fit(adata, "layer"))
     if kind == "domains":
         if "domains" not in adata.uns.get("spicemix", {}):
             tl.domains(adata, graph_key=graph_key)
@@ -185,7 +195,7 @@ def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
         tl.metagene_genes(adata)
         return pl.metagene_genes(adata)
     if kind == "markers":
-        tl.markers(adata, color)
+        tl.markers(adata, color, layer=key_of_fit(adata, "layer"))
         return pl.markers(adata)
     if kind == "metagenes":
         return pl.metagenes(adata, sample_key=sample_key)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spicemix_core.command_line.options import Debug, Force, GraphKey, SampleKey, Threads
+from spicemix_core.command_line.options import Debug, Force, GraphKey, Positions, SampleKey, Threads
 from spicemix_core.command_line.outputs import DATA_SUFFIXES, check_outputs, check_suffix
 from spicemix_core.files.atomic import replacing
 
@@ -13,12 +13,12 @@ from spicemix_core.files.atomic import replacing
 def convert(
     source: Annotated[Path, typer.Argument(
         metavar="SOURCE",
-        help="An .h5ad file, a .zarr store, a directory in the authors' text format, or a result file .h5 of the "
-             "authors' program.")],
+        help="Data that `spicemix fit` reads, or a result file .h5 of the authors' program.")],
     target: Annotated[Path, typer.Argument(
         metavar="TARGET", help="What to write: .h5ad, .zarr, .h5 (from a result), or a directory.")],
+    positions: Positions = None,
     sample_key: SampleKey = None,
-    graph_key: GraphKey = "spatial_connectivities",
+    graph_key: GraphKey = None,
     data: Annotated[Path | None, typer.Option(
         help="Data that the result file was computed from; the model then has their names and units.")] = None,
     force: Force = False,
@@ -34,6 +34,7 @@ def convert(
     Examples:
       spicemix convert tissue.h5ad tissue.zarr
       spicemix convert authors_files/ tissue.h5ad
+      spicemix convert counts.csv tissue.h5ad --positions positions.csv
       spicemix convert SpiceMix_K10.h5 model.h5 --data authors_files/
     """
     check_suffix(target, (*DATA_SUFFIXES, ".h5", ""), "TARGET")
@@ -41,10 +42,12 @@ def convert(
     if data is not None and target.suffix != ".h5":
         raise typer.BadParameter("Only the conversion of a result to a model (.h5) takes data.", param_hint="--data")
     from spicemix_core.exchange import conversion
+    from spicemix_core.inputs.memory import GRAPH_KEY
 
     with replacing(target) as temporary:
         if data is None:
-            conversion.convert(source, temporary, sample_key=sample_key, graph_key=graph_key)
+            conversion.convert(source, temporary, positions=positions, sample_key=sample_key,
+                               graph_key=graph_key or GRAPH_KEY)
         else:
             conversion.convert_result(source, temporary, data=data)
     print(target)

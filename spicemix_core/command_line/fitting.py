@@ -9,20 +9,31 @@ from spicemix_core.command_line.messages import resumable
 from spicemix_core.command_line.options import (
     Data,
     Debug,
+    FittedSampleKey,
     Force,
+    Genes,
     Graph,
     GraphKey,
+    KeepControls,
     Layer,
     MaxLength,
+    MinCells,
+    MinCounts,
     Model,
     NJobs,
     NNeighbors,
     NonSpatial,
     Normalize,
+    NTopGenes,
+    Positions,
+    Quiet,
     Radius,
     RandomState,
+    RebuildGraph,
     SampleKey,
+    SpatialKey,
     Symmetrize,
+    TargetSum,
     Threads,
     output_option,
 )
@@ -34,7 +45,7 @@ from spicemix_core.command_line.outputs import (
     check_suffix,
     write_data,
 )
-from spicemix_core.command_line.reading import read_prepared
+from spicemix_core.command_line.reading import read_as_fitted, read_prepared
 from spicemix_core.files.atomic import replacing_together
 from spicemix_core.files.lock import reserved
 from spicemix_core.files.removal import until_saved
@@ -53,14 +64,23 @@ def fit(
     affinity_penalty: Annotated[float, typer.Option(
         help="Penalty lambda_Sigma on the affinity; larger values weaken the spatial term.")] = 1e-4,
     sample_key: SampleKey = None,
-    graph: Graph = "delaunay",
-    graph_key: GraphKey = "spatial_connectivities",
+    graph: Graph = "auto",
+    graph_key: GraphKey = None,
     max_length: MaxLength = None,
-    n_neighbors: NNeighbors = 6,
+    n_neighbors: NNeighbors = None,
     radius: Radius = None,
+    rebuild_graph: RebuildGraph = False,
     symmetrize: Symmetrize = False,
+    positions: Positions = None,
+    spatial_key: SpatialKey = None,
     layer: Layer = None,
     normalize: Normalize = False,
+    target_sum: TargetSum = None,
+    genes: Genes = None,
+    n_top_genes: NTopGenes = None,
+    keep_controls: KeepControls = False,
+    min_counts: MinCounts = None,
+    min_cells: MinCells = None,
     non_spatial: NonSpatial = False,
     as_in_the_paper: Annotated[bool, typer.Option(
         "--as-in-the-paper",
@@ -69,6 +89,8 @@ def fit(
     n_runs: Annotated[int | None, typer.Option(
         min=1, help="Number of fits from different seeds; two or more are combined into a consensus. By default 1, or "
                     "5 with --as-in-the-paper.")] = None,
+    n_clusters: Annotated[int | None, typer.Option(
+        min=2, help="Number of clusters of the consensus. By default, it is chosen; see the documentation.")] = None,
     n_jobs: NJobs = 1,
     max_iter: Annotated[int | None, typer.Option(
         min=1, help="Maximum number of iterations of a fit. By default 200, or 500 with --as-in-the-paper.")] = None,
@@ -86,6 +108,7 @@ def fit(
     random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Learn metagenes, their affinity and the states of cells.
@@ -106,6 +129,9 @@ def fit(
     """
     if as_in_the_paper:
         _refuse_what_the_paper_fixes({"--non-spatial": non_spatial or None, "--device": device, "--tol": tol})
+    if n_clusters is not None and (as_in_the_paper or n_runs in (None, 1)):
+        raise typer.BadParameter("The number of clusters is that of the consensus of several runs. Add --n-runs, or "
+                                 "use `spicemix cluster` after the fit.", param_hint="--n-clusters")
     check_suffix(output, MODEL_SUFFIXES)
     check_suffix(annotated, DATA_SUFFIXES, "--annotated")
     check_outputs(force, output, annotated)
@@ -113,20 +139,25 @@ def fit(
     if checkpoint.is_file() and (as_in_the_paper or (n_runs or 1) > 1):
         raise FileExistsError(f"{checkpoint} is a file, but several runs are kept in a folder. Remove it, or choose "
                               "another name with --checkpoint.")
+    from spicemix_core.inputs.memory import GRAPH_KEY
+
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
-                          normalize=normalize, non_spatial=non_spatial)
+                          n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph, symmetrize=symmetrize,
+                          positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
+                          target_sum=target_sum, genes=genes, n_top_genes=n_top_genes, keep_controls=keep_controls,
+                          min_counts=min_counts, min_cells=min_cells, non_spatial=non_spatial)
     check_data(adata, annotated)
-    keys = {"sample_key": sample_key, "graph_key": graph_key}
+    keys = {"sample_key": sample_key, "graph_key": graph_key or GRAPH_KEY}
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
     options |= {name: value for name, value in (("max_iter", max_iter), ("tol", tol)) if value is not None}
     with reserved(checkpoint), resumable("fit", checkpoint), until_saved():
         if as_in_the_paper:
             model = _fit_as_published(adata, checkpoint, n_runs, keys | {"n_jobs": n_jobs}, options)
         elif n_runs in (None, 1):
-            model = _fit_one(adata, checkpoint, keys, options | {"spatial": not non_spatial, "device": device})
+            model = _fit_one(adata, checkpoint, keys, options | {"spatial": not non_spatial, "device": device}, force)
         else:
-            model = _fit_several(adata, checkpoint, keys | {"n_runs": n_runs, "n_jobs": n_jobs},
+            runs = {"n_runs": n_runs, "n_jobs": n_jobs, "n_clusters": n_clusters}
+            model = _fit_several(adata, checkpoint, keys | runs,
                                  options | {"spatial": not non_spatial, "device": device})
         with replacing_together(*filter(None, (output, annotated))) as temporary:
             model.save(temporary[0])
@@ -144,10 +175,20 @@ def _refuse_what_the_paper_fixes(options):
             raise typer.BadParameter(FIXED[option], param_hint=option)
 
 
-def _fit_one(adata, checkpoint, keys, options):
+def _fit_one(adata, checkpoint, keys, options, force):
+    from spicemix_core.files.checkpoint import StaleCheckpointError
+    from spicemix_core.inputs.errors import ArgumentError
     from spicemix_core.model import SpiceMix
 
-    return SpiceMix(**options).fit(adata, **keys, checkpoint=checkpoint)
+    try:
+        return SpiceMix(**options).fit(adata, **keys, checkpoint=checkpoint)
+    except StaleCheckpointError as stale:
+        if not force:
+            raise ArgumentError(stale.problem, "Give {force=True} to start anew, or choose another file with "
+                                               "{checkpoint}.") from stale
+        print(f"{checkpoint} is of another fit, so this one starts anew.")
+        checkpoint.unlink()
+        return SpiceMix(**options).fit(adata, **keys, checkpoint=checkpoint)
 
 
 def _fit_several(adata, folder, keys, options):
@@ -176,40 +217,55 @@ def transform(
     model: Model,
     data: Data,
     output: output_option("File or store to write the data to, with the states in obsm['X_spicemix']: .h5ad or .zarr."),
-    sample_key: SampleKey = None,
-    graph: Graph = "delaunay",
-    graph_key: GraphKey = "spatial_connectivities",
+    sample_key: FittedSampleKey = None,
+    graph: Graph = "auto",
+    graph_key: GraphKey = None,
     max_length: MaxLength = None,
-    n_neighbors: NNeighbors = 6,
+    n_neighbors: NNeighbors = None,
     radius: Radius = None,
+    rebuild_graph: RebuildGraph = False,
     symmetrize: Symmetrize = False,
-    layer: Layer = None,
-    normalize: Normalize = False,
+    positions: Positions = None,
+    spatial_key: SpatialKey = None,
+    layer: Annotated[str | None, typer.Option(
+        help="Layer that holds the expression, or X; it becomes X of the data that are written. By default as in the "
+             "fit.")] = None,
+    normalize: Annotated[bool | None, typer.Option(
+        "--normalize/--no-normalize",
+        help="Whether to treat the expression as counts and normalise it. By default as in the fit.")] = None,
+    target_sum: TargetSum = None,
+    min_counts: MinCounts = None,
     non_spatial: NonSpatial = False,
+    one_sample: Annotated[bool, typer.Option(
+        "--one-sample", help="Take all cells as one sample, also if the model was fitted to several.")] = False,
     min_genes: Annotated[float, typer.Option(
         min=0, max=1, help="Minimum share of the model's genes that the data must contain.")] = 0.5,
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Estimate the states of new cells under a fitted model.
 
-    Genes are matched by name. Metagenes and affinity stay fixed.
+    Genes are matched by name. Metagenes and affinity stay fixed, and are written with the states. The data are
+    prepared as those of the fit, with the same columns, layer, normalisation and kind of graph, except for options that
+    you give.
 
     \b
     Example:
-      spicemix transform model.h5 new.h5ad --sample-key sample -o states.h5ad
+      spicemix transform model.h5 new.h5ad -o states.h5ad
     """
     check_suffix(output, DATA_SUFFIXES)
     check_outputs(force, output)
     from spicemix_core.model import SpiceMix
 
     fitted = SpiceMix.load(model)
-    adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
-                          normalize=normalize, non_spatial=non_spatial)
+    adata, sample_key, graph_key = read_as_fitted(
+        data, fitted, sample_key=sample_key, one_sample=one_sample, graph_key=graph_key, graph=graph,
+        max_length=max_length, n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph,
+        symmetrize=symmetrize, positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
+        target_sum=target_sum, keep_controls=None, min_counts=min_counts, non_spatial=non_spatial)
     check_data(adata, output)
-    states = fitted.transform(adata, sample_key=sample_key, graph_key=None if non_spatial else graph_key,
-                              min_genes=min_genes)
+    states = fitted.transform(adata, sample_key=sample_key, graph_key=graph_key, layer=None, min_genes=min_genes)
     write_data(adata, output)
     print(f"{states.shape[0]:,} cells, {states.shape[1]} metagenes\nannotated data: {output}")

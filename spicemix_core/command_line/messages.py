@@ -1,14 +1,21 @@
 """Messages of the command line: errors and warnings as one line that names options, not parameters of Python."""
 
+import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from spicemix_core.command_line.options import RENAMED
+from spicemix_core.command_line.process import say
 from spicemix_core.inputs.errors import Explained
 
 FULL = "The memory is full"
+PACKAGE = Path(__file__).parents[1]
 NON_SPATIAL = {("graph", "None"), ("graph_key", "None"), ("spatial", "False")}
+FLAGS = dict.fromkeys(NON_SPATIAL, "--non-spatial") | {
+    ("sample_key", "None"): "--one-sample", ("layer", "None"): "--layer X"}
 
 
 class Interrupted(Exception):
@@ -45,8 +52,8 @@ def option(name: str, value: str | None) -> str:
     >>> option("n_metagenes", None), option("normalize", "True"), option("graph", "radius"), option("spatial", "False")
     ('--n-metagenes', '--normalize', '--graph radius', '--non-spatial')
     """
-    if (name, value) in NON_SPATIAL:
-        return "--non-spatial"
+    if (name, value) in FLAGS:
+        return FLAGS[name, value]
     flag = f"--{name.replace('_', '-')}"
     return flag if value in (None, "True") else f"{flag} {value}"
 
@@ -66,6 +73,32 @@ def one_line(error: Exception | Warning) -> str:
     expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, MemoryError, Warning,
                                   Interrupted))
     return text if expected else f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def told_at_once() -> Iterator[None]:
+    """Print the warnings of a step when it has succeeded, before the rest of the command."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    tell(caught)
+
+
+def tell(caught: Sequence[warnings.WarningMessage]) -> None:
+    """Print the warnings of this package to stderr, each different one once and on one line."""
+    own = (warning.message for warning in caught if Path(warning.filename).is_relative_to(PACKAGE))
+    for message in dict.fromkeys(one_line(warning) for warning in own if isinstance(warning, Warning)):
+        say(f"Warning: {message}")
+
+
+def with_present_names(arguments: Sequence[str], error: Any) -> list[str] | None:
+    """The command line with the present name of an option that has been renamed; None if that is not the error."""
+    given = getattr(error, "option_name", None)
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    new = RENAMED.get(given)
+    if new is None or not any(new in parameter.opts for parameter in getattr(command, "params", ())):
+        return None
+    return [new + word.removeprefix(given) if word.split("=")[0] == given else word for word in arguments]
 
 
 def usage_message(error: Any) -> str:

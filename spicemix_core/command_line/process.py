@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 
 
 @contextmanager
-def process_state(debug: bool) -> Iterator[None]:
+def process_state(debug: bool, quiet: bool = False) -> Iterator[None]:
     """Run a command with usable signals, streams and hooks, and restore the earlier ones.
 
     - Ctrl-C interrupts the command, also if the program was started in the background by a script, which makes it
       inherit an ignored SIGINT.
     - Output to a closed stream is discarded. Its number is taken by the null device, not by a file of data that a
-      library would then write its messages into.
+      library would then write its messages into. Standard output and progress are discarded if ``quiet``.
     - Errors in destructors are not shown unless ``debug``: the HDF5 library raises one for each open object when the
       disk is full, after the error that the command reports.
     """
@@ -24,8 +24,10 @@ def process_state(debug: bool) -> Iterator[None]:
             stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
         _open_standard_streams()
         for stream, redirect in ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr)):
-            if stream is None:
+            if stream is None or (quiet and stream is sys.stdout):
                 stack.enter_context(redirect(stack.enter_context(open(os.devnull, "w"))))
+        if quiet:
+            stack.enter_context(_variable("TQDM_DISABLE", "1"))
         if not debug:
             for name in ("excepthook", "unraisablehook"):  # Cython calls both
                 stack.callback(setattr, sys, name, getattr(sys, name))
@@ -49,6 +51,30 @@ def _open_standard_streams():
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
+
+
+@contextmanager
+def _variable(name, value):
+    """Set an environment variable for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
+@contextmanager
+def stage(description: str) -> Iterator[None]:
+    """Show in a terminal what is being done while it cannot be counted."""
+    shown = sys.stderr.isatty() and "TQDM_DISABLE" not in os.environ
+    if shown:
+        print(f"{description} ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # clear the line
 
 
 def end_process(status: int) -> None:

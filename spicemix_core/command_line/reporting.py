@@ -7,13 +7,14 @@ import typer
 from spicemix_core.command_line.options import (
     Data,
     Debug,
+    FittedSampleKey,
     Force,
     GraphKey,
     Layer,
     Model,
     Normalize,
+    Quiet,
     RandomState,
-    SampleKey,
     Threads,
     output_option,
 )
@@ -24,14 +25,15 @@ def report(
     model: Model,
     data: Data,
     output: output_option("File to write the page to, .html."),
-    sample_key: SampleKey = None,
-    graph_key: GraphKey = "spatial_connectivities",
+    sample_key: FittedSampleKey = None,
+    graph_key: GraphKey = None,
     layer: Layer = None,
     normalize: Normalize = False,
     title: Annotated[str | None, typer.Option(help="Title of the page. By default, the name of the data.")] = None,
     random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Write a report of a fit as one HTML page.
@@ -41,7 +43,7 @@ def report(
 
     \b
     Example:
-      spicemix report model.h5 fitted.h5ad --sample-key sample -o report.html
+      spicemix report model.h5 fitted.h5ad -o report.html
     """
     check_suffix(output, (".html",))
     check_outputs(force, output)

@@ -12,18 +12,28 @@ from spicemix_core.command_line.options import (
     Data,
     Debug,
     Force,
+    Genes,
     Graph,
     GraphKey,
+    KeepControls,
     Layer,
     MaxIter,
     MaxLength,
+    MinCells,
+    MinCounts,
     NJobs,
     NNeighbors,
     Normalize,
+    NTopGenes,
+    Positions,
+    Quiet,
     Radius,
     RandomState,
+    RebuildGraph,
     SampleKey,
+    SpatialKey,
     Symmetrize,
+    TargetSum,
     Threads,
     output_option,
 )
@@ -50,14 +60,23 @@ def select(
         help="Penalties on the affinity to compare, separated by commas.")] = "1e-4",
     n_seeds: Annotated[int, typer.Option(min=2, help="Number of seeds, at least two, to fit each setting from.")] = 3,
     sample_key: SampleKey = None,
-    graph: Graph = "delaunay",
-    graph_key: GraphKey = "spatial_connectivities",
+    graph: Graph = "auto",
+    graph_key: GraphKey = None,
     max_length: MaxLength = None,
-    n_neighbors: NNeighbors = 6,
+    n_neighbors: NNeighbors = None,
     radius: Radius = None,
+    rebuild_graph: RebuildGraph = False,
     symmetrize: Symmetrize = False,
+    positions: Positions = None,
+    spatial_key: SpatialKey = None,
     layer: Layer = None,
     normalize: Normalize = False,
+    target_sum: TargetSum = None,
+    genes: Genes = None,
+    n_top_genes: NTopGenes = None,
+    keep_controls: KeepControls = False,
+    min_counts: MinCounts = None,
+    min_cells: MinCells = None,
     n_jobs: NJobs = 1,
     max_iter: MaxIter = 200,
     plot: Annotated[Path | None, typer.Option(
@@ -68,6 +87,7 @@ def select(
     random_state: RandomState = 0,
     force: Force = False,
     threads: Threads = None,
+    quiet: Quiet = False,
     debug: Debug = False,
 ):
     """Compare settings of the model and suggest one.
@@ -86,14 +106,17 @@ def select(
     check_outputs(force, output, plot)
     fits = folder or output.with_name(f"{output.name}.fits")
     adata = read_prepared(data, sample_key=sample_key, graph_key=graph_key, graph=graph, max_length=max_length,
-                          n_neighbors=n_neighbors, radius=radius, symmetrize=symmetrize, layer=layer,
-                          normalize=normalize)
+                          n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph, symmetrize=symmetrize,
+                          positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
+                          target_sum=target_sum, genes=genes, n_top_genes=n_top_genes, keep_controls=keep_controls,
+                          min_counts=min_counts, min_cells=min_cells)
     from spicemix_core import pl
+    from spicemix_core.inputs.memory import GRAPH_KEY
     from spicemix_core.runs.selection import select as select_settings
 
     with reserved(fits), resumable("comparison", f"the fits in {fits}"):
         selection = select_settings(adata, n_metagenes=numbers, affinity_penalty=penalties, n_seeds=n_seeds,
-                                    sample_key=sample_key, graph_key=graph_key, random_state=random_state,
+                                    sample_key=sample_key, graph_key=graph_key or GRAPH_KEY, random_state=random_state,
                                     n_jobs=n_jobs, folder=fits, max_iter=max_iter)
         with replacing_together(*filter(None, (output, plot))) as temporary:
             write_table(selection.table, temporary[0])

@@ -12,7 +12,7 @@ import pandas as pd
 from spicemix_core.files.damaged import first_line, open_hdf5
 from spicemix_core.files.outside import check_part
 from spicemix_core.inputs.checks import check_coordinates
-from spicemix_core.inputs.graphs import graph_from_edges
+from spicemix_core.inputs.edges import graph_from_edges
 
 
 def read_table(path: Path, shape: tuple[int | None, int | None] = (None, None), dtype: type = float) -> np.ndarray:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # the model takes seconds to import
     from spicemix_core.model import SpiceMix
 
 
-def convert(source: str | Path, target: str | Path, *, sample_key: str | None = None,
-            graph_key: str = "spatial_connectivities") -> None:
+def convert(source: str | Path, target: str | Path, *, positions: str | Path | None = None,
+            sample_key: str | None = None, graph_key: str = "spatial_connectivities") -> None:
     """Write the content of ``source`` in another format; a conversion that fails leaves no file.
 
     Parameters
@@ -37,6 +37,8 @@ def convert(source: str | Path, target: str | Path, *, sample_key: str | None = 
         The ending gives the format: ``.h5ad`` or ``.zarr``; ``.h5`` for a model; no ending for a folder in the text
         layout of the authors' programs, which has expression (dense), genes, cells and their names, samples, positions,
         cell types and neighbours, sample by sample, and nothing else. The target must not exist.
+    positions : str or Path, optional
+        Table with the positions of the cells, as for :func:`spicemix_core.read_data`.
     sample_key : str, optional
         For a text folder: column of ``obs`` that names the samples. By default it is "sample"; without this column,
         all cells are one sample.
@@ -75,9 +77,9 @@ def convert(source: str | Path, target: str | Path, *, sample_key: str | None = 
     if form == ".h5":
         convert_result(source, target)
     elif form:
-        write_data(read_data(source), target)
+        write_data(read_data(source, positions=positions), target)
     else:
-        write_text(read_data(source), target, sample_key=sample_key, graph_key=graph_key)
+        write_text(read_data(source, positions=positions), target, sample_key=sample_key, graph_key=graph_key)
 
 
 def convert_result(result: str | Path, target: str | Path, *, data: anndata.AnnData | str | Path | None = None,

@@ -69,8 +69,8 @@ def add_positions(adata: anndata.AnnData, path: Path) -> anndata.AnnData:
                          "give a table with a column of these names.")
     rows = pd.Index(names).get_indexer(adata.obs_names)
     if (rows < 0).any():
-        warnings.warn(f"{(rows < 0).sum()} of the {adata.n_obs} cells have no position in {path}, the first is "
-                      f"{adata.obs_names[rows < 0][0]!r}. They are left out.", stacklevel=3)
+        warnings.warn(f"Cells without a position in {path} are left out: {(rows < 0).sum()} of {adata.n_obs}, the "
+                      f"first is {adata.obs_names[rows < 0][0]!r}.", stacklevel=3)
         adata, rows = adata[rows >= 0].copy(), rows[rows >= 0]
     adata.obsm["spatial"] = points[rows]
     for key in table.columns.difference([*columns, *adata.obs.columns], sort=False):

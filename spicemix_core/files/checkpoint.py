@@ -28,6 +28,7 @@ from spicemix_core.files.hdf5 import hdf5_in_memory
 from spicemix_core.files.lock import reserved
 from spicemix_core.files.partial import clear_partials
 from spicemix_core.files.removal import once_saved
+from spicemix_core.inputs.errors import ArgumentError
 
 if TYPE_CHECKING:
     from spicemix_core.samples import Samples
@@ -47,6 +48,10 @@ class Left:
     proportions: np.ndarray
     sizes: np.ndarray
     rows: list[dict[str, Any]]
+
+
+class StaleCheckpointError(ArgumentError):
+    """The checkpoint is intact but belongs to another fit."""
 
 
 class Checkpoint:
@@ -112,8 +117,9 @@ class Checkpoint:
             raise ValueError(f"{self.path} is not an intact checkpoint ({first_line(error)}). Remove it, or choose "
                              "another file.") from error
         if written_by != self._fingerprint:
-            raise ValueError(f"{self.path} is the checkpoint of a fit with other data, other parameters or another "
-                             "version of the package. Remove it, or choose another file.")
+            raise StaleCheckpointError(f"{self.path} is stale: it is the checkpoint of a fit with other data, other "
+                                       "parameters or another version of the package.",
+                                       "Remove it, or choose another file.")
         return left
 
     def save(self, theta, cells, rows: list[dict[str, Any]], *, now: bool = False) -> None:

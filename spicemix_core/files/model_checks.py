@@ -38,6 +38,8 @@ def check_model(model: SpiceMix) -> None:
     _check_numbers(model)
     if hasattr(model, "feature_names_in_"):
         _check_names(model)
+    if not isinstance(getattr(model, "input_", {}), dict):
+        raise ValueError("What the file says about the data of the fit is not a table.")
 
 
 def _check_shapes(model):

@@ -1,7 +1,8 @@
 """A fitted model as one HDF5 file, which gives back every bit of the model and is checked when it is read.
 
 Attributes of the file: ``format`` ("spicemix-model"), ``version``, ``parameters`` (JSON), ``history`` (names of its
-columns in order, JSON), ``n_iter``, ``converged`` and ``digest``, the SHA-256 of everything else.
+columns in order, JSON), ``n_iter``, ``converged``, ``input`` (keys of the data and their preparation, JSON; only of a
+model that was fitted to AnnData) and ``digest``, the SHA-256 of everything else.
 
 Datasets: ``metagenes`` (G, K), ``affinity`` (K, K), ``noise`` (1,), ``scaling`` (n_samples,), ``latent_states/0``,
 ``latent_states/1``, ... (N_i, K), one per sample, and ``history/NAME``, one per column. A model with names also has
@@ -115,6 +116,8 @@ def load_model(path: str | os.PathLike, kind: type[SpiceMix]) -> SpiceMix:
         model = kind(**_check_parameters(attributes, kind))
         restore(model, arrays, json.loads(attributes["history"]))
         model.n_iter_, model.converged_ = attributes["n_iter"], attributes["converged"]
+        if "input" in attributes:
+            model.input_ = json.loads(attributes["input"])
         check_model(model)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is an incomplete model ({first_line(error)}). Save the model again.") from error
@@ -146,7 +149,8 @@ def _attributes(model):
         if not isinstance(value, (bool, int, float, str, type(None))):
             raise ValueError(f"The parameter {name}={value!r} cannot be stored. Use a number, a string or None.")
     return {"format": FORMAT, "version": VERSION, "n_iter": int(model.n_iter_), "converged": bool(model.converged_),
-            "parameters": json.dumps(parameters), "history": json.dumps(list(model.history_))}
+            "parameters": json.dumps(parameters), "history": json.dumps(list(model.history_)),
+            **({"input": json.dumps(model.input_)} if hasattr(model, "input_") else {})}
 
 
 # ---- reading

@@ -13,11 +13,10 @@ from spicemix_core.inputs.checks import check_coordinates, check_sparse, without
 from spicemix_core.inputs.errors import MissingDataError
 from spicemix_core.inputs.loading import loaded, loaded_column
 from spicemix_core.inputs.normalize import refuse_counts
+from spicemix_core.inputs.sections import warn_of_sections
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData
-
-    from spicemix_core.model import SpiceMix
 
     Matrix: TypeAlias = np.ndarray | sparse.spmatrix | sparse.sparray
 
@@ -68,7 +67,7 @@ def _raw_of(adata):
 
 def expression_place(layer: str | None) -> str:
     """How messages name the place of the expression."""
-    return "adata.X" if layer is None else f"layers[{layer!r}]"
+    return "X" if layer is None else f"layers[{layer!r}]"
 
 
 def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
@@ -108,12 +107,13 @@ def graph_of(adata: AnnData, graph_key: str, remedy: str = "build one, or name a
 def coordinates_of(adata: AnnData, key: str = "spatial", remedy: str = "put the positions of the cells there",
                    ) -> np.ndarray:
     """Coordinates in ``obsm[key]``, (N, 2) or (N, 3), NaN for dissociated cells; KeyError or ValueError otherwise."""
-    points = np.asarray(_look_up(adata.obsm, key, f"There are no coordinates {key!r} in obsm", remedy))
-    if points.dtype.kind not in "fiu":
-        raise ValueError(f"obsm[{key!r}] holds entries of type {points.dtype}, but coordinates are numbers; "
-                         "convert it, for instance with astype(float).")
+    points = np.asarray(loaded(_look_up(adata.obsm, key, f"There are no coordinates {key!r} in obsm", remedy)))
     check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
-    return points.astype(float)
+    try:
+        return points.astype(float)  # also numbers that are stored as text
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"obsm[{key!r}] holds entries that are no numbers, but coordinates are numbers; correct "
+                         "them.") from error
 
 
 def states_of(adata: AnnData) -> np.ndarray:
@@ -154,11 +154,11 @@ def check_names(adata: AnnData) -> None:
         if not len(names):
             raise ValueError(f"The data have no {kind}s; check how they were filtered or read.")
         if pd.isna(names).any() or (names == "").any():
-            raise ValueError(f"A {kind} has no name; give each {kind} a name in adata.{place}.")
+            raise ValueError(f"A {kind} has no name; give each {kind} a name in {place}.")
         repeated = names[names.duplicated()]
         if len(repeated):
             raise ValueError(f"The {kind} names are not unique: {repeated[0]!r} occurs again ({len(repeated)} such "
-                             f"{kind}s). Drop the repeated {kind}s, or rename them with adata.{place}_make_unique().")
+                             f"{kind}s). Drop the repeated {kind}s, or rename them.")
 
 
 def check_values(expression: Matrix | None, place: str) -> None:
@@ -167,7 +167,7 @@ def check_values(expression: Matrix | None, place: str) -> None:
         raise ValueError(f"There is no expression in {place}; put normalised expression there, or name a layer.")
     if np.dtype(expression.dtype).kind not in "fiub":
         raise ValueError(f"The entries of {place} are of type {expression.dtype}, but expression must be real numbers; "
-                         "convert it, for instance with astype(float).")
+                         "store numbers there.")
     check_sparse(expression, place)
 
 
@@ -201,6 +201,11 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
     ValueError
         If there are no cells or genes, names are not unique, the expression does not consist of real numbers or looks
         like raw counts, a cell has no sample, or an edge joins two samples.
+
+    Warns
+    -----
+    UserWarning
+        As :func:`spicemix_core.prepare`, if the data were not prepared and seem to be of several sections.
     """
     check_names(adata)
     expression = expression_of(adata, layer)
@@ -211,10 +216,18 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
     expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:
         return expressions, None, rows
-    graph = sparse.csr_array(graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass "
-                                                        "{graph_key=None} to take the cells as dissociated"))
-    _check_no_edge_between(graph, rows)
-    return expressions, [graph[r][:, r] for r in rows], rows
+    graph = graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass {graph_key=None} to take the "
+                                       "cells as dissociated")
+    if sample_key is None and not counts and "preparation" not in adata.uns.get(RESULTS, {}):
+        warn_of_sections(adata, graph, stacklevel=4)  # prepared data were checked
+    return expressions, split_graph(graph, rows), rows
+
+
+def split_graph(graph: Matrix, rows: list[np.ndarray]) -> list[sparse.csr_array]:
+    """The graph of each sample; ValueError if an edge joins two samples."""
+    whole = sparse.csr_array(graph)
+    _check_no_edge_between(whole, rows)
+    return [whole[r][:, r] for r in rows]
 
 
 def read_names(adata: AnnData, sample_key: str | None, rows: list[np.ndarray],
@@ -246,26 +259,3 @@ def _check_no_edge_between(graph, rows):
         pairs = np.unique(np.sort(np.stack([edges.row, edges.col])[:, crossing], axis=0), axis=1)
         raise ValueError(f"The graph has {pairs.shape[1]} edges between cells of different samples; build the graph "
                          "of each sample separately, as spicemix_core.inputs.graph_by_sample does.")
-
-
-def write_results(adata: AnnData, model: SpiceMix, rows: list[np.ndarray]) -> None:
-    """Write states, metagenes, affinity and history of a fitted model into ``adata``."""
-    states = np.empty((adata.n_obs, model.metagenes_.shape[1]))
-    for r, x in zip(rows, model.latent_states_, strict=True):
-        states[r] = x
-    adata.obsm[STATES] = states
-    adata.varm[METAGENES] = model.metagenes_
-    adata.uns[RESULTS] = {
-        "affinity": model.affinity_,
-        "noise": model.noise_,
-        "scaling": model.scaling_,
-        "history": model.history_.reset_index(),
-        "converged": model.converged_,
-        "parameters": {k: _plain(v) for k, v in model.get_params().items()},
-    }
-
-
-def _plain(value):
-    """A parameter as a file can store it: numbers and booleans as they are, anything else as text."""
-    value = value.item() if isinstance(value, np.generic) else value
-    return value if isinstance(value, (bool, int, float, str)) else str(value)

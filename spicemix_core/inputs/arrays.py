@@ -12,6 +12,7 @@ from spicemix_core.numerics import products
 from spicemix_core.samples import Samples, aligned
 
 SMALLEST = 1e-25  # of the largest entry of a sample; the model squares the entries
+NOISE = 0.01  # share of the positive total; noise around zero is below, centred data are near 1
 
 
 def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: int,
@@ -21,8 +22,8 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
     Parameters
     ----------
     expressions : list of arrays or CSR matrices, each (N_i, G)
-        Normalised expression, finite; negative values are allowed with a warning. Single precision is kept, and summed
-        in double precision; other types are converted to double precision.
+        Normalised expression, finite; negative values are allowed, with a warning if they are more than noise. Single
+        precision is kept, and summed in double precision; other types are converted to double precision.
     graphs : list of sparse matrices (N_i, N_i) or None, or None
         Neighbour graphs: symmetric, without self-loops, entries one. ``None`` for a non-spatial sample.
     n_metagenes : int
@@ -65,7 +66,8 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
     cell_names = cell_names or [range(y.shape[0]) for y in expressions]
     summaries = [_check_expression(*sample) for sample in zip(expressions, titles, cell_names, strict=True)]
     _check_sizes(expressions, titles, n_metagenes)
-    if any(summary[:, 2].min() < 0 for summary in summaries):
+    signed = [y for y, summary in zip(expressions, summaries, strict=True) if summary[:, 2].min() < 0]
+    if any(map(_is_more_than_noise, signed)):
         warnings.warn("Expression has negative values, which are kept: make sure that it is normalised expression and "
                       "not centred.", stacklevel=stacklevel)
     blocks = [
@@ -117,6 +119,13 @@ def _check_expression(y, name, cells):
         raise ValueError(f"{empty.size} cells of {name} have no expression, the first is cell {cells[empty[0]]!r}: "
                          "remove empty cells.")
     return summary
+
+
+def _is_more_than_noise(y):
+    """Whether the negative values of expression weigh more than ``NOISE`` of the positive ones."""
+    values = y.data if sp.issparse(y) else y
+    negative = -values.sum(where=values < 0, dtype=float)
+    return negative > NOISE * (values.sum(dtype=float) + negative)
 
 
 def _check_sizes(expressions, names, n_metagenes):

@@ -4,6 +4,7 @@ Every graph is a CSR matrix of float64 ones: symmetric, without self-loops, with
 different samples.
 """
 
+import re
 from collections.abc import Callable
 from itertools import combinations
 
@@ -13,12 +14,17 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from spicemix_core.inputs.checks import check_coordinates
+from spicemix_core.inputs.edges import graph_of_pairs, graph_of_positions, simple_graph
+from spicemix_core.inputs.errors import ArgumentError
+from spicemix_core.inputs.parameters import check_integer
+from spicemix_core.inputs.pieces import bridging
 
 FLAT = 1e-9  # a direction whose spread is below this share of the largest spread counts as flat
 TIE = 1e-9  # relative difference of distances that count as equal
 
 
-def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> sparse.csr_matrix:
+def delaunay_graph(coordinates: ArrayLike, max_length: float | str | None = None, *,
+                   bridges: bool = True) -> sparse.csr_matrix:
     """Delaunay triangulation: two cells are neighbours if they share a side of a triangle.
 
     This is the paper's graph, without the sides longer than 300 px (seqFISH+) or 600 px (STARmap).
@@ -27,8 +33,12 @@ def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> s
     ----------
     coordinates : array of shape (n_cells, 2) or (n_cells, 3)
         Positions of the cells of one sample.
-    max_length : float, optional
-        Longest side that is kept (inclusive), in the unit of the coordinates.
+    max_length : float or str, optional
+        Longest side that is kept (inclusive), in the unit of the coordinates, or as a multiple of the median length
+        of all sides: ``"3x"`` is three times the median.
+    bridges : bool
+        Whether to keep the sides that join separate pieces of tissue, see
+        :func:`spicemix_core.inputs.neighbor_graph`.
 
     Returns
     -------
@@ -37,7 +47,7 @@ def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> s
     Raises
     ------
     ValueError
-        If a coordinate is not finite, or if several cells all lie at one point.
+        If a coordinate is not finite, several cells all lie at one point, or ``max_length`` is not a positive length.
 
     Notes
     -----
@@ -53,23 +63,26 @@ def delaunay_graph(coordinates: ArrayLike, max_length: float | None = None) -> s
            [1., 0., 0.],
            [1., 0., 0.]])
     """
+    return delaunay_neighbors(coordinates, max_length, bridges=bridges)[0]
+
+
+def delaunay_neighbors(coordinates: ArrayLike, max_length: float | str | None = None, *,
+                       bridges: bool = True) -> tuple[sparse.csr_matrix, int]:
+    """The graph of :func:`delaunay_graph`, and the number of sides between pieces of tissue that it leaves out."""
     points = check_coordinates(coordinates)
     if len(points) < 2:
-        return sparse.csr_matrix((len(points),) * 2)
-    if max_length is not None:
-        _check_positive("max_length", max_length)
+        return sparse.csr_matrix((len(points),) * 2), 0
     positions, position_of = np.unique(points, axis=0, return_inverse=True)  # sorted
     if len(positions) == 1:
         raise ValueError(f"All {len(points)} cells lie at the point {points[0].tolist()}, but a Delaunay graph needs "
                          "at least two positions; check the coordinates.")
-    pairs = _triangle_sides(positions)
+    pairs = np.unique(np.sort(_triangle_sides(positions), axis=1), axis=0)
+    lengths = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
+    kept = np.ones(len(pairs), dtype=bool) if bridges else ~bridging(pairs, lengths, len(positions))
+    n_bridges = int((~kept).sum())
     if max_length is not None:
-        pairs = pairs[np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1) <= max_length]
-    own = np.repeat(np.arange(len(positions))[:, None], 2, axis=1)
-    joined = _from_pairs(np.concatenate([pairs, own]), len(positions))[position_of.ravel()][:, position_of.ravel()]
-    joined.setdiag(0.0)
-    joined.eliminate_zeros()
-    return _clean(joined)
+        kept &= lengths <= _limit(max_length, lengths)
+    return graph_of_positions(pairs[kept], position_of.ravel()), n_bridges
 
 
 def knn_graph(coordinates: ArrayLike, n_neighbors: int) -> sparse.csr_matrix:
@@ -105,14 +118,18 @@ def knn_graph(coordinates: ArrayLike, n_neighbors: int) -> sparse.csr_matrix:
     from scipy.spatial import cKDTree
 
     points = check_coordinates(coordinates)
-    if not 1 <= n_neighbors < len(points):
-        raise ValueError(f"n_neighbors is {n_neighbors}, but {len(points)} cells allow 1 to {len(points) - 1}.")
+    check_integer("n_neighbors", n_neighbors, 1)
+    if n_neighbors >= len(points):
+        remedy = f"Lower {{n_neighbors}} to at most {len(points) - 1}, or leave these cells out." if len(points) > 1 \
+            else "Leave it out, or choose another graph."
+        raise ArgumentError(f"{n_neighbors} nearest neighbours are asked for, but there are only {len(points)} cells."
+                            if len(points) > 1 else "A single cell has no neighbours.", remedy)
     tree = cKDTree(points)
     farthest = tree.query(points, [n_neighbors + 1])[0][:, 0]  # the nearest is the cell itself, or one at its position
     nearest = tree.query_ball_point(points, farthest * (1 + TIE))
     cells = np.repeat(np.arange(len(points)), list(map(len, nearest)))
     others = np.concatenate(nearest).astype(int)
-    return _from_pairs(np.column_stack([cells, others])[cells != others], len(points))
+    return graph_of_pairs(np.column_stack([cells, others])[cells != others], len(points))
 
 
 def radius_graph(coordinates: ArrayLike, radius: float) -> sparse.csr_matrix:
@@ -145,7 +162,7 @@ def radius_graph(coordinates: ArrayLike, radius: float) -> sparse.csr_matrix:
     points = check_coordinates(coordinates)
     _check_positive("radius", radius)
 
-    return _clean(radius_neighbors_graph(points, radius, include_self=False))
+    return simple_graph(radius_neighbors_graph(points, radius, include_self=False))
 
 
 def graph_by_sample(coordinates: ArrayLike, samples: ArrayLike,
@@ -169,7 +186,8 @@ def graph_by_sample(coordinates: ArrayLike, samples: ArrayLike,
     Raises
     ------
     ValueError
-        If a coordinate is not finite, a cell has no sample, the lengths differ, or ``build`` refuses a sample.
+        If a coordinate is not finite, a cell has no sample, the lengths differ, or ``build`` refuses a sample, which
+        the message names.
 
     Examples
     --------
@@ -192,49 +210,22 @@ def graph_by_sample(coordinates: ArrayLike, samples: ArrayLike,
     pairs = [np.empty((0, 2), int)]
     for sample in np.unique(samples):
         cells = np.flatnonzero(samples == sample)
-        local = sparse.coo_array(build(points[cells]))
+        local = sparse.coo_array(_build_of_sample(build, points[cells], sample, several=len(cells) < len(points)))
         pairs.append(np.column_stack([cells[local.row], cells[local.col]]))
-    return _from_pairs(np.concatenate(pairs), len(points))
+    return graph_of_pairs(np.concatenate(pairs), len(points))
 
 
-def graph_from_edges(edges: ArrayLike, n_cells: int) -> sparse.csr_matrix:
-    """Graph of a list of edges, each given once or in both directions; duplicates are merged.
-
-    Parameters
-    ----------
-    edges : int array of shape (n_listed, 2)
-        Row numbers, from 0, of the two cells that each edge joins.
-    n_cells : int
-        Number of cells.
-
-    Returns
-    -------
-    scipy.sparse.csr_matrix of shape (n_cells, n_cells)
-
-    Raises
-    ------
-    ValueError
-        If a row number is not between 0 and n_cells - 1, or an edge joins a cell to itself.
-
-    Examples
-    --------
-    >>> from spicemix_core.inputs import graph_from_edges
-    >>> graph_from_edges([[0, 1], [1, 0], [1, 2]], n_cells=3).toarray()
-    array([[0., 1., 0.],
-           [1., 0., 1.],
-           [0., 1., 0.]])
-    """
-    edges = np.asarray(edges)
-    if edges.ndim != 2 or edges.shape[1] != 2 or not np.issubdtype(edges.dtype, np.integer):
-        raise ValueError(f"Edges must be an integer array of shape (n, 2), not {edges.dtype} {edges.shape}.")
-    outside = np.flatnonzero(((edges < 0) | (edges >= n_cells)).any(axis=1))
-    if outside.size:
-        raise ValueError(f"Edge {outside[0]} is {tuple(edges[outside[0]].tolist())}, but the cells are numbered 0 to "
-                         f"{n_cells - 1}; correct the edge.")
-    loops = np.flatnonzero(edges[:, 0] == edges[:, 1])
-    if loops.size:
-        raise ValueError(f"Edge {loops[0]} joins cell {edges[loops[0], 0]} to itself; remove it.")
-    return _from_pairs(edges, n_cells)
+def _build_of_sample(build, points, sample, several):
+    """The graph of one sample; if there are several, an error names it."""
+    try:
+        return build(points)
+    except ValueError as error:
+        if not several or getattr(error, "parameter", None):  # a parameter is wrong for every sample
+            raise
+        problem, remedy = (error.problem, error.remedy) if isinstance(error, ArgumentError) else (str(error), "")
+        sizes = "1 cell" if len(points) == 1 else f"{len(points)} cells"
+        raise ArgumentError(f"The sample {str(sample)!r} with {sizes} has no neighbour graph: {problem}",
+                            remedy) from error
 
 
 def _triangle_sides(positions) -> np.ndarray:
@@ -259,18 +250,18 @@ def _triangle_sides(positions) -> np.ndarray:
 
 
 def _check_positive(name: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{name} must be positive, not {value}; it is in the unit of the coordinates.")
+    if isinstance(value, str) or not value > 0:
+        raise ArgumentError(f"{name} must be positive, not {value}; it is in the unit of the coordinates.",
+                            parameter=name)
 
 
-def _from_pairs(pairs, n: int) -> sparse.csr_matrix:
-    i, j = np.asarray(pairs, dtype=int).T
-    return _clean(sparse.csr_matrix((np.ones(2 * len(i)), (np.r_[i, j], np.r_[j, i])), shape=(n, n)))
-
-
-def _clean(graph) -> sparse.csr_matrix:
-    graph = sparse.csr_matrix(graph, dtype=float)
-    graph.sum_duplicates()
-    graph.data[:] = 1.0
-    graph.sort_indices()
-    return graph
+def _limit(max_length: float | str, lengths: np.ndarray) -> float:
+    """The longest side in the unit of the coordinates."""
+    if not isinstance(max_length, str):
+        _check_positive("max_length", max_length)
+        return max_length
+    multiple = re.fullmatch(r"(\d+\.?\d*|\.\d+)x", max_length)
+    if multiple is None or not float(multiple[1]):
+        raise ArgumentError(f"max_length must be a positive length or a multiple of the median length such as '3x', "
+                            f"not {max_length!r}.", parameter="max_length")
+    return float(multiple[1]) * float(np.median(lengths))

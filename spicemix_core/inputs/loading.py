@@ -44,7 +44,11 @@ def loaded_column(column: Any) -> pd.Series:
     return column if isinstance(column, pd.Series) else column.to_series()
 
 
+def in_memory(adata: AnnData) -> bool:
+    """Whether an AnnData object is neither backed by a file nor lazy."""
+    return not adata.isbacked and isinstance(adata.obs, pd.DataFrame)
+
+
 def copied(adata: AnnData) -> AnnData:
     """A copy of an AnnData object, in memory."""
-    is_stored = adata.isbacked or not isinstance(adata.obs, pd.DataFrame)
-    return adata.to_memory() if is_stored else adata.copy()
+    return adata.copy() if in_memory(adata) else adata.to_memory()

@@ -1,5 +1,7 @@
 """Normalisation of counts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
@@ -9,7 +11,8 @@ from spicemix_core.inputs.errors import ArgumentError
 
 
 def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_sum: float = 1e4,
-                  totals: ArrayLike | None = None) -> np.ndarray | sparse.csr_matrix:
+                  totals: ArrayLike | None = None, *, cell_names: Sequence | None = None,
+                  gene_names: Sequence | None = None) -> np.ndarray | sparse.csr_matrix:
     """Log-normalised expression ``log(1 + target_sum * count / total of the cell)``, with the natural logarithm.
 
     Parameters
@@ -22,6 +25,8 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
     totals : array of shape (n_cells,), optional
         Total count of each cell; by default the row sums of ``counts``. Give them if ``counts`` holds only some of the
         measured genes.
+    cell_names, gene_names : sequence, optional
+        Names of cells and genes for the messages of errors, by default their numbers from 0.
 
     Returns
     -------
@@ -40,15 +45,15 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
     array([[0.69, 1.39],
            [0.  , 1.61]])
     """
-    counts = _check_counts(counts)
+    counts = _check_counts(counts, cell_names, gene_names)
     totals = np.asarray(counts.sum(axis=1) if totals is None else totals, dtype=float).ravel()
     if totals.shape != (counts.shape[0],):
         raise ValueError(f"totals has {totals.size} entries, but there are {counts.shape[0]} cells; give one total for "
                          "each cell.")
     empty = np.flatnonzero(~(np.isfinite(totals) & (totals > 0)))
     if empty.size:
-        raise ValueError(f"Cell {empty[0]} has the total {totals[empty[0]]:g} ({empty.size} such cells); remove cells "
-                         "without counts before normalising.")
+        raise ValueError(f"{_called('Cell', empty[0], cell_names)} has the total {totals[empty[0]]:g} ({empty.size} "
+                         "such cells); remove cells without counts before normalising.")
     if sparse.issparse(counts):
         normalised = sparse.csr_matrix(counts, dtype=float, copy=True)
         normalised.data *= np.repeat(target_sum / totals, np.diff(normalised.indptr))
@@ -71,12 +76,17 @@ def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray, pla
         raise ArgumentError(f"{place} holds whole numbers only, which look like raw counts.", remedy)
 
 
-def _check_counts(counts):
+def _called(kind, number, names):
+    return f"{kind} {number}" if names is None else f"{kind} {names[number]!r}"
+
+
+def _check_counts(counts, cell_names, gene_names):
     """Return counts as CSR without duplicate entries or as a dense array; refuse negative and non-finite entries."""
     check_sparse(counts, "The count matrix")
     counts = without_duplicates(counts.tocsr()) if sparse.issparse(counts) else np.asarray(counts)
     if counts.ndim != 2:
         raise ValueError(f"Counts must be a matrix of cells x genes, not an array of shape {counts.shape}.")
+    counts = counts.astype(float) if counts.dtype == np.float16 else counts  # its sums overflow at 65,504
     values = counts.data if sparse.issparse(counts) else counts
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
@@ -85,6 +95,7 @@ def _check_counts(counts):
             cell, gene = np.searchsorted(counts.indptr, where, side="right") - 1, counts.indices[where]
         else:
             cell, gene = np.argwhere(bad)[0]
-        raise ValueError(f"The count of cell {cell}, gene {gene} (from 0) is {counts[cell, gene]:g} ({bad.sum()} such "
-                         "entries); raw counts must be finite and not negative.")
+        raise ValueError(f"The count of {_called('cell', cell, cell_names)}, {_called('gene', gene, gene_names)} is "
+                         f"{counts[cell, gene]:g} ({bad.sum()} such entries); raw counts must be finite and not "
+                         "negative.")
     return counts

@@ -14,6 +14,7 @@ from spicemix_core.inputs.errors import ArgumentError, MissingDataError
 if TYPE_CHECKING:
     from anndata import AnnData
 
+SPATIAL_KEY = "spatial"  # where squidpy keeps the positions
 PAIRS = (("x_centroid", "y_centroid"), ("center_x", "center_y"), ("CenterX_global_px", "CenterY_global_px"),
          ("pxl_col_in_fullres", "pxl_row_in_fullres"), ("CenterX_local_px", "CenterY_local_px"),
          ("x_location", "y_location"), ("xcoord", "ycoord"), ("x_coord", "y_coord"), ("coord_x", "coord_y"),
@@ -37,7 +38,7 @@ def position_columns(table: pd.DataFrame) -> tuple[str, ...] | None:
     return None
 
 
-def positions_of(adata: AnnData, spatial_key: str | Sequence[str] = "spatial") -> np.ndarray:
+def positions_of(adata: AnnData, spatial_key: str | Sequence[str] = SPATIAL_KEY) -> np.ndarray:
     """Positions of the cells, (N, 2) or (N, 3).
 
     Parameters
@@ -83,13 +84,12 @@ def positions_of(adata: AnnData, spatial_key: str | Sequence[str] = "spatial") -
 
 def where_positions_may_be(adata: AnnData) -> str:
     """What to do without positions, as a text that names the keys and columns that may hold some."""
-    keys = [repr(key) for key, value in adata.obsm.items() if len(np.shape(value)) == 2
-            and np.shape(value)[1] in (2, 3) and not str(key).lower().endswith(("umap", "tsne", "pca"))]
+    keys = [key for key, value in adata.obsm.items() if len(np.shape(value)) == 2 and np.shape(value)[1] in (2, 3)
+            and not str(key).lower().endswith(("umap", "tsne", "pca"))]
     columns = position_columns(adata.obs) if isinstance(adata.obs, pd.DataFrame) else None
-    places = ([f"obsm holds {' and '.join(keys)}"] if keys else []) + (
-        [f"obs has the columns {' and '.join(map(repr, columns))}"] if columns else [])
+    places = [f"obsm[{key!r}]" for key in keys] + (
+        [f"the columns {' and '.join(map(repr, columns))} of obs"] if columns else [])
     if not places:
-        return "Put the positions of the cells there, or pass {graph=None}"
-    example = f"{','.join(columns)}" if columns and not keys else keys[0].strip("'")
-    return (f"{'; '.join(places)}: name the positions with {{spatial_key}}, for instance {example}, or pass "
-            "{graph=None}")
+        return "put the positions of the cells there, read them from a table with {positions}, or pass {graph=None}"
+    return (f"positions may be in {' or '.join(places)}: name them with {{spatial_key}}, for instance "
+            f"{keys[0] if keys else ','.join(columns)}, or pass {{graph=None}}")

@@ -2,77 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
-import scipy.sparse as sp
-
-from spicemix_core.inputs import graphs
-from spicemix_core.inputs.anndata import (
-    check_names,
-    coordinates_of,
-    expression_of,
-    expression_place,
-    graph_of,
-    read_samples,
-)
+from spicemix_core.inputs.anndata import check_names, expression_of, read_samples, split_graph
+from spicemix_core.inputs.building import GraphOptions, obtain_graph
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.errors import ArgumentError
-from spicemix_core.inputs.normalize import are_counts, log_normalize, refuse_counts
+from spicemix_core.inputs.filters import Filters
+from spicemix_core.inputs.kinds import check_kind
+from spicemix_core.inputs.loading import copied, in_memory
+from spicemix_core.inputs.memory import GRAPH_KEY, record_preparation
+from spicemix_core.inputs.normalize import log_normalize
+from spicemix_core.inputs.parameters import check_number
+from spicemix_core.inputs.positions import SPATIAL_KEY, positions_of
 from spicemix_core.inputs.sections import warn_of_sections
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-GRAPHS = ("delaunay", "knn", "radius", None)
+
+@overload
+def prepare(adata: AnnData, *, copy: Literal[True] = ..., **options: Any) -> AnnData: ...
+@overload
+def prepare(adata: AnnData, *, copy: Literal[False], **options: Any) -> None: ...
 
 
-def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None = "delaunay",
-            max_length: float | None = None, n_neighbors: int = 6, radius: float | None = None, normalize: bool = False,
-            layer: str | None = None, graph_key: str = "spatial_connectivities", symmetrize: bool = False) -> AnnData:
-    """A copy of the data with log-normalised expression and a neighbour graph, ready for :meth:`SpiceMix.fit`.
+def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None = "auto",
+            max_length: float | str | None = None, n_neighbors: int | None = None, radius: float | None = None,
+            normalize: bool = False, target_sum: float = 1e4, layer: str | None = None, graph_key: str = GRAPH_KEY,
+            symmetrize: bool = False, rebuild_graph: bool = False, spatial_key: str | Sequence[str] = SPATIAL_KEY,
+            genes: str | Sequence[str] | None = None, n_top_genes: int | None = None, keep_controls: bool = False,
+            min_counts: float | None = None, min_cells: int | None = None, copy: bool = True) -> AnnData | None:
+    """Log-normalised expression and a neighbour graph, ready for :meth:`SpiceMix.fit`.
 
     Parameters
     ----------
     adata : AnnData, N cells x G genes
-        It is not changed.
     sample_key : str, optional
         Column of ``obs`` that names the sample of each cell; no edge joins two samples. By default all cells are one
         sample.
-    graph : {"delaunay", "knn", "radius", None}
+    graph : {"auto", "lattice", "delaunay", "knn", "radius", None}
         How to find the neighbours from the coordinates in ``obsm["spatial"]`` (N x 2 or 3) if there is no
-        ``obsp[graph_key]``. A graph that exists, such as that of ``squidpy.gr.spatial_neighbors``, is checked and used
-        unchanged. A sample whose coordinates are all NaN consists of dissociated cells and gets no edges. ``None``
-        builds no graph.
-    max_length : float, optional
-        Longest side of the Delaunay graph, in the unit of the coordinates.
-    n_neighbors : int
-        Number of nearest neighbours of each cell in the ``"knn"`` graph; an edge in either direction counts.
+        ``obsp[graph_key]``. ``"auto"`` takes the neighbours on the lattice if the positions lie on a square or
+        hexagonal one, and otherwise Delaunay neighbours within each piece of tissue
+        (:func:`spicemix_core.inputs.neighbor_graph`); ``"delaunay"`` takes all Delaunay neighbours. A graph that
+        exists, such as that of ``squidpy.gr.spatial_neighbors``, is checked and used unchanged. A sample whose
+        coordinates are all NaN consists of dissociated cells and gets no edges. ``None`` builds no graph.
+    max_length : float or str, optional
+        Longest side of the Delaunay graph, in the unit of the coordinates, or as a multiple of the median length of all
+        sides of the sample: ``"3x"`` is three times the median.
+    n_neighbors : int, optional
+        Number of nearest neighbours of each cell in the ``"knn"`` graph, by default 6; an edge in either direction
+        counts.
     radius : float, optional
         Largest distance of neighbours in the ``"radius"`` graph, which needs it.
     normalize : bool
-        Whether the expression consists of counts to be normalised: ``X`` becomes log(1 + 10^4 count / cell total), and
-        the counts in ``X`` move to ``layers["counts"]``.
+        Whether the expression consists of counts to be normalised: ``X`` becomes log(1 + target_sum * count / cell
+        total), and the counts in ``X`` move to ``layers["counts"]``. Expected counts, which are not whole, are
+        normalised in the same way. The total of a cell is that of all genes, also if only some are kept.
+    target_sum : float
+        Total to which the counts of each cell are scaled.
     layer : str, optional
-        Layer with the expression. It becomes ``X``, and the previous ``X`` moves to ``layers["X"]``.
+        Layer with the expression, or ``"raw"`` for ``adata.raw``. It becomes ``X``, and the previous ``X`` moves to
+        ``layers["X"]``.
     graph_key : str
-        Key of ``obsp`` with the neighbour graph.
+        Key of ``obsp`` with the neighbour graph. Under a name other than the default, a graph is built only with
+        ``rebuild_graph``.
     symmetrize : bool
         Whether to make an existing graph symmetric and unweighted: two cells are joined if either direction has an
         entry other than zero.
+    spatial_key : str or sequence of str
+        Where the positions are: a key of ``obsm``, or two or three columns of ``obs`` (one text may separate them by
+        commas). The result has them in ``obsm["spatial"]``.
+    genes : str or sequence of str, optional
+        Genes to keep: a list of names, or a column of ``var`` that is true for them, such as ``"highly_variable"``.
+    n_top_genes : int, optional
+        Number of genes to keep: those whose counts vary most between the cells of a sample (by the variance of
+        analytic Pearson residuals), among ``genes`` if given.
+    keep_controls : bool
+        Whether to keep blank and negative control probes, unassigned codewords, and features that are no genes, such as
+        antibodies. They are recognised by the names and types that the platforms give them.
+    min_counts : float, optional
+        Least total of a cell. Other cells, such as empty bins, are left out, and so are cells without expression of the
+        genes that are kept.
+    min_cells : int, optional
+        Least number of cells that express a gene. Other genes are left out.
+    rebuild_graph : bool
+        Whether to build a graph even if ``obsp[graph_key]`` exists, which is then replaced.
+    copy : bool
+        Whether to return a prepared copy and leave ``adata`` as it is. ``False`` changes ``adata`` itself and returns
+        None, as the functions of ``scanpy.pp`` do by default.
 
     Returns
     -------
-    AnnData
+    AnnData or None
+        ``uns["spicemix"]["preparation"]`` holds the parameters that differ from their defaults, and the kind of a graph
+        that was built.
 
     Raises
     ------
     KeyError
-        If a column, a layer or the coordinates do not exist.
+        If a column, a layer, the coordinates, or a graph under a name other than the default do not exist.
     ValueError
         If the expression consists of counts but ``normalize`` is False, or the reverse; if coordinates are not finite;
+        if a parameter would have no effect, such as a radius with a Delaunay graph or with a graph in the data;
         or if the graph, the normalisation (:func:`spicemix_core.inputs.log_normalize`) or :meth:`SpiceMix.fit` refuses
         the data.
 
@@ -80,7 +114,9 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     -----
     UserWarning
         Without a ``sample_key``, if the cells seem to be of several sections: many of them share a position, or many
-        edges join cells that differ in a column of ``obs`` such as ``"slide"``.
+        edges join cells that differ in a column of ``obs`` such as ``"slide"``. Also if edges between pieces of tissue
+        or control probes are left out, if expected counts are normalised, or if values that are not normalised here
+        are too large for logarithms.
 
     Examples
     --------
@@ -93,76 +129,57 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     >>> list(ready.layers), list(ready.obsp)
     (['counts'], ['spatial_connectivities'])
     """
-    if graph not in GRAPHS:
-        raise ArgumentError(f"graph must be one of {', '.join(map(repr, GRAPHS))}, not {graph!r}.", parameter="graph")
     check_names(adata)
+    check_number("target_sum", target_sum, positive=True)
+    if not copy and not in_memory(adata):
+        raise ArgumentError("The data are not in memory, so they cannot be changed in place.",
+                            "Leave out {copy=False}.")
     expression = expression_of(adata, layer)
-    _check_kind(expression, expression_place(layer), normalize)
-    existing = graph_of(adata, graph_key) if graph_key in adata.obsp else None
-    prepared = adata.copy()
-    if existing is not None and symmetrize:
-        prepared.obsp[graph_key] = _symmetric(existing)
-    elif existing is None and graph is not None:
-        prepared.obsp[graph_key] = _build(adata, sample_key, layer, _builder(graph, max_length, n_neighbors, radius))
-    key = graph_key if graph_key in prepared.obsp else None
-    _, parts, _ = read_samples(prepared, sample_key, key, layer, counts=True)
-    if parts is not None and sample_key is None:
-        warn_of_sections(prepared, graph_key, stacklevel=3)
-    for part in parts or []:
-        check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "Pass {symmetrize=True}.")
+    check_kind(adata, expression, layer, normalize)
+    filters = Filters(min_counts, min_cells, genes, n_top_genes, keep_controls)
+    cells, kept, totals = filters.select(adata, expression, layer, sample_key, normalize)
+    data, expression = _narrowed(adata, expression, cells, kept, spatial_key)
+    options = GraphOptions(graph, graph_key, max_length, n_neighbors, radius, symmetrize, rebuild_graph)
+    neighbors, built = obtain_graph(data, options, sample_key, layer)
+    if neighbors is not None:
+        _, _, rows = read_samples(data, sample_key, None, layer, counts=True)
+        for part in split_graph(neighbors, rows):
+            check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "Pass {symmetrize=True}.")
+        if sample_key is None:
+            warn_of_sections(data, neighbors, stacklevel=3)
+    normalised = expression
+    if normalize:
+        normalised = log_normalize(expression, target_sum, totals[cells], cell_names=data.obs_names,
+                                   gene_names=data.var_names)
+    # Nothing is written before everything has been checked.
+    prepared = copied(data) if copy and data is adata else data
+    if neighbors is not None:
+        prepared.obsp[graph_key] = neighbors
     if layer is not None and adata.X is not None:
         prepared.layers["X"] = prepared.X
     elif layer is None and normalize:
         prepared.layers["counts"] = expression.copy()
-    if normalize:
-        prepared.X = log_normalize(expression)
-    elif expression is not adata.X:
-        prepared.X = expression.copy()
-    return prepared
+    if normalised is not adata.X:
+        prepared.X = normalised if normalize else normalised.copy()
+    record_preparation(
+        prepared, built, sample_key=sample_key, graph=graph, max_length=max_length, n_neighbors=n_neighbors,
+        radius=radius, normalize=normalize, target_sum=target_sum, layer=layer, graph_key=graph_key,
+        symmetrize=symmetrize, spatial_key=spatial_key if isinstance(spatial_key, str) else ",".join(spatial_key),
+        keep_controls=keep_controls, min_counts=min_counts, n_cells_left_out=int((~cells).sum()),
+        n_genes_left_out=int((~kept).sum()))
+    if copy:
+        return prepared
+    if data is not adata:
+        adata._init_as_actual(prepared)  # as the functions of scanpy.pp that leave out cells do
+    return None
 
 
-def _check_kind(expression, place, normalize):
-    """Refuse counts that are not to be normalised, and values to be normalised that are not counts."""
-    if not normalize:
-        refuse_counts(expression, place, "Pass {normalize=True}, or put log-normalised expression there.")
-    elif not are_counts(expression):
-        raise ArgumentError(f"{place} is to be normalised but does not hold whole numbers only.",
-                            "Put raw counts there, or leave out {normalize}.")
-
-
-def _symmetric(graph):
-    graph = sp.csr_array(graph)
-    either = sp.csr_matrix(((graph != 0) + (graph != 0).T).astype(float))
-    either.setdiag(0.0)
-    either.eliminate_zeros()
-    return either
-
-
-def _builder(graph, max_length, n_neighbors, radius) -> Callable:
-    if graph == "knn":
-        return partial(graphs.knn_graph, n_neighbors=n_neighbors)
-    if graph == "radius":
-        if radius is None:
-            raise ArgumentError("A radius graph needs a radius.", "Set {radius}, in the unit of the coordinates.")
-        return partial(graphs.radius_graph, radius=radius)
-    return partial(graphs.delaunay_graph, max_length=max_length)
-
-
-def _build(adata, sample_key, layer, build):
-    """The graph of the cells that have coordinates; a sample without any coordinates has no edges."""
-    points = coordinates_of(adata, remedy="put the positions of the cells there, or pass {graph=None}")
-    _, _, rows = read_samples(adata, sample_key, None, layer, counts=True)
-    placed = np.ones(len(points), dtype=bool)
-    samples = np.empty(len(points), dtype=int)
-    for i, r in enumerate(rows):
-        samples[r] = i
-        placed[r] = not np.isnan(points[r]).all()
-    if not placed.any():
-        raise ArgumentError("All coordinates in obsm['spatial'] are NaN.", "Pass {graph=None}.")
-    cells = np.flatnonzero(placed)
-    edges = sp.coo_array(graphs.graph_by_sample(points[cells], samples[cells], build))
-    if not edges.nnz and len(cells) > 1:
-        raise ArgumentError("The graph of the coordinates in obsm['spatial'] has no edges.",
-                            "Check the samples, and {max_length} or {radius}, which are in the unit of the "
-                            "coordinates, or pass {graph=None}.")
-    return sp.csr_matrix((edges.data, (cells[edges.row], cells[edges.col])), shape=(len(points), len(points)))
+def _narrowed(adata, expression, cells, genes, spatial_key):
+    """The data themselves, or a copy with some of their cells and genes and with positions in the usual place."""
+    if cells.all() and genes.all() and spatial_key == SPATIAL_KEY:
+        return adata, expression
+    points = None if spatial_key == SPATIAL_KEY else positions_of(adata, spatial_key)
+    data = copied(adata[cells][:, genes])
+    if points is not None:
+        data.obsm[SPATIAL_KEY] = points[cells]
+    return data, expression[cells][:, genes]

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from spicemix_core.inputs.errors import InputWarning
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -18,13 +20,13 @@ LARGE_SHARE = 0.1  # of the cells that share a position, or of the edges between
 CELLS_PER_VALUE = 10  # at least, on average, in a column that can name samples
 
 
-def warn_of_sections(adata: AnnData, graph_key: str, stacklevel: int) -> None:
+def warn_of_sections(adata: AnnData, graph: sparse.spmatrix | sparse.sparray, stacklevel: int) -> None:
     """Warn if many cells share a position, or many edges join cells that a column of ``obs`` assigns to two samples.
 
     The warning names the columns that can be the sample key: those with a usual name and many such edges, and those in
     which all cells at one position differ.
     """
-    edges = sparse.coo_array(adata.obsp[graph_key])
+    edges = sparse.coo_array(graph)
     position = _positions(adata)
     shared = np.bincount(position)[position] > 1
     many_shared = shared.mean() > LARGE_SHARE
@@ -42,10 +44,10 @@ def warn_of_sections(adata: AnnData, graph_key: str, stacklevel: int) -> None:
         if usual:
             signs.append(f"{crossing:.0%} of the edges join cells that differ in {key!r}")
     if signs:
-        remedy = f"If a column of obs names their samples, such as {', '.join(keys)}, give it" if keys else (
-            "If they are of several sections, name these in a column of obs and give it")
-        warnings.warn(f"All cells are taken as one sample, but {' and '.join(signs)}. {remedy} as the sample key.",
-                      stacklevel=stacklevel)
+        remedy = f"If a column of obs names their samples, such as {', '.join(keys)}, give" if keys else (
+            "If they are of several sections, name these in a column of obs and give")
+        warnings.warn(InputWarning(f"All cells are taken as one sample, but {' and '.join(signs)}.",
+                                   f"{remedy} its name with {{sample_key}}."), stacklevel=stacklevel)
 
 
 def _positions(adata):

@@ -1,4 +1,4 @@
-"""Progress bars in terminals and notebooks."""
+"""Progress in terminals and notebooks, on standard error; the environment variable ``TQDM_DISABLE`` switches it off."""
 
 import sys
 from collections.abc import Iterable
@@ -15,10 +15,6 @@ _Bar.set_lock(RLock())
 
 
 def progress(iterable: Iterable, description: str, total: int | None = None) -> Iterable:
-    """``iterable`` with a progress bar after two seconds, in terminals and notebooks only.
-
-    The environment variable ``TQDM_DISABLE`` switches it off. ``description`` is the label of the bar.
-    """
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    hidden = {} if watched else {"disable": True}
-    return _Bar(iterable, desc=description, total=total, leave=False, delay=2.0, **hidden)
+    """``iterable`` with a progress bar, in notebooks after two seconds; ``description`` is its label."""
+    notebook = {"delay": 2.0} if "ipykernel" in sys.modules else {"disable": True}
+    return _Bar(iterable, desc=description, total=total, leave=False, **{} if sys.stderr.isatty() else notebook)

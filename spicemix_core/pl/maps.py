@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spicemix_core.inputs.anndata import embedding_of
+from spicemix_core.inputs.memory import key_of_fit
 from spicemix_core.pl.panels import (
     HEIGHT,
     WIDTH,
@@ -41,9 +42,10 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
         the colours in ``uns["<color>_colors"]`` if there is one for each, as scanpy stores them, and else those of
         :func:`palette`; beyond 40 categories the rarest are then drawn in grey together.
     sample_key : str, optional
-        Column of ``obs`` with the sample of each cell; by default all cells are of one sample.
+        Column of ``obs`` with the sample of each cell; by default that of the fit (without one, or with ``ax``, all
+        cells are of one sample).
     layer : str, optional
-        Layer of a gene's expression; by default ``X``.
+        Layer of a gene's expression; by default that of the fit, or ``X``.
     ax : matplotlib Axes, optional
         Draw on these axes, in the style that is set. The cells must be of one sample.
 
@@ -67,7 +69,9 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
     >>> [ax.get_title() for ax in figure.axes]
     ['0', '1']
     """
-    values, label = values_of(adata, color, layer)
+    if ax is None:
+        sample_key = sample_key or key_of_fit(adata, "sample_key")
+    values, label = values_of(adata, color, layer or key_of_fit(adata, "layer"))
     coordinates, placed = places_of(adata)
     coordinates, samples = coordinates[placed], samples_of(adata[placed], sample_key)
     axes, size = sample_panels(coordinates, samples, ax)
@@ -135,7 +139,7 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     adata : AnnData
         With ``obsm["spatial"]`` and ``obsm["X_spicemix"]``.
     sample_key : str, optional
-        Column of ``obs`` with the sample of each cell; by default all cells are of one sample.
+        Column of ``obs`` with the sample of each cell; by default that of the fit, or all cells are of one sample.
 
     Returns
     -------
@@ -156,6 +160,7 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     >>> cortex.obsm["X_spicemix"] = cortex.obsm["true_latent_states"][:, :4]  # or those of a fit
     >>> figure = pl.metagenes(cortex)
     """
+    sample_key = sample_key or key_of_fit(adata, "sample_key")
     places, placed = places_of(adata)
     proportions, samples = proportions_of(adata)[placed], samples_of(adata[placed], sample_key)
     places, bounds = side_by_side(places[placed], samples)

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 
 def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str | os.PathLike, *,
-                 sample_key: str | None = None, graph_key: str = "spatial_connectivities", layer: str | None = None,
+                 sample_key: str | None = None, graph_key: str | None = None, layer: str | None = None,
                  normalize: bool = False, title: str | None = None, random_state: int = 0) -> None:
     """Write a report of a fitted model and its data as one HTML page, which needs no network.
 
@@ -44,13 +44,15 @@ def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str 
     output : path
         The page, written whole or not at all.
     sample_key : str, optional
-        Column of ``obs`` with the sample of each cell.
-    graph_key : str, default="spatial_connectivities"
-        Key of ``obsp`` with the neighbour graph. For data without states and graph, it is built from the positions.
+        Column of ``obs`` with the sample of each cell. By default, that of the fit.
+    graph_key : str, optional
+        Key of ``obsp`` with the neighbour graph, by default that of the fit. For data without states and graph, it is
+        built from the positions as for the fit.
     layer : str, optional
-        Layer that holds the expression. By default, ``X`` is used.
+        Layer that holds the expression, by default that of the fit.
     normalize : bool, default=False
-        Treat the expression as counts and log-normalise it. This applies to data without states.
+        Treat the expression as counts and log-normalise it, also if the fit did not. This applies to data without
+        states.
     title : str, optional
         Title of the page. By default, the name of the data.
     random_state : int, default=0
@@ -71,7 +73,8 @@ def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str 
     >>> write_report("model.h5", "fitted.h5ad", "report.html", sample_key="sample")  # doctest: +SKIP
     """
     _check_packages()
-    adata = complete(read_data(data), SpiceMix.load(model), sample_key, normalize, layer=layer, graph_key=graph_key)
+    adata, sample_key, graph_key = complete(read_data(data), SpiceMix.load(model), sample_key, normalize, layer=layer,
+                                            graph_key=graph_key)
     with temporary_folder() as folder, _kernel_environment(folder):
         adata.write_h5ad(folder / "data.h5ad")
         body = _execute(folder, {

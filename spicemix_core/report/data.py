@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spicemix_core.inputs.anndata import STATES, column_of, expression_of, states_of
+from spicemix_core.inputs.memory import AS_FITTED, GRAPH_KEY, key_of_fit, preparation_as_fitted
 from spicemix_core.inputs.prepare import prepare
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize: bool = False, *,
-             layer: str | None = None, graph_key: str = "spatial_connectivities") -> AnnData:
+             layer: str | None = None, graph_key: str | None = None) -> tuple[AnnData, str | None, str]:
     """Data with the states of all cells and with the metagenes, affinity and history of the model.
 
     Parameters
@@ -29,8 +30,10 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
 
     Returns
     -------
-    AnnData
+    adata : AnnData
         The genes of ``adata`` that the model knows.
+    sample_key, graph_key : str or None, str
+        Those given, or those of the fit.
 
     Raises
     ------
@@ -40,11 +43,20 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
         ``obs`` has no column ``sample_key``.
     """
     if STATES not in adata.obsm:
-        adata = prepare(adata, sample_key=sample_key, normalize=normalize, layer=layer, graph_key=graph_key,
-                        graph="delaunay" if "spatial" in adata.obsm else None)
-        model.transform(adata, sample_key=sample_key, graph_key=graph_key if graph_key in adata.obsp else None)
-    elif layer is not None:
-        adata.X = expression_of(adata, layer)
+        options = preparation_as_fitted(model, adata, sample_key=sample_key or AS_FITTED, graph="auto",
+                                        normalize=normalize or None, graph_key=graph_key,
+                                        layer=layer or AS_FITTED)
+        sample_key, graph_key = options["sample_key"], options["graph_key"]
+        if "spatial" not in adata.obsm:
+            options["graph"] = None
+        adata = prepare(adata, **options)
+        model.transform(adata, sample_key, graph_key if graph_key in adata.obsp else None, None)
+    else:
+        sample_key = sample_key or key_of_fit(adata, "sample_key")
+        graph_key = graph_key or key_of_fit(adata, "graph_key", GRAPH_KEY)
+        layer = layer or key_of_fit(adata, "layer")
+        if layer is not None:
+            adata.X = expression_of(adata, layer)
     K, K_data = model.metagenes_.shape[1], states_of(adata).shape[1]
     if K_data != K:
         raise ValueError(f"The data hold states of {K_data} metagenes, but the model has {K}. Use the data "
@@ -59,4 +71,4 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
     adata.varm["metagenes"] = model.metagenes_[[genes[name] for name in adata.var_names]]
     adata.uns.setdefault("spicemix", {}).update(affinity=model.affinity_, history=model.history_.reset_index(),
                                                 parameters={"tol": model.tol})
-    return adata
+    return adata, sample_key, graph_key

@@ -20,9 +20,11 @@ from joblib import Parallel, delayed
 from spicemix_core.files.checkpoint import fingerprint
 from spicemix_core.files.lock import reserves_folder
 from spicemix_core.files.removal import once_saved, until_saved
-from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.inputs.anndata import read_names, read_samples
 from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.memory import input_of
 from spicemix_core.inputs.parameters import INITS, check_integer, is_integer
+from spicemix_core.inputs.results import write_fit
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.progress import progress
 from spicemix_core.runs.combination import Consensus, combine_runs
@@ -109,10 +111,11 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
     runs = _fit_all(models, paths, expressions, graphs, n_jobs)
     for run in runs:
         run.feature_names_in_, run.sample_names_, run.cell_names_ = read_names(adata, sample_key, rows)
+        run.input_ = input_of(adata, sample_key, graph_key, layer)
     order = np.argsort(np.concatenate(rows))
     states = [np.concatenate(run.latent_states_)[order] for run in runs]
     result = combine_runs(runs, states, n_clusters=n_clusters, n_clusters_range=n_clusters_range)
-    write_results(adata, result.model, rows)
+    write_fit(adata, result.model, rows, sample_key, graph_key, layer)
     write_clusters(adata, result.clustering, result.confidence)
     adata.uns["spicemix"]["consensus"] = {
         "run_summary": result.run_summary, "metagene_stability": result.metagene_stability,

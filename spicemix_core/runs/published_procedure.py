@@ -19,9 +19,11 @@ from spicemix_core.baselines.published_fit import N_ITERATIONS, fit_as_published
 from spicemix_core.files.checkpoint import fingerprint
 from spicemix_core.files.lock import reserves_folder
 from spicemix_core.files.removal import once_saved, until_saved
-from spicemix_core.inputs.anndata import read_names, read_samples, write_results
+from spicemix_core.inputs.anndata import read_names, read_samples
 from spicemix_core.inputs.arrays import check_samples
+from spicemix_core.inputs.memory import input_of
 from spicemix_core.inputs.parameters import check_integer
+from spicemix_core.inputs.results import write_fit
 from spicemix_core.model import SpiceMix
 from spicemix_core.numerics.progress import progress
 from spicemix_core.tl.clustering import CLUSTERS, write_labels
@@ -156,9 +158,10 @@ def published_procedure(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = 
     runs = list(progress(fits, "published procedure", total=n_runs))
     for run in runs:
         run.feature_names_in_, run.sample_names_, run.cell_names_ = read_names(adata, sample_key, rows)
+        run.input_ = input_of(adata, sample_key, graph_key, layer)
     order = np.argsort(np.concatenate(rows))
     result = choose_as_published(runs, [np.concatenate(run.latent_states_)[order] for run in runs])
-    write_results(adata, result.model, rows)
+    write_fit(adata, result.model, rows, sample_key, graph_key, layer)
     write_labels(adata, result.labels)
     adata.obs[CLUSTERS] = adata.obs[CLUSTERS].cat.set_categories([str(c) for c in range(result.labels.max() + 1)])
     adata.uns["spicemix"]["published"] = {"run_summary": result.run_summary, "best": result.best}

@@ -50,6 +50,7 @@ def residuals(adata: AnnData, layer: str | None = None) -> tuple[pd.DataFrame, p
     True
     """
     states, metagenes, expression = states_of(adata), metagenes_of(adata), expression_of(adata, layer)
+    known = np.isfinite(metagenes).all(axis=1)  # genes of the model
     mean = np.asarray(expression.mean(axis=0), dtype=float).ravel()
     left, spread, cells = np.zeros(adata.n_vars), np.zeros(adata.n_vars), np.empty(adata.n_obs)
     for start in range(0, adata.n_obs, ROWS):
@@ -57,7 +58,7 @@ def residuals(adata: AnnData, layer: str | None = None) -> tuple[pd.DataFrame, p
         part = expression[rows].toarray() if sp.issparse(expression) else np.asarray(expression[rows], dtype=float)
         squares = (part - states[rows] @ metagenes.T) ** 2
         left, spread = left + squares.sum(axis=0), spread + ((part - mean) ** 2).sum(axis=0)
-        cells[rows] = np.sqrt(squares.mean(axis=1))
+        cells[rows] = np.sqrt(squares[:, known].mean(axis=1))
     constant = np.asarray(spread <= 1e-12 * adata.n_obs * np.maximum(mean**2, 1e-300))
     unexplained = np.divide(left, spread, out=np.full(adata.n_vars, np.nan), where=~constant)
     return (pd.DataFrame({"mean": mean, "unexplained": unexplained}, index=adata.var_names),

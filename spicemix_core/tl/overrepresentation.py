@@ -168,7 +168,7 @@ def metagene_genes(adata: AnnData, n_genes: int = 20) -> pd.DataFrame:
     1         0     2
     2         1     1
     """
-    table = top_genes(metagenes_of(adata), adata.var_names, n_genes)
+    table = top_genes(*_known(adata), n_genes)
     store(adata, "metagene_genes", table)
     return table
 
@@ -254,8 +254,14 @@ def enrichment(adata: AnnData, gene_sets: Mapping[str, Sequence[str]] | str | Pa
     >>> len(table) == adata.varm["metagenes"].shape[1]
     True
     """
-    metagenes = metagenes_of(adata)
     gene_sets = gene_sets if isinstance(gene_sets, Mapping) else read_gmt(gene_sets)
-    table = enrich(metagenes, adata.var_names, gene_sets, n_genes=n_genes)
+    table = enrich(*_known(adata), gene_sets, n_genes=n_genes)
     store(adata, "enrichment", table)
     return table
+
+
+def _known(adata):
+    """Metagenes and names of the genes that the model of the data knows."""
+    metagenes = metagenes_of(adata)
+    known = np.isfinite(metagenes).all(axis=1)
+    return metagenes[known], adata.var_names[known]

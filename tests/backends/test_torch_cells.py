@@ -154,7 +154,7 @@ def test_non_spatial_fit_is_that_of_the_compiled_code():
 
 @pytest.mark.parametrize("device", ["toaster", "cuda:99"])
 def test_a_missing_device_is_refused(device):
-    with pytest.raises(ValueError, match=f"device='{device}' cannot be used here") as error:
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here") as error:
         SpiceMix(4, device=device).fit_arrays(*small_samples(0))
     assert "\n" not in str(error.value)
 

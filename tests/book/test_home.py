@@ -118,6 +118,29 @@ def test_a_page_is_described_by_its_first_paragraph(tools):
     assert tools.description.describe(document) == ""
 
 
+def test_the_card_for_previews_has_the_size_that_they_ask_for(tmp_path):
+    plt.switch_backend("agg")
+    figure = scheme.draw_card(scheme.simulate_scheme(), "Title", "one\ntwo")
+    figure.savefig(tmp_path / "card.png", dpi=100)
+    plt.close(figure)
+    assert plt.imread(tmp_path / "card.png").shape[:2] == (630, 1200)
+
+
+def test_every_page_leads_to_the_citation_on_the_home_page(tools):
+    assert f"({tools.description.CITE})=\n" in (BOOK / "intro.md").read_text(encoding="utf-8")
+    context = {"pathto": lambda page: f"../{page}.html"}
+    app = SimpleNamespace(config=SimpleNamespace(root_doc="intro"))
+    tools.description.add_cite_button(app, "chapters/nmf", "page.html", context, None)
+    assert [button["url"] for button in context["header_buttons"]] == ["../intro.html#how-to-cite"]
+
+
+@pytest.mark.parametrize(("base", "address"), [("", "../_static/card.png"),
+                                               ("https://host/book/", "https://host/book/_static/card.png")])
+def test_previews_find_their_picture_by_the_address_of_the_book(tools, base, address):
+    app = SimpleNamespace(config=SimpleNamespace(html_baseurl=base))
+    assert tools.description.card_address(app, {"pathto": lambda path, resource: f"../{path}"}) == address
+
+
 def test_the_scheme_follows_the_model_and_is_always_the_same():
     data, again = scheme.simulate_scheme(), scheme.simulate_scheme()
     np.testing.assert_allclose(data.proportions.sum(axis=1), 1)

@@ -121,7 +121,7 @@ def test_parameters_are_written_in_both_notations(rows):
 
 
 def test_a_warning_is_marked_as_one(rows):
-    (row,) = [row for row in rows if row.sentence.startswith("No convergence to tol=")]
+    (row,) = [row for row in rows if row.sentence.startswith("No convergence to a tolerance")]
     assert row.warning and {"fit", "select"} <= set(row.commands)
 
 

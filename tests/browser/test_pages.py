@@ -224,7 +224,7 @@ def explorer(browser, site, page, kind):
 
 
 def test_map_of_cells_responds_to_choices_pointer_and_keys(browser, site):
-    root = explorer(browser, site, "chapters/seqfish_plus", "map")
+    root = explorer(browser, site, "chapters/seqfish_plus_layers", "map")
     before = browser.execute_script(FILLS, root)
     colour, field, _ = (Select(one) for one in root.find_elements(By.TAG_NAME, "select"))
     metagene = next(option.text for option in colour.options if option.text.startswith("metagene"))
@@ -245,7 +245,7 @@ def test_map_of_cells_responds_to_choices_pointer_and_keys(browser, site):
 
 
 def test_legend_of_a_map_shows_one_type_and_a_second_map_follows(browser, site):
-    root = explorer(browser, site, "chapters/starmap", "map")
+    root = explorer(browser, site, "chapters/starmap_layers", "map")
     *_, beside = (Select(one) for one in root.find_elements(By.TAG_NAME, "select"))
     assert root.find_elements(By.CSS_SELECTOR, "line.border") and "L4" in root.text
     entry = root.find_element(By.CSS_SELECTOR, ".legend button")
@@ -280,7 +280,7 @@ def test_slider_changes_the_model(browser, site):
 
 
 def test_pages_open_from_a_file_without_a_server(browser, site):
-    browser.get((HTML / "chapters/seqfish_plus.html").as_uri())
+    browser.get((HTML / "chapters/seqfish_plus_layers.html").as_uri())
     assert browser.find_elements(By.CSS_SELECTOR, ".explorer.ready circle")
 
 
@@ -295,7 +295,7 @@ def shown_on_paper(browser, site, page, selector):
 
 
 def test_print_has_no_controls(browser, site):
-    shown = shown_on_paper(browser, site, "chapters/seqfish_plus",
+    shown = shown_on_paper(browser, site, "chapters/seqfish_plus_layers",
                            ".explorer, .provenance, .tag_hide-input .cell_input")
     assert shown and not any(shown)
 

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from spicemix_core import SpiceMix
 from spicemix_core.algorithm import Options
+from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.history import History
 from spicemix_core.inputs.arrays import check_samples
 
@@ -171,7 +172,7 @@ def test_fit_stops_when_no_block_changes(samples):
     changes = model.history_.filter(like="change_")
     assert model.converged_ and model.n_iter_ < 500
     assert (changes.iloc[-1] < 1e-2).all() and (changes.iloc[:-1].max(axis=1) >= 1e-2).all()
-    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+    with pytest.warns(ConvergenceWarning, match="in 2 iterations"):
         SpiceMix(4, random_state=0, max_iter=2, tol=0.0).fit_arrays(expressions, graphs)
 
 
@@ -347,9 +348,35 @@ def test_edges_between_samples_are_refused(samples):
         SpiceMix(4).fit(adata, sample_key="slide")
 
 
+def test_fit_transform_returns_the_states_of_the_fit(samples):
+    first, second = as_anndata(samples), as_anndata(samples)
+    model = SpiceMix(4, max_iter=5, tol=1.0, random_state=0)
+    states = model.fit_transform(first, "slide")
+    SpiceMix(4, max_iter=5, tol=1.0, random_state=0).fit(second, "slide")
+    np.testing.assert_array_equal(states, second.obsm["X_spicemix"])
+    np.testing.assert_array_equal(first.obsm["X_spicemix"], states)
+
+
+def test_what_was_understood_of_the_data_is_stored_with_the_results(samples):
+    adata = as_anndata(samples)
+    SpiceMix(4, max_iter=2, tol=10.0, random_state=0).fit(adata, "slide")
+    degrees = np.asarray(adata.obsp["spatial_connectivities"].sum(axis=1)).ravel()
+    assert adata.uns["spicemix"]["input"] == {
+        "sample_key": "slide", "graph_key": "spatial_connectivities", "n_cells": 140, "n_genes": 30, "n_samples": 2,
+        "expression": "X, as it is", "graph": "found", "n_edges": int(degrees.sum() / 2),
+        "mean_degree": pytest.approx(degrees.mean()), "n_isolated": 0}
+
+
+def test_noise_around_zero_in_simulated_expression_gives_no_warning(recwarn):
+    adata = simulate_cortex(n_cells=300, random_state=0)
+    assert adata.X.min() < 0
+    SpiceMix(4, max_iter=2, tol=10.0, random_state=0).fit(adata)
+    assert not [w for w in recwarn if "negative" in str(w.message)]
+
+
 def test_negative_expression_is_kept_with_a_warning(samples):
     expressions, graphs = samples
-    shifted = [y - 0.01 for y in expressions]
+    shifted = [y - 0.1 for y in expressions]
     with pytest.warns(UserWarning, match="negative values"):
         SpiceMix(4, max_iter=2, tol=10.0, random_state=0).fit_arrays(shifted, graphs)
 

@@ -153,7 +153,7 @@ def with_value(value):
 @pytest.mark.parametrize(("change", "message"), [
     (with_value(np.nan), "expression of sample 'left' has 1 NaN or infinite values, the first in cell 'cell3'"),
     (with_value(np.inf), "expression of sample 'left' has 1 NaN or infinite values, the first in cell 'cell3'"),
-    (lambda a: setattr(a, "X", a.X.astype(complex)) or a, "entries of adata.X are of type complex128"),
+    (lambda a: setattr(a, "X", a.X.astype(complex)) or a, "entries of X are of type complex128"),
 ])
 def test_values_that_do_not_fit_are_refused_as_in_a_fit(model, adata, change, message):
     with pytest.raises(ValueError, match=message):
@@ -162,7 +162,42 @@ def test_values_that_do_not_fit_are_refused_as_in_a_fit(model, adata, change, me
 
 def test_negative_values_warn_as_in_a_fit(model, adata):
     with pytest.warns(UserWarning, match="Expression has negative values"):
-        model.transform(with_value(-0.1)(adata.copy()), "slide")
+        model.transform(with_value(-99.0)(adata.copy()), "slide")
+
+
+def test_cells_are_transformed_with_the_keys_of_the_fit_unless_others_are_given(adata):
+    """The samples differ in depth, so that states depend on what is a sample."""
+    deep = adata.copy()
+    deep.X[deep.obs["slide"] == "right"] *= 3.0
+    deep.obsp["near"], deep.layers["log"], deep.X = deep.obsp.pop("spatial_connectivities"), deep.X, deep.X[::-1].copy()
+    model = SpiceMix(4, max_iter=40, tol=1.0, random_state=0).fit(deep, "slide", "near", "log")
+    assert model.input_ == {"sample_key": "slide", "graph_key": "near", "layer": "log", "preparation": {}}
+    deep.obsp["spatial_connectivities"] = sp.csr_matrix(deep.obsp["near"].shape)
+    right = model.transform(deep.copy(), "slide", "near", "log")
+    np.testing.assert_array_equal(model.transform(deep.copy()), right)
+    parts = [model.transform(deep[deep.obs["slide"] == name].copy(), None, "near", "log") for name in ("left", "right")]
+    np.testing.assert_allclose(right, np.concatenate(parts), rtol=1e-6, atol=1e-9)  # each sample has its own scaling
+    moved = {"sample_key": None, "graph_key": None, "layer": None}
+    for name, other in moved.items():
+        assert abs(model.transform(deep.copy(), **{name: other}) - right).max() > 1e-3 * right.max(), name
+    del deep.obs["slide"]
+    lacking = r"fitted with the samples in obs\['slide'\], which these data lack\. Name the .* with sample_key, or "
+    with pytest.raises(KeyError, match=lacking + "pass sample_key=None if all cells are of one sample"):
+        model.transform(deep.copy())
+    del deep.layers["log"]
+    with pytest.raises(KeyError, match=r"fitted with the expression in layers\['log'\], which these data lack"):
+        model.transform(deep, None)
+
+
+def test_data_of_transform_hold_the_parameters_of_the_model(model, adata):
+    new = adata[:, 5:].copy()
+    new.var_names = [*new.var_names[:-1], "another"]
+    with pytest.warns(UserWarning, match="6 of the 30 genes of the model are missing"):
+        model.transform(new)
+    np.testing.assert_array_equal(new.varm["metagenes"][:-1], model.metagenes_[5:29])
+    assert np.isnan(new.varm["metagenes"][-1]).all()
+    np.testing.assert_array_equal(new.uns["spicemix"]["affinity"], model.affinity_)
+    assert new.uns["spicemix"]["input"]["sample_key"] == "slide" and new.uns["spicemix"]["input"]["n_genes"] == 25
 
 
 def test_models_that_cannot_transform_raise_an_error(model, adata):

@@ -101,7 +101,7 @@ def test_a_bare_matrix_is_read_with_a_table_of_positions(tmp_path, write, matrix
 
 def test_genes_x_beads_are_turned_and_beads_without_a_position_left_out(tmp_path):
     written = platforms.write_slide_seq(tmp_path / "puck")
-    with pytest.warns(UserWarning, match=r"2 of the 120 cells have no position in .*ForR\.csv, the first is 'cell0'"):
+    with pytest.warns(UserWarning, match=r"without a position in .*\.csv are left out: 2 of 120, the first is 'cell0'"):
         read = read_data(tmp_path / "puck" / "MappedDGEForR.csv",
                          positions=tmp_path / "puck" / "BeadLocationsForR.csv")
     assert_equal(read, written)

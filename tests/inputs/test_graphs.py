@@ -10,10 +10,10 @@ from scipy import sparse
 from scipy.spatial import Delaunay
 
 from spicemix_core.inputs.checks import check_graph
+from spicemix_core.inputs.edges import graph_from_edges
 from spicemix_core.inputs.graphs import (
     delaunay_graph,
     graph_by_sample,
-    graph_from_edges,
     knn_graph,
     radius_graph,
 )
@@ -64,6 +64,17 @@ def test_max_length_keeps_exactly_the_sides_not_longer():
     expected = delaunay_graph(xy).toarray() * (distance <= 0.13)
     np.testing.assert_array_equal(delaunay_graph(xy, max_length=0.13).toarray(), expected)
     assert delaunay_graph([[0.0, 0], [3, 0], [0, 4]], max_length=4).nnz == 4  # inclusive
+
+
+def test_max_length_can_be_a_multiple_of_the_median_side():
+    xy = points()
+    sides = sparse.triu(delaunay_graph(xy)).tocoo()
+    lengths = np.linalg.norm(xy[sides.row] - xy[sides.col], axis=1)
+    for factor, word in ((1.5, "1.5x"), (2.0, "2x")):
+        graph = delaunay_graph(xy, max_length=word)
+        assert 0 < graph.nnz / 2 == (lengths <= factor * np.median(lengths)).sum() < len(lengths)
+        assert (graph != delaunay_graph(xy, max_length=factor * np.median(lengths))).nnz == 0
+    assert (delaunay_graph(7.3 * xy, max_length="2x") != delaunay_graph(xy, max_length="2x")).nnz == 0  # in any unit
 
 
 def test_radius_joins_exactly_the_pairs_within():
@@ -143,6 +154,18 @@ def test_samples_are_never_joined_and_keep_the_cells_in_order():
         assert (graph[cells][:, cells] != delaunay_graph(xy[cells])).nnz == 0
 
 
+@pytest.mark.parametrize(("build", "sentence"), [
+    (partial(knn_graph, n_neighbors=6), "The sample 'field 7' with 4 cells has no neighbour graph: 6 nearest "
+                                        "neighbours are asked for, but there are only 4 cells. Lower "
+                                        "n_neighbors to at most 3, or leave these cells out."),
+    (lambda xy: delaunay_graph(np.ones_like(xy)) if len(xy) == 4 else delaunay_graph(xy),
+     "The sample 'field 7' with 4 cells has no neighbour graph: All 4 cells lie at the point")])
+def test_a_sample_that_has_no_graph_is_named(build, sentence):
+    with pytest.raises(ValueError) as caught:
+        graph_by_sample(points(30), ["field 2"] * 26 + ["field 7"] * 4, build)
+    assert str(caught.value).startswith(sentence)
+
+
 def test_an_edge_listed_once_or_in_both_directions_counts_once():
     graph = graph_from_edges(np.array([[0, 1], [1, 0], [1, 2], [1, 2]]), 4)
     assert_simple(graph, 4)
@@ -155,7 +178,11 @@ def test_an_edge_listed_once_or_in_both_directions_counts_once():
     (lambda: delaunay_graph([0.0, 1.0]), r"shape \(n_cells, 2\)"),
     (lambda: delaunay_graph(points(), max_length=0), "max_length must be positive"),
     (lambda: delaunay_graph([[1, 1], [1, 1], [1, 1]]), "at least two positions"),
-    (lambda: knn_graph(points(5), 5), "allow 1 to 4"),
+    (lambda: knn_graph(points(5), 5), "there are only 5 cells. Lower n_neighbors to at most 4"),
+    (lambda: knn_graph(points(5), 0), "n_neighbors must be an integer of at least 1, not 0"),
+    (lambda: knn_graph(points(1), 3), "A single cell has no neighbours. Leave it out"),
+    (lambda: delaunay_graph(points(), max_length="3"), "multiple of the median length such as '3x', not '3'"),
+    (lambda: delaunay_graph(points(), max_length="0x"), "not '0x'"),
     (lambda: radius_graph(points(5), -1.0), "radius must be positive"),
     (lambda: graph_by_sample(points(5), ["a"] * 4, delaunay_graph), "5 cells"),
     (lambda: graph_from_edges(np.array([[0, 4]]), 4), "Edge 0 is .0, 4."),

@@ -110,7 +110,7 @@ GRAPH = {
 def test_expression_with_impossible_indices_is_refused_by_everything_that_uses_it(adata, model, use, form, lie):
     wrong = with_lie(adata, "X", form, lie)
     wrong.obsm["X_spicemix"], wrong.varm["metagenes"] = np.ones((55, 3)), model.metagenes_
-    refused(lambda: EXPRESSION[use](wrong, model), "adata.X")
+    refused(lambda: EXPRESSION[use](wrong, model), "X is corrupt", "adata.X")
 
 
 @settings(some, max_examples=15)

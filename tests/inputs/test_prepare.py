@@ -136,7 +136,7 @@ def test_entries_stored_in_parts_are_summed_before_anything_else(adata):
 ], ids=["fit", "fit_consensus", "select", "transform"])
 def test_raw_counts_are_refused_by_everything_that_fits(adata, use):
     adata.layers["log"], adata.X = adata.X, np.round(100 * adata.X)
-    with pytest.raises(ValueError, match=r"adata\.X holds whole numbers only, which look like raw counts. Normalise"):
+    with pytest.raises(ValueError, match=r"X holds whole numbers only, which look like raw counts. Normalise"):
         use(adata)
     assert "X_spicemix" not in adata.obsm
 
@@ -164,7 +164,7 @@ def test_a_sample_without_coordinates_has_no_edges(adata):
     graph = ready.obsp["spatial_connectivities"]
     assert graph[:80][:, :80].nnz == graph.nnz > 0
     adata.obsm["spatial"][3] = np.nan
-    with pytest.raises(ValueError, match=r"The coordinates of cell 3 are .nan, nan."):
+    with pytest.raises(ValueError, match=r"The coordinates of cell 'cell3' are .nan, nan."):
         prepare(adata, sample_key="sample")
 
 
@@ -212,17 +212,19 @@ def entry(i, j, value):
 
 
 BAD = [  # change, options, part of the message
-    (counts, {}, "adata.X holds whole numbers only, which look like raw counts. Pass normalize=True"),
-    (lambda a: None, {"normalize": True}, "adata.X is to be normalised but does not hold whole numbers only"),
-    (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True}, "Cell 30 has the total 0"),
-    (lambda a: setattr(a, "X", None), {}, "There is no expression in adata.X; put normalised expression there"),
-    (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of adata.X are of type complex128"),
-    (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of adata.X are of type object"),
+    (counts, {}, "X holds whole numbers only, which look like raw counts. Pass normalize=True"),
+    (lambda a: setattr(a, "X", a.X - 0.01), {"normalize": True},
+     "X is to be normalised but holds negative numbers, so no counts. Put raw counts there, or leave out"),
+    (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True},
+     "There are cells without counts: 110 of 140, the first is 'cell30'. Leave them out with min_counts=1."),
+    (lambda a: setattr(a, "X", None), {}, "There is no expression in X; put normalised expression there"),
+    (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of X are of type complex128"),
+    (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of X are of type object"),
     (duplicate("var_names"), {}, "The gene names are not unique: 'Gene0' occurs again (1 such genes). Drop the "
-                                 "repeated genes, or rename them with adata.var_names_make_unique()."),
+                                 "repeated genes, or rename them."),
     (duplicate("obs_names"), {}, "The cell names are not unique: 'cell0' occurs again (1 such cells)"),
     (lambda a: setattr(a, "var_names", ["", *a.var_names[1:]]), {},
-     "A gene has no name; give each gene a name in adata.var_names"),
+     "A gene has no name; give each gene a name in var_names"),
     (samples(pd.Categorical(["left"] * 130 + [None] * 10)), {"sample_key": "sample"},
      "The column 'sample' of obs is missing for 10 cells, the first is 'cell130'"),
     (lambda a: None, {"sample_key": "library"},
@@ -231,15 +233,15 @@ BAD = [  # change, options, part of the message
     (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
      "There are no coordinates 'spatial' in obsm."),
     (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN. Pass graph=None"),
-    (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries of type"),
+    (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries that are no numbers"),
     (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
     (spatial(np.ones((140, 2))), {}, "All 140 cells lie at the point [1.0, 1.0]"),
-    (spatial(np.full((140, 2), np.inf)), {}, "The coordinates of cell 0 are [inf, inf]"),
+    (spatial(np.full((140, 2), np.inf)), {}, "The coordinates of cell 'cell0' are [inf, inf]"),
     (without_graph(lambda a: None), {"graph": "radius"}, "A radius graph needs a radius. Set radius"),
     (without_graph(lambda a: None), {"graph": "radius", "radius": -1.0}, "radius must be positive, not -1.0"),
-    (without_graph(lambda a: None), {"graph": "knn", "n_neighbors": 200}, "n_neighbors is 200, but 140 cells allow"),
+    (without_graph(lambda a: None), {"graph": "knn", "n_neighbors": 200}, "200 nearest neighbours are asked for, but"),
     (without_graph(lambda a: None), {"max_length": 0}, "max_length must be positive, not 0"),
-    (without_graph(lambda a: None), {"graph": "nearest"}, "graph must be one of 'delaunay', 'knn', 'radius', None"),
+    (without_graph(lambda a: None), {"graph": "nearest"}, "graph must be 'auto', 'lattice', 'delaunay', 'knn',"),
     (entry(0, 79, 0.5), {}, "obsp['spatial_connectivities'] has entries other than 0 and 1"),
     (entry(0, 0, 1.0), {}, "obsp['spatial_connectivities'] has self-loops, the first at cell 0"),
 ]

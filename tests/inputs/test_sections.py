@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spicemix_core import prepare
+from spicemix_core import SpiceMix, prepare
+from spicemix_core.inputs.graphs import delaunay_graph
 
 LATTICE = np.array([(x + y % 2 / 2, y * 0.87) for y in range(12) for x in range(12)])
 
@@ -35,7 +36,7 @@ def messages(adata, **options):
 def test_two_sections_on_one_lattice_give_a_warning_that_names_the_column():
     (message,), ready = messages(stacked())
     assert message.startswith("All cells are taken as one sample, but 100% of the cells have the position of another")
-    assert message.endswith("If a column of obs names their samples, such as 'slide', give it as the sample key.")
+    assert message.endswith("If a column of obs names their samples, such as 'slide', give its name with sample_key.")
     slides = ready.obs["slide"].to_numpy()
     rows, columns = ready.obsp["spatial_connectivities"].nonzero()
     crossing = (slides[rows] != slides[columns]).mean()
@@ -64,12 +65,24 @@ def test_a_graph_over_both_sections_gives_a_warning():
     assert len(messages(adata)[0]) == 1
 
 
+def test_a_fit_to_data_that_were_not_prepared_gives_the_warning():
+    adata = stacked()
+    adata.obsp["spatial_connectivities"] = delaunay_graph(adata.obsm["spatial"])
+    with pytest.warns(UserWarning, match="54% of the edges join cells that differ in 'slide'") as caught:
+        SpiceMix(3, max_iter=2, tol=10.0, random_state=0).fit(adata)
+    assert [w.filename for w in caught if "one sample" in str(w.message)] == [__file__]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SpiceMix(3, max_iter=2, tol=10.0, random_state=0).fit(prepare(adata))
+    assert sum("one sample" in str(w.message) for w in caught) == 1  # by prepare, and not again
+
+
 def test_cells_at_one_position_give_a_warning_without_a_column():
     spots = np.repeat(np.random.default_rng(0).random((60, 2)), 5, axis=0)
     adata = section(spots, "one", 0)
     assert messages(adata)[0] == ["All cells are taken as one sample, but 100% of the cells have the position of "
                                   "another cell. If they are of several sections, name these in a column of obs and "
-                                  "give it as the sample key."]
+                                  "give its name with sample_key."]
 
 
 @pytest.mark.parametrize("adata", [section(LATTICE, "one", 0), stacked(LATTICE, LATTICE + 100.0)],

@@ -106,10 +106,20 @@ def test_every_cell_is_drawn_in_the_panel_of_its_sample_in_the_colour_of_its_gro
                 np.testing.assert_array_equal(drawn[color], adata.obsm["spatial"][own])
 
 
+def test_without_a_sample_key_the_panels_are_those_of_the_fit(adata):
+    def drawn(**options):
+        return [(ax.get_title(), len(points(ax)[0].get_offsets())) for ax in pl.spatial(adata, "gene3", **options).axes
+                if ax.get_title()]
+
+    fitted = adata.uns["spicemix"]["input"]["sample_key"]
+    assert drawn() == drawn(sample_key=fitted) and len(drawn()) == adata.obs[fitted].nunique() > 1
+
+
 def test_colours_of_a_gene_and_of_a_metagene_are_their_values(adata):
+    adata.obs["whole"] = "whole"
     for color, values in (("gene3", np.asarray(adata[:, "gene3"].X).ravel()),
                           ("metagene 2", normalize_states(adata.obsm["X_spicemix"], "proportions")[:, 2])):
-        ax = pl.spatial(adata, color).axes[0]
+        ax = pl.spatial(adata, color, sample_key="whole").axes[0]  # all samples in one panel
         (group,) = points(ax)
         order = np.argsort(values, kind="stable")
         np.testing.assert_allclose(group.get_array(), values[order])
@@ -235,7 +245,7 @@ def test_cells_without_coordinates_are_left_out_of_maps_and_change_no_colour(ada
 
 
 @pytest.mark.parametrize(("places", "message"), [
-    (np.full((300, 2), "far"), "holds entries of type"), (np.ones((300, 1)), "must have shape")])
+    (np.full((300, 2), "far"), "holds entries that are no numbers"), (np.ones((300, 1)), "must have shape")])
 def test_coordinates_that_are_not_numbers_in_two_columns_are_refused(adata, places, message):
     wrong = adata.copy()
     wrong.obsm["spatial"] = places

@@ -94,8 +94,8 @@ def test_core_and_numerics_have_at_most_2650_lines():
     assert sum(map(lines, CORE)) <= 2650
 
 
-def test_the_package_has_fewer_than_10200_lines_outside_its_docstrings():
-    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 10_200
+def test_the_package_has_fewer_than_11400_lines_outside_its_docstrings():
+    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 11_400
 
 
 # --- public names ------------------------------------------------------------------------------------------------

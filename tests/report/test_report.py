@@ -116,7 +116,7 @@ def test_a_failing_chapter_keeps_the_old_page_and_gives_one_sentence(fitted, tmp
 def test_data_without_states_get_those_of_the_model(fitted):
     model = SpiceMix.load(fitted / "model.h5")
     plain = simulate_cortex(2, n_cells=60, n_genes=20, random_state=0)
-    found = complete(plain, model, "sample")
+    found, *_ = complete(plain, model, "sample")
     np.testing.assert_array_equal(found.obsm["X_spicemix"], model.transform(plain, "sample"))
     np.testing.assert_array_equal(found.varm["metagenes"], model.metagenes_)
 
@@ -126,7 +126,7 @@ def test_counts_are_normalised_if_asked(fitted):
     adata.X = np.round(100 * abs(adata.X))
     with pytest.raises(ValueError, match="look like raw counts"):
         complete(adata.copy(), model, None)
-    found = complete(adata, model, None, normalize=True)
+    found, *_ = complete(adata, model, None, normalize=True)
     np.testing.assert_array_equal(found.layers["counts"], adata.X)
     assert found.obsm["X_spicemix"].shape == (60, K)
 
@@ -135,17 +135,17 @@ def test_layer_and_graph_are_those_that_are_named(fitted):
     model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
     adata.layers["log"], adata.X = adata.X, np.round(100 * abs(adata.X))
     adata.obsp["own"] = adata.obsp.pop("spatial_connectivities")
-    found = complete(adata.copy(), model, "sample", layer="log", graph_key="own")
+    found, *_ = complete(adata.copy(), model, "sample", layer="log", graph_key="own")
     np.testing.assert_array_equal(found.X, adata.layers["log"])
     states = adata.obsm.pop("X_spicemix")
-    found = complete(adata, model, "sample", layer="log", graph_key="own")
+    found, *_ = complete(adata, model, "sample", layer="log", graph_key="own")
     np.testing.assert_allclose(found.obsm["X_spicemix"], states, atol=0.05 * states.max())
     assert set(found.obsp) == {"own"}
 
 
 def test_genes_in_another_order_keep_their_weights(fitted):
     model, adata = SpiceMix.load(fitted / "model.h5"), anndata.read_h5ad(fitted / "fitted.h5ad")
-    found = complete(adata[:, ::-1].copy(), model, "sample")
+    found, *_ = complete(adata[:, ::-1].copy(), model, "sample")
     np.testing.assert_array_equal(found.varm["metagenes"], model.metagenes_[::-1])
 
 
