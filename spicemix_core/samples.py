@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from spicemix_core.numerics import products
 from spicemix_core.numerics.coloring import color_classes
+from spicemix_core.numerics.compressed import check_compressed
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Samples:
     expressions: list
     scaling: np.ndarray
     graph: sp.csr_array
+
+    def __post_init__(self):
+        for matrix in filter(sp.issparse, (*self.expressions, self.graph)):
+            check_compressed(matrix, "A sparse matrix of the samples")
 
     @property
     def offsets(self) -> np.ndarray:

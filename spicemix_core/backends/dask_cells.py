@@ -23,7 +23,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core.cells import Cells, StateSums
-from spicemix_core.inputs.checks import check_sparse
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.samples import Samples, aligned
 
@@ -195,8 +194,6 @@ class _WorkerCells:
     """The cells of a part, on its worker."""
 
     def __init__(self, samples, first_cells, place, states):
-        for matrix in (*samples.expressions, samples.graph):  # compiled code trusts their indices
-            check_sparse(matrix, "A matrix that reached a worker")
         expressions = [_usable(y) for y in samples.expressions]
         samples = replace(samples, expressions=expressions, graph=_usable(samples.graph))
         states = None if states is None else tuple(map(_usable, states))

@@ -64,7 +64,7 @@ DEVICES = {"desktop": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mo
 PICTURES = BOOK.parent / "build/pictures"  # of every page on every device, for people to look at
 STILL = """document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; }</style>')"""
 TALLEST = 16_000  # pixels; a browser cannot take a larger picture
-MEGABYTES = 5  # of a page with its pictures, scripts and styles
+MEGABYTES = 4  # of a page with its pictures, scripts and styles
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,5 +1,6 @@
 """Sparse matrices whose indices do not fit their shape are refused before compiled code trusts them."""
 
+import dataclasses
 import shutil
 import warnings
 
@@ -149,6 +150,15 @@ def test_counts_and_single_steps_refuse_impossible_indices(adata, lie):
     graph, start = lying(sp.csr_array(adata.obsp["spatial_connectivities"]), lie), np.full((55, 3), 1 / 3)
     refused(lambda: steps.update_latent_states(np.eye(3), start, np.eye(3), graph, start, np.ones(55),
                                                state_penalty=1.0), "The graph")
+
+
+@some
+@given(lie=lies(), of_graph=st.booleans())
+def test_samples_with_impossible_indices_reach_no_backend(adata, lie, of_graph):
+    """All places where cells can be, in this process, on a device or on a worker, are given samples."""
+    sound = inputs.check_samples([adata.X], [adata.obsp["spatial_connectivities"]], 3)
+    wrong = {"graph": lying(sound.graph, lie)} if of_graph else {"expressions": [lying(sound.expressions[0], lie)]}
+    refused(lambda: dataclasses.replace(sound, **wrong), "A sparse matrix of the samples")
 
 
 @pytest.mark.parametrize("value", VALUES)

@@ -90,8 +90,8 @@ def test_no_module_has_more_than_300_lines(folder):
     assert not {str(path.relative_to(ROOT)): lines(path) for path in folder.rglob("*.py") if lines(path) > 300}
 
 
-def test_core_and_numerics_have_at_most_2650_lines():
-    assert sum(map(lines, CORE)) <= 2650
+def test_core_and_numerics_have_at_most_2660_lines():
+    assert sum(map(lines, CORE)) <= 2660
 
 
 def test_the_package_has_fewer_than_11400_lines_outside_its_docstrings():
