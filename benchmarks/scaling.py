@@ -99,7 +99,8 @@ def measure(n_cells, n_genes, all_metagenes, iterations):
                                 "cpu_ratio": cpu / products_cpu})
         rows.append({"cells": n_cells, "genes": n_genes, "metagenes": K, "energy": times[-1]["energy"]}
                     | _medians("kept", times[2:]) | _medians("estimated", times[:2])
-                    | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20})
+                    | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                                / (2**30 if sys.platform == "darwin" else 2**20)})
     return rows
 
 
