@@ -69,7 +69,7 @@ class FittedModel:
         -------
         array, shape (N, K)
         """
-        self.fit(adata, *keys, **options)
+        self.fit(adata, *keys, **options)  # type: ignore[attr-defined]
         return adata.obsm["X_spicemix"]
 
     def transform_arrays(self, expressions: Sequence, graphs: Sequence | None = None, *,

@@ -14,7 +14,7 @@ from spicemix_core.inputs.errors import Explained
 FULL = "The memory is full"
 PACKAGE = Path(__file__).parents[1]
 NON_SPATIAL = {("graph", "None"), ("graph_key", "None"), ("spatial", "False")}
-FLAGS = dict.fromkeys(NON_SPATIAL, "--non-spatial") | {
+FLAGS: dict[tuple[str, str | None], str] = dict.fromkeys(NON_SPATIAL, "--non-spatial") | {
     ("sample_key", "None"): "--one-sample", ("layer", "None"): "--layer X"}
 
 

@@ -168,7 +168,8 @@ def metagene_genes(adata: AnnData, n_genes: int = 20) -> pd.DataFrame:
     1         0     2
     2         1     1
     """
-    table = top_genes(*_known(adata), n_genes)
+    metagenes, names = _known(adata)
+    table = top_genes(metagenes, names, n_genes)
     store(adata, "metagene_genes", table)
     return table
 
