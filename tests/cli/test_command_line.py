@@ -421,7 +421,7 @@ BAD = {
     "ending of a model": ((), ("fit", "tissue.h5ad", "-o", "m.pkl"), 2, "m.pkl must end in .h5"),
     "ending of data": ((), (*FIT, "-a", "a.csv"), 2, "a.csv must end in .h5ad or .zarr"),
     "ending of a figure": ((), ("plot", "history", "fitted.h5ad", "-o", "f.txt"), 2, "f.txt must end in .svg"),
-    "unknown figure": ((), ("plot", "pie", "fitted.h5ad", "-o", "f.svg"), 2, "'spatial', 'metagenes'"),
+    "unknown figure": ((), ("plot", "pie", "fitted.h5ad", "-o", "f.svg"), 2, "'spatial', 'domains'"),
     "enrichment without sets": ((), ("plot", "enrichment", "fitted.h5ad", "-o", "f.svg"), 2, "--gene-sets"),
     "no grid": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "5;10"), 2, "'5;10' is not a list of whole numbers"),
     "data of no result": ((), ("convert", "tissue.h5ad", "t.zarr", "--data", "x"), 2, "--data"),
