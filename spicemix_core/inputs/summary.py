@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from spicemix_core.inputs.anndata import expression_place, labels_of
+from spicemix_core.inputs.anndata import expression_place, graph_of, labels_of
 from spicemix_core.inputs.memory import preparation_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def summarize_input(adata: AnnData, sample_key: str | None = None, graph_key: st
     summary |= {name: preparation[name] for name in ("n_cells_left_out", "n_genes_left_out") if name in preparation}
     if graph_key is not None:
         summary |= {"graph": preparation.get("graph_built", "found")} | _edges(adata, sparse.coo_array(
-            adata.obsp[graph_key]))
+            graph_of(adata, graph_key)))
     return summary
 
 
