@@ -186,7 +186,7 @@ def coarse_labels_of(branches: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
     A branch is divided if both parts can be divided so, and else is one cluster. The root is supported always.
     """
     support, parent = branches["support"].to_numpy(), branches["parent"].to_numpy()
-    children = {row: np.flatnonzero(parent == row) for row in np.unique(parent[1:])}
+    children = {row: np.flatnonzero(parent == row).tolist() for row in np.unique(parent[1:]).tolist()}
     chosen: dict[int, list[int] | None] = {}
     for row in range(len(support) - 1, -1, -1):  # children come after their parent
         parts = [chosen[child] for child in children.get(row, [])]
