@@ -47,7 +47,7 @@ def tar():
     (gzip.compress(bytes(10_000))[:20], " is a damaged compressed file"),
     (b"PK\x03\x04 and no more", " is a damaged compressed file"),
     (tar(), " is an archive of tar; unpack it"),
-])
+], ids=["text", "cut short", "zip", "tar"])
 def test_a_compressed_file_without_data_is_refused_by_its_own_name(tmp_path, content, sentence):
     path = tmp_path / "data.h5ad"
     path.write_bytes(content)
