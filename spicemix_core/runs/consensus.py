@@ -122,7 +122,7 @@ def fit_consensus(adata: AnnData, n_metagenes: int = 20, *, n_runs: int = N_RUNS
         "affinity_stability": result.affinity_stability, "reference": result.reference}
     if folder is not None:
         once_saved(partial(_remove, paths))
-    warn_of(result.clustering)
+    warn_of(result.clustering, stacklevel=4)  # not at the decorator
     return result
 
 

@@ -267,10 +267,10 @@ def write_labels(adata: AnnData, labels: np.ndarray, key: str = CLUSTERS) -> Non
         adata.obs.drop(columns=[name for name in (COARSE, CONFIDENCE) if name in adata.obs], inplace=True)
 
 
-def warn_of(found: Clustering) -> None:
-    """Issue the remarks of a clustering as warnings at the line that called the caller."""
+def warn_of(found: Clustering, stacklevel: int = 3) -> None:
+    """Issue the remarks of a clustering as warnings, by default at the line that called the caller."""
     for remark in found.remarks:
-        warnings.warn(remark, UserWarning, stacklevel=3)
+        warnings.warn(remark, UserWarning, stacklevel=stacklevel)
 
 
 def _categories(labels):

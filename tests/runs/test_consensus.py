@@ -210,8 +210,9 @@ def test_writes_coarse_types_curve_and_branches_and_warns_of_what_a_reader_must_
     stored = adata.uns["spicemix"]["cluster"]
     np.testing.assert_array_equal(stored["table"]["separation"], result.clustering.separation)
     pd.testing.assert_frame_equal(stored["branches"], result.clustering.branches)
-    with pytest.warns(UserWarning, match="is the largest that was considered"):
+    with pytest.warns(UserWarning, match="is the largest that was considered") as caught:
         fit_consensus(tissue(), **OPTIONS, n_clusters_range=(2, 3))
+    assert __file__ in {warning.filename for warning in caught}
 
 
 @pytest.mark.parametrize("n_runs", [1, 0, 2.5, "3", None])
