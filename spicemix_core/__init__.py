@@ -24,6 +24,7 @@ Line  Paper  Book                   Code
 -     12     eq-simplex-integral    partition_function.py:simplex_moments
 -     10     eq-objective           objective.py:objective
 -     A.8    eq-cell-type-affinity  tl/contacts.py:cell_type_affinity
+-     -      eq-separation          tl/separation.py:separation_curve
 ====  =====  =====================  ================================================
 """
 

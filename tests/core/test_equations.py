@@ -52,7 +52,7 @@ def test_each_function_of_the_table_exists(code):
 
 @pytest.fixture(scope="module")
 def called():
-    """Code objects of all Python functions that a fit, and the affinity of cell types after it, call."""
+    """Code objects of all Python functions that a fit and two analyses after it call."""
     adata, found = datasets.simulate_cortex(n_cells=80, random_state=0, sigma_y=0.0), set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -61,6 +61,7 @@ def called():
         try:
             SpiceMix(3, random_state=0, max_iter=2).fit(adata)
             tl.type_affinity(adata, groupby="cell_type", n_permutations=2)
+            tl.cluster(adata)
         finally:
             sys.setprofile(before)
     return found

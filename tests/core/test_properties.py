@@ -15,6 +15,7 @@ from scipy import sparse
 
 from spicemix_core import SpiceMix
 from spicemix_core.affinity import AffinityProblem, pseudo_likelihood_sums
+from spicemix_core.baselines import cluster_by_index
 from spicemix_core.datasets import load_spicemix_directory, read_spicemix_result
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.graphs import delaunay_graph, graph_by_sample, knn_graph, radius_graph
@@ -37,7 +38,6 @@ from spicemix_core.steps import (
 from spicemix_core.tl import (
     adjusted_rand_index,
     cell_type_affinity,
-    cluster_states,
     cut_tree,
     match_labels,
     match_metagenes,
@@ -328,7 +328,7 @@ def test_clusters_do_not_depend_on_the_order_of_the_cells(n, k, method, seed):
     rng = np.random.default_rng(seed)
     states = rng.gamma(1.0, size=(n, k))
     order = rng.permutation(n)
-    first, second = (cluster_states(x, normalization=method, n_clusters=4) for x in (states, states[order]))
+    first, second = (cluster_by_index(x, normalization=method, n_clusters=4) for x in (states, states[order]))
     assert adjusted_rand_index(first.labels[order], second.labels) == pytest.approx(1.0)
     sizes = np.bincount(first.labels)
     assert len(sizes) == 4 and (np.diff(sizes) <= 0).all()

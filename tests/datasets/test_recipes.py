@@ -46,8 +46,8 @@ def test_normalisation_undone_gives_the_target_sum():
 
 @pytest.mark.parametrize("container", CONTAINERS.values(), ids=CONTAINERS)
 @pytest.mark.parametrize(("cell", "gene", "value", "message"), [
-    (1, 2, -1.0, "cell 1, gene 2 .* is -1"), (2, 0, np.nan, "cell 2, gene 0 .* is nan"),
-    (0, 1, np.inf, "cell 0, gene 1 .* is inf")])
+    (1, 2, -1.0, "cell 1, gene 2 is -1"), (2, 0, np.nan, "cell 2, gene 0 is nan"),
+    (0, 1, np.inf, "cell 0, gene 1 is inf")])
 def test_impossible_counts_are_refused_by_cell_and_gene(container, cell, gene, value, message):
     counts = COUNTS.astype(float)
     counts[cell, gene] = value

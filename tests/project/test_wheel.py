@@ -70,7 +70,7 @@ def wheel(built):
 
 
 def test_wheel_is_small(built):
-    assert built.stat().st_size < 500_000
+    assert built.stat().st_size < 550_000  # 170 kB of it are synthetic twins
 
 
 def metadata(wheel):
