@@ -106,3 +106,15 @@ def test_other_forms_of_spicemix_are_neither_shown_nor_baselines():
     nmf = strongest[strongest["method"].isin(["NMF", "NMF*"])]
     assert (nmf["normalization"] == "proportions").all() and len(nmf) == 8
     assert sc.scenarios_ahead(strongest) == 4
+
+
+def test_scores_of_a_model_are_shown_in_the_row_of_the_normalisation_that_is_shown():
+    table = planted()
+    table["n_iter"] = np.nan
+    first = table[table["method"] == "NMF"].index[table.loc[table["method"] == "NMF", "normalization"] == "proportions"]
+    table.loc[table["method"] == "NMF", "layer_morans_i"] = np.nan
+    table.loc[first, "layer_morans_i"] = 0.3
+    shown = sc.rows_shown(table)
+    nmf = shown[shown["method"] == "NMF"]
+    assert (nmf["normalization"] == "zscore").all()
+    assert (nmf["layer_morans_i"] == 0.3).all()
