@@ -50,8 +50,9 @@ def card_address(app, context) -> str:
 
 def add_cite_button(app, pagename, templatename, context, doctree):
     """Add a button that leads to the references and their BibTeX on the home page."""
+    home = context["pathto"](app.config.root_doc).rstrip("#")  # "#" on the home page itself
     context.setdefault("header_buttons", []).append({
-        "type": "link", "url": f"{context['pathto'](app.config.root_doc)}#{CITE}", "text": "Cite",
+        "type": "link", "url": f"{home}#{CITE}", "text": "Cite",
         "tooltip": "How to cite SpiceMix and this book", "icon": "fas fa-quote-right", "label": "cite-button"})
 
 

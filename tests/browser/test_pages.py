@@ -64,7 +64,7 @@ DEVICES = {"desktop": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mo
 PICTURES = BOOK.parent / "build/pictures"  # of every page on every device, for people to look at
 STILL = """document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; }</style>')"""
 TALLEST = 16_000  # pixels; a browser cannot take a larger picture
-MEGABYTES = 4  # of a page with its pictures, scripts and styles
+MEGABYTES = 5  # of a page with its pictures, scripts and styles
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -97,6 +97,7 @@ def browser(site, tmp_path_factory):
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+    driver.set_script_timeout(180)  # for pages with tables of hundreds of rows
     yield driver
     driver.quit()
 
