@@ -53,13 +53,13 @@ def check_kind(adata: AnnData, expression: Matrix, layer: str | None, normalize:
     _refuse_missing(adata, expression, place)
     values = _stored(expression)
     negative = np.count_nonzero(values < 0) / max(1, np.prod(expression.shape))
-    elsewhere = _places_of_counts(adata, layer)
     if not normalize:
         refuse_counts(expression, place, "Pass {normalize=True}, or put log-normalised expression there.")
         if negative > SCALED:
             raise ArgumentError(f"{negative:.0%} of the entries of {place} are negative, as in centred or z-scored "
                                 "expression, which has no metagenes.",
-                                elsewhere or "Use the log-normalised values from before the scaling.")
+                                _places_of_counts(adata, layer)
+                                or "Use the log-normalised values from before the scaling.")
         if values.size and values.max() > LARGEST_LOG:
             warnings.warn(InputWarning(
                 f"{place} holds values up to {values.max():.4g}, which log-normalised expression does not reach.",
@@ -70,10 +70,10 @@ def check_kind(adata: AnnData, expression: Matrix, layer: str | None, normalize:
     if negative or values.dtype.kind == "b":
         kind = "true and false, which are no counts" if values.dtype.kind == "b" else "negative numbers, so no counts"
         raise ArgumentError(f"{place} is to be normalised but holds {kind}.",
-                            elsewhere or "Put raw counts there, or leave out {normalize}.")
+                            _places_of_counts(adata, layer) or "Put raw counts there, or leave out {normalize}.")
     if _is_log_normalised(expression):
         raise ArgumentError(f"{place} is to be normalised but holds log-normalised values already.",
-                            elsewhere or "Put raw counts there, or leave out {normalize}.")
+                            _places_of_counts(adata, layer) or "Put raw counts there, or leave out {normalize}.")
     warnings.warn(InputWarning(
         f"{place} holds numbers that are not whole. They are taken as expected counts, as probabilistic methods give "
         "them, and normalised as counts are.", "If they are normalised already, leave out {normalize}."),

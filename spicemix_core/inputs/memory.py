@@ -35,7 +35,7 @@ def record_preparation(adata: AnnData, built: str | None, **parameters: Any) -> 
     record = preparation_of(adata)
     if parameters["layer"] is not None:  # the expression is another one
         record = {}
-    record = {name: value for name, value in record.items() if name in ("layer", "normalize", "target_sum")}
+    record = {name: value for name, value in record.items() if name in EXPRESSION}
     record |= {} if built is None else {"graph_built": built}
     record |= {name: value for name, value in parameters.items()
                if value is not None and value is not False and value != DEFAULTS.get(name)}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from spicemix_core.pl.panels import figure_or_axes, panel
 from spicemix_core.pl.style import GREY, VERMILION
 from spicemix_core.pl.values import table_of
-from spicemix_core.tl.clustering import SURE
+from spicemix_core.tl.branches import SURE
 
 SHORTEST = 0.06  # of the height of the root; a shorter branch has no place for its support
 

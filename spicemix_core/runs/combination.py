@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spicemix_core.model import SpiceMix
-from spicemix_core.tl.clustering import RANGE, Clustering, cluster_states
+from spicemix_core.tl.clustering import RANGE, Clustering, cluster_runs
 from spicemix_core.tl.contacts import metagene_affinity
 from spicemix_core.tl.matching import adjusted_rand_index, match_labels, match_metagenes
 
@@ -85,10 +85,7 @@ def combine_runs(runs: list[SpiceMix], states: list[np.ndarray], *, n_clusters: 
     -------
     Consensus
     """
-    clustering = cluster_states(states, n_clusters=n_clusters, n_clusters_range=n_clusters_range)
-    alone = [cluster_states(x, n_clusters_range=n_clusters_range) for x in states]
-    own = [cluster_states(x, n_clusters=min(clustering.n_clusters, int(a.separation.index[-1]))).labels
-           for x, a in zip(states, alone, strict=True)]  # the tree of a single run may have fewer branches
+    clustering, alone, own = cluster_runs(states, n_clusters=n_clusters, n_clusters_range=n_clusters_range)
     votes = np.array([match_labels(labels, clustering.labels).loc[labels] == clustering.labels for labels in own])
     agreement = np.array([adjusted_rand_index(labels, clustering.labels) for labels in own])
     reference = int(np.argmax(agreement))

@@ -29,7 +29,7 @@ from spicemix_core.numerics.progress import progress
 from spicemix_core.tl.clustering import CLUSTERS, write_labels
 
 N_SEEDS = 5
-NORMALIZATION, N_CLUSTERS_RANGE, SMALLEST_CLUSTER = "zscore", (5, 40), 5
+SMALLEST_CLUSTER = 5
 LEFT_OUT = -1
 
 
@@ -184,7 +184,7 @@ def choose_as_published(runs: list[SpiceMix], states: list[np.ndarray]) -> Publi
     -------
     PublishedResult
     """
-    clusterings = [cluster_as_published(x) for x in states]
+    clusterings = [cluster_by_index(x) for x in states]
     summary = pd.DataFrame({
         "random_state": [run.random_state for run in runs],
         "Q": [run.history_["Q"].iloc[-1] for run in runs],
@@ -195,11 +195,6 @@ def choose_as_published(runs: list[SpiceMix], states: list[np.ndarray]) -> Publi
     best = int(summary["Q"].to_numpy().argmax())
     labels = without_small_clusters(clusterings[best].labels)
     return PublishedResult(labels, clusterings, list(runs), best, summary)
-
-
-def cluster_as_published(states: np.ndarray) -> IndexClustering:
-    """Ward's clusters of the z-scored states at the highest Calinski-Harabasz index over 5 to 40 clusters."""
-    return cluster_by_index(states, normalization=NORMALIZATION, n_clusters_range=N_CLUSTERS_RANGE)
 
 
 def without_small_clusters(labels: np.ndarray) -> np.ndarray:

@@ -2,10 +2,14 @@
 
 import heapq
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
 
+from spicemix_core.tl.trees import order_by_size
+
+SURE = 0.6  # below this value a cluster should not be trusted (Hennig)
 MIN_CELLS = 5  # smallest branch that can be a cell type, as in the paper
 
 
@@ -124,3 +128,25 @@ def labels_of(branches: pd.DataFrame, n_clusters: int) -> np.ndarray:
     for label, cells in enumerate(ranked):
         labels[cells] = label
     return labels
+
+
+def coarse_labels_of(branches: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
+    """Labels of the finest division of the tree into branches that all have a support of at least ``SURE``.
+
+    A branch is divided if both parts can be divided so, and else is one cluster. The root is supported always.
+    """
+    support, parent = branches["support"].to_numpy(), branches["parent"].to_numpy()
+    children = {row: np.flatnonzero(parent == row).tolist() for row in np.unique(parent[1:]).tolist()}
+    chosen: dict[int, list[int] | None] = {}
+    for row in range(len(support) - 1, -1, -1):  # children come after their parent
+        parts = [chosen[child] for child in children.get(row, [])]
+        whole = [row] if support[row] >= SURE else None
+        chosen[row] = list(chain(*parts)) if parts and all(parts) else whole
+    top = {row: row for row in chosen[0]}
+    for row in range(len(support)):
+        if row not in top and parent[row] in top:
+            top[row] = top[parent[row]]
+    leaves = np.flatnonzero(branches["cluster"] >= 0)
+    of_fine = dict(zip(branches["cluster"].to_numpy()[leaves], (top[row] for row in leaves), strict=True))
+    found = np.unique([of_fine[label] for label in labels], return_inverse=True)[1]
+    return order_by_size(found, found.max() + 1)

@@ -24,29 +24,32 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
 from spicemix_core.inputs.anndata import states_of
 from spicemix_core.tl._adata import store
-from spicemix_core.tl.branches import MIN_CELLS, accepted_splits, branch_support, branch_table, labels_of
+from spicemix_core.tl.branches import (
+    MIN_CELLS,
+    accepted_splits,
+    branch_support,
+    branch_table,
+    coarse_labels_of,
+    labels_of,
+)
 from spicemix_core.tl.normalization import normalize_states
 from spicemix_core.tl.separation import choose_number, remarks, separation_curve
-from spicemix_core.tl.trees import order_by_size, ward_tree
+from spicemix_core.tl.trees import cells_of_tree, nearest_cluster, order_by_size, ward_tree
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 CLUSTERS, COARSE, CONFIDENCE = "spicemix_cluster", "spicemix_cluster_coarse", "spicemix_confidence"  # columns of obs
 DEFAULT_NORMALIZATION = "clipped_zscore"
-SURE = 0.6  # below this value a cluster should not be trusted (Hennig)
 RANGE = (2, 40)
-MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs of cells: 0.4 GB for this number
 
 
 @dataclass(frozen=True)
@@ -131,20 +134,55 @@ def cluster_states(latent_states: ArrayLike | Sequence[ArrayLike], *, n_clusters
     >>> bool(found.separation[found.n_clusters] > found.separation.max() - 0.02)
     True
     """
-    rows = [normalize_states(x, DEFAULT_NORMALIZATION) for x in _as_fits(latent_states)]
-    n_cells = len(rows[0])
-    if n_cells <= MAX_TREE_CELLS:
-        return _from_rows(rows, n_clusters, n_clusters_range)
-    chosen = np.sort(np.random.default_rng(0).choice(n_cells, MAX_TREE_CELLS, replace=False))
-    found = _from_rows([x[chosen] for x in rows], n_clusters, n_clusters_range)
-    joined = np.concatenate(rows, axis=1)
-    means = [joined[chosen[found.labels == label]].mean(axis=0) for label in range(found.n_clusters)]
-    nearest = cKDTree(means).query(joined)[1]
-    coarse = None
-    if found.coarse_labels is not None:
-        of_fine = np.array([found.coarse_labels[found.labels == label][0] for label in range(found.n_clusters)])
-        coarse = order_by_size(of_fine[nearest], found.n_coarse)
-    return replace(found, labels=order_by_size(nearest, found.n_clusters), coarse_labels=coarse)
+    scores, run_trees = _joined([_Scores.of(x) for x in _as_fits(latent_states)])
+    return _cluster(scores, run_trees, n_clusters, n_clusters_range)
+
+
+def cluster_runs(states: Sequence[ArrayLike], *, n_clusters: int | None = None,
+                 n_clusters_range: tuple[int, int] = RANGE) -> tuple[Clustering, list[Clustering], list[np.ndarray]]:
+    """:func:`cluster_states` of several fits together and of each alone, from one tree of each.
+
+    Returns
+    -------
+    Clustering
+        Of all fits together.
+    list of Clustering
+        Of each fit, with its own number of types.
+    list of (N,) arrays of int
+        Of each fit, cut at the number of types of the first, or at the largest that its tree has.
+    """
+    fits = [_Scores.of(x) for x in states]
+    scores, run_trees = _joined(fits)
+    together = _cluster(scores, run_trees, n_clusters, n_clusters_range)
+    alone = [_cluster(own, None, None, n_clusters_range) for own in fits]
+    cut = [_cluster(own, None, min(together.n_clusters, int(found.separation.index[-1])), n_clusters_range).labels
+           for own, found in zip(fits, alone, strict=True)]
+    return together, alone, cut
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Normalised states of all cells, the cells of the tree, and the tree."""
+
+    rows: np.ndarray
+    chosen: np.ndarray
+    tree: np.ndarray
+
+    @classmethod
+    def of(cls, states):
+        return cls.of_rows(normalize_states(states, DEFAULT_NORMALIZATION))
+
+    @classmethod
+    def of_rows(cls, rows):
+        chosen = cells_of_tree(len(rows))
+        return cls(rows, chosen, ward_tree(rows[chosen]))
+
+
+def _joined(scores):
+    """Scores of several fits as one matrix with its tree, and the trees of the fits, if there are several."""
+    if len(scores) == 1:
+        return scores[0], None
+    return _Scores.of_rows(np.concatenate([own.rows for own in scores], axis=1)), [own.tree for own in scores]
 
 
 def _as_fits(states):
@@ -153,53 +191,37 @@ def _as_fits(states):
     return list(states) if several else [states]
 
 
-def _from_rows(rows, n_clusters, n_clusters_range):
-    """:func:`cluster_states` of normalised states, with a tree of all cells."""
-    joined = np.concatenate(rows, axis=1)
-    tree = ward_tree(joined)
-    if not tree[:, 2].any():
+def _cluster(scores, run_trees, n_clusters, n_clusters_range):
+    """:func:`cluster_states` of normalised states; the trees of the fits, if there are several, give the support."""
+    if not scores.tree[:, 2].any():
         raise ValueError("All cells have the same state, so they cannot be clustered. Check the fit or the input.")
     smallest, largest = n_clusters_range if n_clusters is None else (n_clusters, n_clusters)
-    splits = accepted_splits(tree, largest)
+    splits = accepted_splits(scores.tree, largest)
     if not 2 <= smallest <= min(largest, len(splits) + 1):
-        raise ValueError(f"A clustering of {len(joined)} cells into {smallest} clusters is impossible. Choose from 2 "
-                         f"to {len(splits) + 1} clusters: the tree has this number of branches of at least "
+        raise ValueError(f"A clustering of {len(scores.chosen)} cells into {smallest} clusters is impossible. Choose "
+                         f"from 2 to {len(splits) + 1} clusters: the tree has this number of branches of at least "
                          f"{MIN_CELLS} cells.")
-    separation = separation_curve(joined, splits).loc[smallest:]
-    chosen = choose_number(separation)
-    splits = splits[: chosen - 1]
-    support = np.full(2 * len(splits) + 1, np.nan)
-    if len(rows) > 1:
-        support = branch_support(splits, [ward_tree(x) for x in rows])
+    separation = separation_curve(scores.rows[scores.chosen], splits).loc[smallest:]
+    number = choose_number(separation)
+    splits = splits[: number - 1]
+    support = np.full(2 * len(splits) + 1, np.nan) if run_trees is None else branch_support(splits, run_trees)
     branches = branch_table(splits, support)
-    labels = labels_of(branches, chosen)
+    labels = labels_of(branches, number)
     branches["cluster"] = [labels[members[0]] if height == 0.0 else -1
                            for members, height in zip(branches["members"], branches["height"], strict=True)]
-    coarse = coarse_labels_of(branches, labels) if len(rows) > 1 else None
-    return Clustering(labels, coarse, separation, branches.drop(columns="members"),
-                      remarks(separation, largest) if n_clusters is None else [])
+    coarse = None if run_trees is None else coarse_labels_of(branches, labels)
+    found = Clustering(labels, coarse, separation, branches.drop(columns="members"),
+                       remarks(separation, largest) if n_clusters is None else [])
+    return found if len(scores.chosen) == len(scores.rows) else _of_all_cells(found, scores)
 
 
-def coarse_labels_of(branches: pd.DataFrame, labels: np.ndarray) -> np.ndarray:
-    """Labels of the finest division of the tree into branches that all have a support of at least ``SURE``.
-
-    A branch is divided if both parts can be divided so, and else is one cluster. The root is supported always.
-    """
-    support, parent = branches["support"].to_numpy(), branches["parent"].to_numpy()
-    children = {row: np.flatnonzero(parent == row).tolist() for row in np.unique(parent[1:]).tolist()}
-    chosen: dict[int, list[int] | None] = {}
-    for row in range(len(support) - 1, -1, -1):  # children come after their parent
-        parts = [chosen[child] for child in children.get(row, [])]
-        whole = [row] if support[row] >= SURE else None
-        chosen[row] = list(chain(*parts)) if parts and all(parts) else whole
-    top = {row: row for row in chosen[0]}
-    for row in range(len(support)):
-        if row not in top and parent[row] in top:
-            top[row] = top[parent[row]]
-    leaves = np.flatnonzero(branches["cluster"] >= 0)
-    of_fine = dict(zip(branches["cluster"].to_numpy()[leaves], (top[row] for row in leaves), strict=True))
-    found = np.unique([of_fine[label] for label in labels], return_inverse=True)[1]
-    return order_by_size(found, found.max() + 1)
+def _of_all_cells(found, scores):
+    """A clustering of the cells of the tree, extended to all cells."""
+    nearest, coarse = nearest_cluster(scores.rows, scores.chosen, found.labels), None
+    if found.coarse_labels is not None:
+        of_fine = np.array([found.coarse_labels[found.labels == label][0] for label in range(found.n_clusters)])
+        coarse = order_by_size(of_fine[nearest], found.n_coarse)
+    return replace(found, labels=order_by_size(nearest, found.n_clusters), coarse_labels=coarse)
 
 
 def cluster(adata: AnnData, *, n_clusters: int | None = None, n_clusters_range: tuple[int, int] = RANGE,

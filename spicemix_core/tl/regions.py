@@ -14,17 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from spicemix_core.inputs.anndata import graph_of, states_of
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.inputs.parameters import check_integer
 from spicemix_core.tl._adata import store
-from spicemix_core.tl.clustering import MAX_TREE_CELLS
+from spicemix_core.tl.clustering import write_labels
 from spicemix_core.tl.matching import match_labels
 from spicemix_core.tl.normalization import normalize_states
-from spicemix_core.tl.trees import cut_tree, order_by_size, ward_tree
+from spicemix_core.tl.trees import cells_of_tree, cut_tree, nearest_cluster, order_by_size, ward_tree
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -142,7 +141,7 @@ def domains(adata: AnnData, *, n_domains: int | None = None, n_domains_range: tu
     if smooth:
         labels = smooth_labels(labels, graph)
     labels = order_by_size(labels, n)
-    adata.obs[key_added] = pd.Categorical(labels.astype(str), [str(k) for k in np.unique(labels)])
+    write_labels(adata, labels, key_added)
     if confidence is not None:
         adata.obs[CONFIDENCE] = confidence
     elif key_added == DOMAINS and CONFIDENCE in adata.obs:
@@ -211,9 +210,7 @@ def smooth_labels(labels: ArrayLike, graph: sparse.csr_array) -> np.ndarray:
 def _domains_of(states, weights, times, n_domains_range, n_domains):
     """Domains of one fit, as labels, and the shares that the numbers considered explain."""
     rows = average_over_neighbours(normalize_states(states, "zscore_proportions"), weights, times)
-    chosen = np.arange(len(rows))
-    if len(rows) > MAX_TREE_CELLS:
-        chosen = np.sort(np.random.default_rng(0).choice(len(rows), MAX_TREE_CELLS, replace=False))
+    chosen = cells_of_tree(len(rows))
     tree = ward_tree(rows[chosen])
     smallest, largest = n_domains_range if n_domains is None else (n_domains, n_domains)
     largest = min(largest, len(chosen) - 1)
@@ -223,8 +220,7 @@ def _domains_of(states, weights, times, n_domains_range, n_domains):
     explained = explained_shares(tree, smallest, largest)
     labels = cut_tree(tree, last_worthwhile(explained))
     if len(chosen) < len(rows):
-        means = [rows[chosen[labels == k]].mean(axis=0) for k in range(labels.max() + 1)]
-        labels = cKDTree(means).query(rows)[1]
+        labels = nearest_cluster(rows, chosen, labels)
     return labels, explained
 
 

@@ -9,6 +9,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.cluster.hierarchy import linkage
+from scipy.spatial import cKDTree
+
+MAX_TREE_CELLS = 10_000  # a tree needs the distances between all pairs of cells: 0.4 GB for this number
 
 
 def ward_tree(states: ArrayLike) -> np.ndarray:
@@ -57,6 +60,19 @@ def cut_tree(tree: np.ndarray, n_clusters: int) -> np.ndarray:
     forest = sparse.coo_array((np.ones(2 * kept), (parents, children)), shape=(2 * n_cells - 1,) * 2)
     _, root = sparse.csgraph.connected_components(forest, directed=False)
     return order_by_size(np.unique(root[:n_cells], return_inverse=True)[1], n_clusters)
+
+
+def cells_of_tree(n_cells: int) -> np.ndarray:
+    """Indices of the cells of a tree: all, or a random subset (always the same) if they are too many for one."""
+    if n_cells <= MAX_TREE_CELLS:
+        return np.arange(n_cells)
+    return np.sort(np.random.default_rng(0).choice(n_cells, MAX_TREE_CELLS, replace=False))
+
+
+def nearest_cluster(rows: np.ndarray, chosen: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Cluster with the nearest mean for each of the rows, given the labels of the ``chosen`` ones."""
+    means = [rows[chosen[labels == label]].mean(axis=0) for label in range(labels.max() + 1)]
+    return cKDTree(means).query(rows)[1]
 
 
 def order_by_size(labels: np.ndarray, n_clusters: int) -> np.ndarray:

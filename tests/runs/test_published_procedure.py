@@ -7,8 +7,9 @@ from models import Stopped, assert_same_model, small_adata
 from sklearn.metrics import calinski_harabasz_score
 
 from spicemix_core import datasets
+from spicemix_core.baselines import cluster_by_index
 from spicemix_core.runs import published_procedure as module
-from spicemix_core.runs.published_procedure import cluster_as_published, published_procedure, without_small_clusters
+from spicemix_core.runs.published_procedure import published_procedure, without_small_clusters
 from spicemix_core.tl.matching import adjusted_rand_index
 from spicemix_core.tl.trees import cut_tree
 
@@ -39,7 +40,7 @@ def test_clusters_are_the_cut_of_the_z_scored_states_with_the_highest_index(fitt
     _, result = fitted
     states = np.concatenate(result.model.latent_states_)
     scores = (states - states.mean(axis=0)) / states.std(axis=0)
-    found = cluster_as_published(states)
+    found = cluster_by_index(states)
     index = [calinski_harabasz_score(scores, cut_tree(found.linkage, k)) for k in range(5, 41)]
     assert found.n_clusters == 5 + int(np.argmax(index))
 

@@ -6,8 +6,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
 from spicemix_core.tl import cluster_states, normalize_states
-from spicemix_core.tl.branches import accepted_splits
-from spicemix_core.tl.clustering import coarse_labels_of
+from spicemix_core.tl.branches import accepted_splits, coarse_labels_of
 from spicemix_core.tl.separation import choose_number, remarks, separation_curve
 from spicemix_core.tl.trees import ward_tree
 
@@ -140,7 +139,7 @@ def test_a_random_subset_determines_the_types_of_very_many_cells(monkeypatch):
     states, truth = blobs([40, 300, 160], n_dimensions=3)
     runs = [states, states[:, ::-1]]
     whole = cluster_states(runs)
-    monkeypatch.setattr("spicemix_core.tl.clustering.MAX_TREE_CELLS", 120)
+    monkeypatch.setattr("spicemix_core.tl.trees.MAX_TREE_CELLS", 120)
     drawn = cluster_states(runs)
     assert drawn.branches["cells"][0] == 120
     assert drawn.n_clusters == whole.n_clusters == 3

@@ -158,7 +158,7 @@ def test_runs_are_assigned_to_the_cells_by_name(consensus):
 
 def test_many_cells_are_clustered_through_a_subset(cortex, monkeypatch):
     whole = tl.domains(cortex, n_domains=4).labels
-    monkeypatch.setattr(module, "MAX_TREE_CELLS", 300)
+    monkeypatch.setattr("spicemix_core.tl.trees.MAX_TREE_CELLS", 300)
     assert tl.adjusted_rand_index(tl.domains(cortex, n_domains=4).labels, whole) > 0.8
 
 

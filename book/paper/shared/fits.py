@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from paper.shared.typed_cells import states_in_order
 from spicemix_core import Consensus, PublishedResult, SpiceMix, fit_consensus, published_procedure
-from spicemix_core.baselines import IndexClustering, published_fit
+from spicemix_core.baselines import IndexClustering, cluster_by_index, published_fit
 from spicemix_core.files.atomic import replacing
 from spicemix_core.runs import consensus
 from spicemix_core.runs import published_procedure as publication
@@ -205,7 +205,7 @@ class Store:
 
 
 def _published_clusters(runs, samples):
-    return [publication.cluster_as_published(states_in_order(run, samples)) for run in runs]
+    return [cluster_by_index(states_in_order(run, samples)) for run in runs]
 
 
 def _of_run(model, clustering, samples):
