@@ -41,7 +41,7 @@ from spicemix_core.tl.branches import (
     labels_of,
 )
 from spicemix_core.tl.normalization import normalize_states
-from spicemix_core.tl.separation import choose_number, remarks, separation_curve
+from spicemix_core.tl.separation import ClusteringWarning, choose_number, remarks, separation_curve
 from spicemix_core.tl.trees import cells_of_tree, nearest_cluster, order_by_size, ward_tree
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def write_labels(adata: AnnData, labels: np.ndarray, key: str = CLUSTERS) -> Non
 def warn_of(found: Clustering, stacklevel: int = 3) -> None:
     """Issue the remarks of a clustering as warnings, by default at the line that called the caller."""
     for remark in found.remarks:
-        warnings.warn(remark, UserWarning, stacklevel=stacklevel)
+        warnings.warn(remark, ClusteringWarning, stacklevel=stacklevel)
 
 
 def _categories(labels):

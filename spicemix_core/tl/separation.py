@@ -22,6 +22,17 @@ TOLERANCE = 0.01  # of the separation, which lies between -1 and 1
 FLAT = 1.25  # a wider range of numbers within the tolerance is reported
 
 
+class ClusteringWarning(UserWarning):
+    """What a reader must know about a number of cell types that was chosen, for example that the curve is flat.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from spicemix_core import tl
+    >>> warnings.simplefilter("ignore", tl.ClusteringWarning)
+    """
+
+
 def separation_curve(rows: np.ndarray, splits: list[Split]) -> pd.Series:
     """Separation of the clusters after each split.
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from spicemix_core import SpiceMix, tl
 from spicemix_core.runs.combination import combine_runs
 from spicemix_core.runs.consensus import fit_consensus
-from spicemix_core.tl import adjusted_rand_index, cluster_states
+from spicemix_core.tl import ClusteringWarning, adjusted_rand_index, cluster_states
 
 pytestmark = pytest.mark.filterwarnings("ignore:no convergence", "ignore:expression has negative")
 N_TYPES, OPTIONS = 6, {"n_metagenes": 6, "n_runs": 3, "sample_key": "sample", "random_state": 0, "max_iter": 30}
@@ -210,7 +210,7 @@ def test_writes_coarse_types_curve_and_branches_and_warns_of_what_a_reader_must_
     stored = adata.uns["spicemix"]["cluster"]
     np.testing.assert_array_equal(stored["table"]["separation"], result.clustering.separation)
     pd.testing.assert_frame_equal(stored["branches"], result.clustering.branches)
-    with pytest.warns(UserWarning, match="is the largest that was considered") as caught:
+    with pytest.warns(ClusteringWarning, match="is the largest that was considered") as caught:
         fit_consensus(tissue(), **OPTIONS, n_clusters_range=(2, 3))
     assert __file__ in {warning.filename for warning in caught}
 

@@ -5,6 +5,7 @@ whose name ends in a digest of the data, the settings and the source files that 
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from spicemix_core.files.atomic import replacing
 from spicemix_core.runs import consensus
 from spicemix_core.runs import published_procedure as publication
 from spicemix_core.runs.stored_tasks import source_digest
-from spicemix_core.tl import Clustering, cluster_states, cut_tree
+from spicemix_core.tl import Clustering, ClusteringWarning, cluster_states, cut_tree
 
 SAMPLES, GRAPH = "sample", "spatial_connectivities"
 PROCEDURE, RECOMMENDED = "paper's procedure", "recommended fit"
@@ -198,7 +199,9 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             if not path.exists():
-                result = fit(self.adata.copy(), n_jobs=n_jobs, folder=path.with_suffix(""), **settings)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ClusteringWarning)  # the chapters draw the curves
+                    result = fit(self.adata.copy(), n_jobs=n_jobs, folder=path.with_suffix(""), **settings)
                 with replacing(path) as temporary:
                     joblib.dump(result, temporary, compress=3)
         return joblib.load(path)

@@ -5,6 +5,7 @@ the order nor on the number of workers. The rows of each replicate are stored wh
 (`paper.results.run_stored`); an interrupted study resumes with the missing replicates.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from spicemix_core.baselines.hmrf import GIOTTO_BETAS
 from spicemix_core.baselines.published_fit import N_ITERATIONS
 from spicemix_core.datasets import simulate_cortex
 from spicemix_core.inputs.parameters import check_integer
+from spicemix_core.tl import ClusteringWarning
 
 COLUMNS = ["scenario", "sigma_x", "sigma_y", "replicate", "layer_distance", *SCORES]
 
@@ -90,7 +92,9 @@ def draw_replicate(scenario: Scenario, replicate: int, settings: Settings) -> tu
 def run_replicate(scenario: Scenario, replicate: int, settings: Settings) -> pd.DataFrame:
     """Simulate, fit and score one replicate: DataFrame with a row per method and normalisation."""
     adata, seed = draw_replicate(scenario, replicate, settings)
-    scores = score_fits(adata, fit_methods(adata, seed, settings))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClusteringWarning)  # the study itself shows how often the number is wrong
+        scores = score_fits(adata, fit_methods(adata, seed, settings))
     return scores.assign(scenario=scenario.name, **asdict(scenario), replicate=replicate,
                          layer_distance=layer_distance(adata.varm["true_metagenes"]))[COLUMNS]
 
