@@ -56,7 +56,7 @@ class Settings:
     ----------
     n_cells, n_metagenes : int
     n_runs : int
-        Fits of each consensus; half of the default, because the study has eighty replicates.
+        Fits of each consensus.
     betas, n_states : tuples
         Grid of the smoothing parameter of HMRF and of the largest number of states; the truth chooses among them.
     random_state : int
@@ -66,7 +66,7 @@ class Settings:
 
     n_cells: int = 500
     n_metagenes: int = 10
-    n_runs: int = 10
+    n_runs: int = 20
     betas: tuple[float, ...] = tuple(GIOTTO_BETAS.tolist())
     n_states: tuple[int, ...] = (8, 12)
     random_state: int = 0
