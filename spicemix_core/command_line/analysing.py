@@ -10,6 +10,7 @@ from spicemix_core.command_line.options import (
     Data,
     Debug,
     FittedSampleKey,
+    FittedSpatialKey,
     Force,
     GraphKey,
     Quiet,
@@ -133,6 +134,7 @@ def plot(
              "type-affinity and markers, the column of obs with the clusters.")] = "spicemix_cluster",
     sample_key: FittedSampleKey = None,
     graph_key: GraphKey = None,
+    spatial_key: FittedSpatialKey = None,
     gene_sets: Annotated[Path | None, typer.Option(
         help="File of gene sets, .gmt; required for enrichment only.")] = None,
     random_state: RandomState = 0,
@@ -166,27 +168,28 @@ def plot(
 
         tl.cluster(adata)
         print("The data hold no clusters, so they were computed as by `spicemix cluster`.", file=sys.stderr)
-    figure = _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state)
+    figure = _draw(kind, adata, color, {"sample_key": sample_key, "spatial_key": spatial_key}, graph_key, gene_sets,
+                   random_state)
     with replacing(output) as temporary:
         write_figure(figure, temporary)
     print(output)
 
 
-def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
+def _draw(kind, adata, color, places, graph_key, gene_sets, random_state):
     from spicemix_core import pl, tl
     from spicemix_core.inputs.memory import key_of_fit
 
     if kind == "spatial":
-        return pl.spatial(adata, color, sample_key=sample_key, layer=key_of_fit(adata, "layer"))
+        return pl.spatial(adata, color, **places, layer=key_of_fit(adata, "layer"))
     if kind == "domains":
         if "domains" not in adata.uns.get("spicemix", {}):
             tl.domains(adata, graph_key=graph_key)
-        return pl.domains(adata, sample_key=sample_key)
+        return pl.domains(adata, **places)
     if kind == "umap":
         tl.umap(adata, random_state=random_state)
         return pl.umap(adata, color)
     if kind == "type-affinity":
-        tl.type_affinity(adata, color, sample_key=sample_key, graph_key=graph_key, random_state=random_state)
+        tl.type_affinity(adata, color, sample_key=places["sample_key"], graph_key=graph_key, random_state=random_state)
         return pl.type_affinity(adata)
     if kind == "enrichment":
         tl.enrichment(adata, gene_sets)
@@ -198,7 +201,7 @@ def _draw(kind, adata, color, sample_key, graph_key, gene_sets, random_state):
         tl.markers(adata, color, layer=key_of_fit(adata, "layer"))
         return pl.markers(adata)
     if kind == "metagenes":
-        return pl.metagenes(adata, sample_key=sample_key)
+        return pl.metagenes(adata, **places)
     if kind == "tree" and "cluster" not in adata.uns.get("spicemix", {}):
         tl.cluster(adata)
     return {"affinity": pl.affinity, "history": pl.history, "tree": pl.tree}[kind](adata)

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 def read_prepared(data: Path, *, positions: Path | None, graph: str, graph_key: str | None, genes: str | None,
-                  non_spatial: bool = False, **options: Any) -> "AnnData":
+                  spatial_key: str | None, non_spatial: bool = False, **options: Any) -> "AnnData":
     """Read data, prepare them for a fit, and print what was understood.
 
     ``options`` are those of :func:`spicemix_core.prepare`.
     """
     from spicemix_core.inputs.memory import GRAPH_KEY
 
-    graph_key = graph_key or GRAPH_KEY
     adata = read(data, positions)
-    return _prepared(adata, graph=_kind(graph, non_spatial), graph_key=graph_key, genes=_genes(genes),
+    return _prepared(adata, graph=_kind(graph, non_spatial), graph_key=graph_key or GRAPH_KEY, genes=_genes(genes),
+                     spatial_key=_spatial_key(spatial_key, positions),
                      **{name: value for name, value in options.items() if value is not None})
 
 
 def read_as_fitted(data: Path, model: "SpiceMix", *, positions: Path | None, graph: str, non_spatial: bool,
-                   one_sample: bool, sample_key: str | None, layer: str | None, **options: Any,
-                   ) -> tuple["AnnData", str | None, str | None]:
+                   one_sample: bool, sample_key: str | None, layer: str | None, spatial_key: str | None,
+                   **options: Any) -> tuple["AnnData", str | None, str | None]:
     """Read data and prepare them as those of the fit, except for ``options`` that are given, and print the result.
 
     Returns
@@ -44,7 +44,8 @@ def read_as_fitted(data: Path, model: "SpiceMix", *, positions: Path | None, gra
     adata = read(data, positions)
     key = None if one_sample else sample_key or AS_FITTED
     place = None if layer == "X" and layer not in adata.layers else layer or AS_FITTED
-    used = preparation_as_fitted(model, adata, graph=graph, sample_key=key, layer=place, **options)
+    used = preparation_as_fitted(model, adata, graph=graph, sample_key=key, layer=place,
+                                 spatial_key=_spatial_key(spatial_key, positions), **options)
     if non_spatial or not model.spatial:
         used |= {"graph": _kind(graph, True)} | dict.fromkeys(("max_length", "n_neighbors", "radius"))
     prepared = _prepared(adata, **used)
@@ -57,6 +58,11 @@ def read(data: Path, positions: Path | None = None) -> "AnnData":
         from spicemix_core.exchange.readers import read_data
 
         return read_data(data, positions=positions)
+
+
+def _spatial_key(spatial_key, positions):
+    """Positions of a table are in the usual place, also if earlier ones were in another."""
+    return spatial_key or (None if positions is None else "spatial")
 
 
 def _genes(text):

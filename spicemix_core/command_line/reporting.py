@@ -8,6 +8,7 @@ from spicemix_core.command_line.options import (
     Data,
     Debug,
     FittedSampleKey,
+    FittedSpatialKey,
     Force,
     GraphKey,
     Layer,
@@ -27,6 +28,7 @@ def report(
     output: output_option("File to write the page to, .html."),
     sample_key: FittedSampleKey = None,
     graph_key: GraphKey = None,
+    spatial_key: FittedSpatialKey = None,
     layer: Layer = None,
     normalize: Normalize = False,
     title: Annotated[str | None, typer.Option(help="Title of the page. By default, the name of the data.")] = None,
@@ -49,6 +51,6 @@ def report(
     check_outputs(force, output)
     from spicemix_core.report import write_report
 
-    write_report(model, data, output, sample_key=sample_key, graph_key=graph_key, layer=layer, normalize=normalize,
-                 title=title, random_state=random_state)
+    write_report(model, data, output, sample_key=sample_key, graph_key=graph_key, layer=layer,
+                 spatial_key=spatial_key, normalize=normalize, title=title, random_state=random_state)
     print(output)

@@ -17,8 +17,9 @@ from spicemix_core.exchange.writable import check_writable
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.model_checks import check_model
 from spicemix_core.files.model_file import check_target, save_model
-from spicemix_core.inputs.anndata import check_names, coordinates_of, read_names, read_samples
+from spicemix_core.inputs.anndata import check_names, read_names, read_samples
 from spicemix_core.inputs.checks import check_coordinates, check_graph
+from spicemix_core.inputs.positions import has_positions, positions_of, spatial_key_of
 
 if TYPE_CHECKING:  # the model takes seconds to import
     from spicemix_core.model import SpiceMix
@@ -202,7 +203,8 @@ def write_text(adata: anndata.AnnData, folder: str | Path, *, sample_key: str | 
     types = adata.obs["cell_type"].astype(str).to_numpy() if "cell_type" in adata.obs else None
     for names, kind in ((genes, "gene"), (adata.obs_names, "cell"), ([] if types is None else types, "cell type")):
         _check_lines(names, kind, forbidden="\n\r")
-    places = coordinates_of(adata) if "spatial" in adata.obsm else None
+    spatial_key = spatial_key_of(adata)
+    places = positions_of(adata, spatial_key) if has_positions(adata, spatial_key) else None
     with replacing(folder) as place:
         place.mkdir()
         for i, (sample, r) in enumerate(zip(samples, rows, strict=True)):

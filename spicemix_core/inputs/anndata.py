@@ -219,7 +219,7 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
     graph = graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass {graph_key=None} to take the "
                                        "cells as dissociated")
     if sample_key is None and not counts and "preparation" not in adata.uns.get(RESULTS, {}):
-        warn_of_sections(adata, graph, stacklevel=4)  # prepared data were checked
+        warn_of_sections(adata, graph, adata.obsm.get("spatial"), stacklevel=4)  # prepared data were checked
     return expressions, split_graph(graph, rows), rows
 
 

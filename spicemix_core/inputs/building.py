@@ -17,7 +17,7 @@ from spicemix_core.inputs.lattices import are_array_numbers, lattice_graph
 from spicemix_core.inputs.memory import GRAPH_KEY
 from spicemix_core.inputs.neighbors import Neighbors, default_neighbors
 from spicemix_core.inputs.parameters import check_choice
-from spicemix_core.inputs.positions import positions_of
+from spicemix_core.inputs.positions import place_of, positions_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -40,6 +40,7 @@ class GraphOptions:
     radius: float | None
     symmetrize: bool
     rebuild_graph: bool
+    spatial_key: str
 
     @property
     def lengths(self) -> dict:
@@ -109,7 +110,7 @@ def _builder(options) -> Callable[[np.ndarray], Neighbors]:
 
 def _build(adata, options, sample_key, layer):
     """The graph of the cells that have coordinates; a sample without any coordinates has no edges."""
-    points = positions_of(adata)
+    points = positions_of(adata, options.spatial_key)
     _, _, rows = read_samples(adata, sample_key, None, layer, counts=True)
     _, names, _ = read_names(adata, sample_key, rows)
     placed = np.ones(len(points), dtype=bool)
@@ -118,7 +119,7 @@ def _build(adata, options, sample_key, layer):
         samples[r] = name
         placed[r] = not np.isnan(points[r]).all()
     if not placed.any():
-        raise ArgumentError("All coordinates in obsm['spatial'] are NaN.", "Pass {graph=None}.")
+        raise ArgumentError(f"All coordinates in {place_of(options.spatial_key)} are NaN.", "Pass {graph=None}.")
     _check_finite(points, placed, adata.obs_names)
     cells = np.flatnonzero(placed)
     build, built = _builder(options), []
@@ -135,7 +136,7 @@ def _build(adata, options, sample_key, layer):
 
     edges = sp.coo_array(graph_by_sample(points[cells], samples[cells], build_sample))
     if not edges.nnz and len(cells) > 1:
-        raise ArgumentError("The graph of the coordinates in obsm['spatial'] has no edges.",
+        raise ArgumentError(f"The graph of the coordinates in {place_of(options.spatial_key)} has no edges.",
                             "Check the samples, and {max_length} or {radius}, which are in the unit of the "
                             "coordinates, or pass {graph=None}. A length such as '3x' is three times the median.")
     _warn_of_bridges(sum(found.n_bridges for found in built))

@@ -25,6 +25,7 @@ DEFAULTS = {"graph": "auto", "graph_key": GRAPH_KEY, "target_sum": 1e4, "spatial
 PLACES = {"sample_key": "obs", "graph_key": "obsp", "layer": "layers"}
 EXPRESSION = ("layer", "normalize", "target_sum")  # parameters that make the expression
 GRAPH = ("graph", "max_length", "n_neighbors", "radius")
+PARAMETERS = (*EXPRESSION, *GRAPH, "graph_key", "symmetrize", "spatial_key", "keep_controls", "min_counts")
 
 
 def record_preparation(adata: AnnData, built: str | None, **parameters: Any) -> None:
@@ -96,8 +97,8 @@ def preparation_as_fitted(model: SpiceMix, adata: AnnData, *, sample_key: str | 
         If they were prepared already, their expression in ``X`` is used as it is.
     sample_key, layer : str or None
     **given : dict
-        Other parameters of ``prepare``. Those that are None, and a ``graph`` that is ``"auto"``, are those of the fit;
-        the parameters of the graph only where a graph must be built.
+        Other parameters of ``prepare``. Those that are left out or None, and a ``graph`` that is ``"auto"``, are those
+        of the fit; the parameters of the graph only where a graph must be built.
     """
     fitted = getattr(model, "input_", {})
     prepared = {"layer": fitted.get("layer")} | _plain(fitted.get("preparation", {}))
@@ -107,13 +108,13 @@ def preparation_as_fitted(model: SpiceMix, adata: AnnData, *, sample_key: str | 
     chosen = any(given.get(name) not in (None, "auto") for name in GRAPH)
     if chosen or (graph_key in adata.obsp and not given.get("rebuild_graph")):
         prepared = {name: value for name, value in prepared.items() if name not in GRAPH}
-    used = {name: prepared.get(name, value) if value in (None, "auto") else value for name, value in given.items()}
+    used = {"graph": "auto"} | {name: value for name, value in prepared.items() if name in PARAMETERS} | {
+        name: value for name, value in given.items() if value not in (None, "auto")}
     if layer == AS_FITTED:
         layer = prepared.get("layer")
         _check_present(adata, layer=layer)
     [sample_key] = keys_as_fitted(model, adata, sample_key=sample_key)
-    return {name: value for name, value in used.items() if value is not None} | {
-        "sample_key": sample_key, "graph_key": graph_key, "layer": layer}
+    return used | {"sample_key": sample_key, "graph_key": graph_key, "layer": layer}
 
 
 def _plain(record):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from spicemix_core.inputs.anndata import coordinates_of
 from spicemix_core.inputs.errors import ArgumentError, MissingDataError
+from spicemix_core.inputs.memory import preparation_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,6 +37,33 @@ def position_columns(table: pd.DataFrame) -> tuple[str, ...] | None:
             third = ("z",) if pair == ("x", "y") and "z" in names else ()
             return tuple(names[name.lower()] for name in (*pair, *third))
     return None
+
+
+def has_positions(adata: AnnData, spatial_key: str = SPATIAL_KEY) -> bool:
+    """Whether there are positions under a key of ``obsm``, or in columns of ``obs`` that a text separates by commas."""
+    columns = spatial_key.split(",")
+    return spatial_key in adata.obsm or (len(columns) > 1 and all(name in adata.obs for name in columns))
+
+
+def spatial_key_of(adata: AnnData) -> str:
+    """Where the positions are that the data were prepared with; ``"spatial"`` by default.
+
+    Examples
+    --------
+    >>> from spicemix_core import datasets, prepare
+    >>> adata = datasets.simulate_cortex(n_cells=50, n_genes=20, random_state=0)
+    >>> adata.obsm["um"] = 10 * adata.obsm["spatial"]
+    >>> spatial_key_of(adata), spatial_key_of(prepare(adata, spatial_key="um"))
+    ('spatial', 'um')
+    """
+    key = preparation_of(adata).get("spatial_key", SPATIAL_KEY)
+    return key if has_positions(adata, key) else SPATIAL_KEY
+
+
+def place_of(spatial_key: str) -> str:
+    """How messages name the place of the positions."""
+    columns = spatial_key.split(",")
+    return f"obsm[{spatial_key!r}]" if len(columns) == 1 else f"the columns {' and '.join(map(repr, columns))} of obs"
 
 
 def positions_of(adata: AnnData, spatial_key: str | Sequence[str] = SPATIAL_KEY) -> np.ndarray:

@@ -15,7 +15,7 @@ from spicemix_core.inputs.loading import copied, in_memory
 from spicemix_core.inputs.memory import GRAPH_KEY, record_preparation
 from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.inputs.parameters import check_number
-from spicemix_core.inputs.positions import SPATIAL_KEY, positions_of
+from spicemix_core.inputs.positions import SPATIAL_KEY, has_positions, positions_of, spatial_key_of
 from spicemix_core.inputs.sections import warn_of_sections
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def prepare(adata: AnnData, *, copy: Literal[False], **options: Any) -> None: ..
 def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None = "auto",
             max_length: float | str | None = None, n_neighbors: int | None = None, radius: float | None = None,
             normalize: bool = False, target_sum: float = 1e4, layer: str | None = None, graph_key: str = GRAPH_KEY,
-            symmetrize: bool = False, rebuild_graph: bool = False, spatial_key: str | Sequence[str] = SPATIAL_KEY,
+            symmetrize: bool = False, rebuild_graph: bool = False, spatial_key: str | Sequence[str] | None = None,
             genes: str | Sequence[str] | None = None, n_top_genes: int | None = None, keep_controls: bool = False,
             min_counts: float | None = None, min_cells: int | None = None, copy: bool = True) -> AnnData | None:
     """Log-normalised expression and a neighbour graph, ready for :meth:`SpiceMix.fit`.
@@ -72,9 +72,10 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     symmetrize : bool
         Whether to make an existing graph symmetric and unweighted: two cells are joined if either direction has an
         entry other than zero.
-    spatial_key : str or sequence of str
+    spatial_key : str or sequence of str, optional
         Where the positions are: a key of ``obsm``, or two or three columns of ``obs`` (one text may separate them by
-        commas). The result has them in ``obsm["spatial"]``.
+        commas). By default ``"spatial"``, or what an earlier preparation of the data used. The key is remembered for
+        figures and other functions. If the data have no ``obsm["spatial"]``, the result has these positions there.
     genes : str or sequence of str, optional
         Genes to keep: a list of names, or a column of ``var`` that is true for them, such as ``"highly_variable"``.
     n_top_genes : int, optional
@@ -138,15 +139,18 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     check_kind(adata, expression, layer, normalize)
     filters = Filters(min_counts, min_cells, genes, n_top_genes, keep_controls)
     cells, kept, totals = filters.select(adata, expression, layer, sample_key, normalize)
-    data, expression = _narrowed(adata, expression, cells, kept, spatial_key)
-    options = GraphOptions(graph, graph_key, max_length, n_neighbors, radius, symmetrize, rebuild_graph)
+    key = spatial_key_of(adata) if spatial_key is None else spatial_key
+    key = key if isinstance(key, str) else ",".join(key)
+    data, expression = _narrowed(adata, expression, cells, kept, key)
+    options = GraphOptions(graph, graph_key, max_length, n_neighbors, radius, symmetrize, rebuild_graph, key)
     neighbors, built = obtain_graph(data, options, sample_key, layer)
     if neighbors is not None:
         _, _, rows = read_samples(data, sample_key, None, layer, counts=True)
         for part in split_graph(neighbors, rows):
             check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "Pass {symmetrize=True}.")
         if sample_key is None:
-            warn_of_sections(data, neighbors, stacklevel=3)
+            points = positions_of(data, key) if has_positions(data, key) else None
+            warn_of_sections(data, neighbors, points, stacklevel=3)
     normalised = expression
     if normalize:
         normalised = log_normalize(expression, target_sum, totals[cells], cell_names=data.obs_names,
@@ -164,8 +168,7 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     record_preparation(
         prepared, built, sample_key=sample_key, graph=graph, max_length=max_length, n_neighbors=n_neighbors,
         radius=radius, normalize=normalize, target_sum=target_sum, layer=layer, graph_key=graph_key,
-        symmetrize=symmetrize, spatial_key=spatial_key if isinstance(spatial_key, str) else ",".join(spatial_key),
-        keep_controls=keep_controls, min_counts=min_counts, n_cells_left_out=int((~cells).sum()),
+        symmetrize=symmetrize, spatial_key=key, keep_controls=keep_controls, min_counts=min_counts, n_cells_left_out=int((~cells).sum()),
         n_genes_left_out=int((~kept).sum()))
     if copy:
         return prepared
@@ -176,10 +179,11 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
 
 def _narrowed(adata, expression, cells, genes, spatial_key):
     """The data themselves, or a copy with some of their cells and genes and with positions in the usual place."""
-    if cells.all() and genes.all() and spatial_key == SPATIAL_KEY:
-        return adata, expression
     points = None if spatial_key == SPATIAL_KEY else positions_of(adata, spatial_key)
+    placed = points is None or SPATIAL_KEY in adata.obsm
+    if cells.all() and genes.all() and placed:
+        return adata, expression
     data = copied(adata[cells][:, genes])
-    if points is not None:
+    if not placed:
         data.obsm[SPATIAL_KEY] = points[cells]
     return data, expression[cells][:, genes]

@@ -20,14 +20,15 @@ LARGE_SHARE = 0.1  # of the cells that share a position, or of the edges between
 CELLS_PER_VALUE = 10  # at least, on average, in a column that can name samples
 
 
-def warn_of_sections(adata: AnnData, graph: sparse.spmatrix | sparse.sparray, stacklevel: int) -> None:
+def warn_of_sections(adata: AnnData, graph: sparse.spmatrix | sparse.sparray, points: np.ndarray | None,
+                     stacklevel: int) -> None:
     """Warn if many cells share a position, or many edges join cells that a column of ``obs`` assigns to two samples.
 
     The warning names the columns that can be the sample key: those with a usual name and many such edges, and those in
-    which all cells at one position differ.
+    which all cells at one position differ. ``points`` are the positions of the cells, if they have some.
     """
     edges = sparse.coo_array(graph)
-    position = _positions(adata)
+    position = np.arange(adata.n_obs) if points is None else _numbers(points)
     shared = np.bincount(position)[position] > 1
     many_shared = shared.mean() > LARGE_SHARE
     signs = [f"{shared.mean():.0%} of the cells have the position of another cell"] if many_shared else []
@@ -50,9 +51,6 @@ def warn_of_sections(adata: AnnData, graph: sparse.spmatrix | sparse.sparray, st
                                    f"{remedy} its name with {{sample_key}}."), stacklevel=stacklevel)
 
 
-def _positions(adata):
+def _numbers(points):
     """Number of each cell's position, (N,); a number of its own for each cell without coordinates."""
-    if "spatial" not in adata.obsm:
-        return np.arange(adata.n_obs)
-    points = np.asarray(adata.obsm["spatial"], dtype=float)
-    return np.unique(points, axis=0, return_inverse=True, equal_nan=False)[1].ravel()
+    return np.unique(np.asarray(points, dtype=float), axis=0, return_inverse=True, equal_nan=False)[1].ravel()

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from spicemix_core.inputs.anndata import expression_place, graph_of, labels_of
 from spicemix_core.inputs.memory import preparation_of
+from spicemix_core.inputs.positions import SPATIAL_KEY, has_positions, place_of, positions_of, spatial_key_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -35,14 +36,16 @@ def summarize_input(adata: AnnData, sample_key: str | None = None, graph_key: st
     """
     preparation = preparation_of(adata)
     sizes = np.array([adata.n_obs]) if sample_key is None else labels_of(adata, sample_key).value_counts().to_numpy()
+    spatial_key = spatial_key_of(adata)
     keys = {"sample_key": sample_key, "graph_key": graph_key, "layer": layer}
+    keys |= {"spatial_key": None if spatial_key == SPATIAL_KEY else spatial_key}
     summary = {name: key for name, key in keys.items() if key is not None}
     summary |= {"n_cells": adata.n_obs, "n_genes": adata.n_vars, "n_samples": int((sizes > 0).sum()),
                 "expression": _expression(preparation, layer)}
     summary |= {name: preparation[name] for name in ("n_cells_left_out", "n_genes_left_out") if name in preparation}
     if graph_key is not None:
         summary |= {"graph": preparation.get("graph_built", "found")} | _edges(adata, sparse.coo_array(
-            graph_of(adata, graph_key)))
+            graph_of(adata, graph_key)), spatial_key)
     return summary
 
 
@@ -54,12 +57,12 @@ def _expression(preparation, layer):
     return f"{place}, as it is"
 
 
-def _edges(adata, graph):
+def _edges(adata, graph, key):
     degrees = np.bincount(graph.row, minlength=adata.n_obs)
     found = {"n_edges": int(graph.nnz // 2), "mean_degree": float(degrees.mean()),
              "n_isolated": int((degrees == 0).sum())}
-    if "spatial" in adata.obsm and graph.nnz:
-        points = np.asarray(adata.obsm["spatial"], dtype=float)
+    if has_positions(adata, key) and graph.nnz:
+        points = positions_of(adata, key)
         lengths = np.linalg.norm(points[graph.row] - points[graph.col], axis=1)
         if np.isfinite(lengths).any():
             found |= {"median_edge": float(np.nanmedian(lengths)), "longest_edge": float(np.nanmax(lengths))}
@@ -88,6 +91,8 @@ def describe_input(summary: dict[str, Any]) -> list[str]:
     lines = [f"data: {summary['n_cells']:,} cells, {summary['n_genes']:,} genes, {samples}"
              + (f" (left out: {' and '.join(left_out)})" if left_out else ""),
              f"expression: {summary['expression']}"]
+    if "spatial_key" in summary:
+        lines.append(f"positions: {place_of(summary['spatial_key'])}")
     if "graph" not in summary:
         return [*lines, "graph: none"]
     source = "found in the data" if summary["graph"] == "found" else f"built ({summary['graph']})"

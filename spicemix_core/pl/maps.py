@@ -28,7 +28,7 @@ from spicemix_core.pl.values import colors_of, places_of, proportions_of, sample
 
 @figure_or_axes
 def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | None = None, *, layer: str | None = None,
-            ax: Axes | None = None) -> Figure | Axes:
+            spatial_key: str | None = None, ax: Axes | None = None) -> Figure | Axes:
     """Draw the cells at their positions, one panel for each sample, all at the same scale.
 
     The second coordinate runs downwards, as in images and in squidpy. Cells without coordinates are left out.
@@ -36,7 +36,7 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
     Parameters
     ----------
     adata : AnnData
-        With ``obsm["spatial"]``, of which the first two dimensions are drawn.
+        With positions, of which the first two coordinates are drawn.
     color : str
         Column of ``obs``, a gene, or for example ``"metagene 3"`` for the proportions of that metagene. Categories have
         the colours in ``uns["<color>_colors"]`` if there is one for each, as scanpy stores them, and else those of
@@ -46,6 +46,9 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
         cells are of one sample).
     layer : str, optional
         Layer of a gene's expression; by default that of the fit, or ``X``.
+    spatial_key : str, optional
+        Where the positions are: a key of ``obsm``, or columns of ``obs`` separated by commas. By default those that
+        the data were prepared with, usually ``obsm["spatial"]``.
     ax : matplotlib Axes, optional
         Draw on these axes, in the style that is set. The cells must be of one sample.
 
@@ -72,7 +75,7 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
     if ax is None:
         sample_key = sample_key or key_of_fit(adata, "sample_key")
     values, label = values_of(adata, color, layer or key_of_fit(adata, "layer"))
-    coordinates, placed = places_of(adata)
+    coordinates, placed = places_of(adata, spatial_key)
     coordinates, samples = coordinates[placed], samples_of(adata[placed], sample_key)
     axes, size = sample_panels(coordinates, samples, ax)
     figure = next(iter(axes.values())).figure
@@ -94,14 +97,15 @@ def spatial(adata: AnnData, color: str = "spicemix_cluster", sample_key: str | N
     return ax or figure
 
 
-def domains(adata: AnnData, sample_key: str | None = None, *, ax: Axes | None = None) -> Figure | Axes:
+def domains(adata: AnnData, sample_key: str | None = None, *, spatial_key: str | None = None,
+            ax: Axes | None = None) -> Figure | Axes:
     """Draw the tissue domains (:func:`spicemix_core.tl.domains`) at the positions of the cells.
 
     Parameters
     ----------
     adata : AnnData
-        With ``obsm["spatial"]`` and ``uns["spicemix"]["domains"]``.
-    sample_key, ax
+        With positions and ``uns["spicemix"]["domains"]``.
+    sample_key, spatial_key, ax
         As for :func:`spatial`.
 
     Returns
@@ -124,11 +128,11 @@ def domains(adata: AnnData, sample_key: str | None = None, *, ax: Axes | None = 
     >>> found = tl.domains(cortex, n_domains=4)
     >>> figure = pl.domains(cortex)
     """
-    return spatial(adata, table_of(adata, "domains")["key"], sample_key, ax=ax)
+    return spatial(adata, table_of(adata, "domains")["key"], sample_key, spatial_key=spatial_key, ax=ax)
 
 
 @figure_or_axes
-def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
+def metagenes(adata: AnnData, sample_key: str | None = None, *, spatial_key: str | None = None) -> Figure:
     """Draw the proportions of every metagene in space, one panel for each metagene.
 
     The samples are next to each other in the panel, and the second coordinate runs downwards, as in images. Colours run
@@ -137,9 +141,11 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     Parameters
     ----------
     adata : AnnData
-        With ``obsm["spatial"]`` and ``obsm["X_spicemix"]``.
+        With positions and ``obsm["X_spicemix"]``.
     sample_key : str, optional
         Column of ``obs`` with the sample of each cell; by default that of the fit, or all cells are of one sample.
+    spatial_key : str, optional
+        As for :func:`spatial`.
 
     Returns
     -------
@@ -161,7 +167,7 @@ def metagenes(adata: AnnData, sample_key: str | None = None) -> Figure:
     >>> figure = pl.metagenes(cortex)
     """
     sample_key = sample_key or key_of_fit(adata, "sample_key")
-    places, placed = places_of(adata)
+    places, placed = places_of(adata, spatial_key)
     proportions, samples = proportions_of(adata)[placed], samples_of(adata[placed], sample_key)
     places, bounds = side_by_side(places[placed], samples)
     n, aspect = proportions.shape[1], bounds[1] / bounds[0]

@@ -8,20 +8,22 @@ from anndata import AnnData
 from matplotlib.colors import to_hex
 from scipy import sparse
 
-from spicemix_core.inputs.anndata import column_of, coordinates_of, expression_of, result_of, states_of
+from spicemix_core.inputs.anndata import column_of, expression_of, result_of, states_of
 from spicemix_core.inputs.errors import MissingDataError
+from spicemix_core.inputs.positions import place_of, positions_of, spatial_key_of
 from spicemix_core.tl.clustering import CLUSTERS
 from spicemix_core.tl.normalization import normalize_states
 
 MISSING = "missing"  # text of a cell that is in no category
 
 
-def places_of(adata: AnnData) -> tuple[np.ndarray, np.ndarray]:
+def places_of(adata: AnnData, spatial_key: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Two coordinates of each cell, and which cells have them: dissociated cells have none."""
-    places = coordinates_of(adata)[:, :2]
+    spatial_key = spatial_key or spatial_key_of(adata)
+    places = positions_of(adata, spatial_key)[:, :2]
     placed = np.isfinite(places).all(axis=1)
     if not placed.any():
-        raise ValueError("All coordinates in obsm['spatial'] are missing: give coordinates to some cells.")
+        raise ValueError(f"All coordinates in {place_of(spatial_key)} are missing: give coordinates to some cells.")
     return places, placed
 
 

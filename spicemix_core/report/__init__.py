@@ -19,6 +19,7 @@ from pathlib import Path
 from spicemix_core.exchange.readers import read_data
 from spicemix_core.files.atomic import replacing
 from spicemix_core.files.temporary import temporary_folder
+from spicemix_core.inputs.positions import spatial_key_of
 from spicemix_core.model import SpiceMix
 from spicemix_core.pl.names import readable
 from spicemix_core.report.data import complete
@@ -28,7 +29,7 @@ HERE = Path(__file__).parent
 
 def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str | os.PathLike, *,
                  sample_key: str | None = None, graph_key: str | None = None, layer: str | None = None,
-                 normalize: bool = False, title: str | None = None, random_state: int = 0) -> None:
+                 spatial_key: str | None = None, normalize: bool = False, title: str | None = None, random_state: int = 0) -> None:
     """Write a report of a fitted model and its data as one HTML page, which needs no network.
 
     The page shows cell types, maps, metagenes, affinity, marker genes, agreement between seeds and diagnostics.
@@ -50,6 +51,8 @@ def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str 
         built from the positions as for the fit.
     layer : str, optional
         Layer that holds the expression, by default that of the fit.
+    spatial_key : str, optional
+        Where the positions are: a key of ``obsm``, or columns of ``obs`` separated by commas. By default as in the fit.
     normalize : bool, default=False
         Treat the expression as counts and log-normalise it, also if the fit did not. This applies to data without
         states.
@@ -74,12 +77,14 @@ def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str 
     """
     _check_packages()
     adata, sample_key, graph_key = complete(read_data(data), SpiceMix.load(model), sample_key, normalize, layer=layer,
-                                            graph_key=graph_key)
+                                            graph_key=graph_key, spatial_key=spatial_key)
+    spatial_key = spatial_key or spatial_key_of(adata)
     with temporary_folder() as folder, _kernel_environment(folder):
         adata.write_h5ad(folder / "data.h5ad")
         body = _execute(folder, {
             "model": str(Path(model).resolve()), "data": f"{folder}/data.h5ad", "data_name": Path(data).name,
-            "sample_key": sample_key, "graph_key": graph_key, "random_state": random_state})
+            "sample_key": sample_key, "graph_key": graph_key, "spatial_key": spatial_key,
+            "random_state": random_state})
     page = readable(framed(body, title or Path(data).stem))
     with replacing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from spicemix_core.inputs.anndata import STATES, column_of, expression_of, states_of
 from spicemix_core.inputs.memory import AS_FITTED, GRAPH_KEY, key_of_fit, preparation_as_fitted
+from spicemix_core.inputs.positions import SPATIAL_KEY, has_positions
 from spicemix_core.inputs.prepare import prepare
 
 if TYPE_CHECKING:
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from spicemix_core.model import SpiceMix
 
 
-
 def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize: bool = False, *,
-             layer: str | None = None, graph_key: str | None = None) -> tuple[AnnData, str | None, str]:
+             layer: str | None = None, graph_key: str | None = None, spatial_key: str | None = None) -> tuple[AnnData, str | None, str]:
     """Data with the states of all cells and with the metagenes, affinity and history of the model.
 
     Parameters
@@ -25,7 +25,7 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
         States in ``obsm["X_spicemix"]`` are kept; without them, the states are estimated with the model.
     model : SpiceMix
         A fitted model.
-    sample_key, normalize, layer, graph_key
+    sample_key, normalize, layer, graph_key, spatial_key
         As for :func:`write_report`.
 
     Returns
@@ -45,9 +45,9 @@ def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize:
     if STATES not in adata.obsm:
         options = preparation_as_fitted(model, adata, sample_key=sample_key or AS_FITTED, graph="auto",
                                         normalize=normalize or None, graph_key=graph_key,
-                                        layer=layer or AS_FITTED)
+                                        spatial_key=spatial_key, layer=layer or AS_FITTED)
         sample_key, graph_key = options["sample_key"], options["graph_key"]
-        if "spatial" not in adata.obsm:
+        if not any(has_positions(adata, key) for key in (SPATIAL_KEY, options.get("spatial_key", SPATIAL_KEY))):
             options["graph"] = None
         adata = prepare(adata, **options)
         model.transform(adata, sample_key, graph_key if graph_key in adata.obsp else None, None)

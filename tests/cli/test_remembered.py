@@ -13,6 +13,7 @@ import pytest
 from spicemix_core import SpiceMix, prepare
 from spicemix_core.command_line import main
 from spicemix_core.inputs.graphs import delaunay_graph, knn_graph
+from spicemix_core.report.data import complete
 
 K, FAST = 3, ("-k", "3", "--max-iter", "4")
 LATTICE = np.array([(x + y % 2 / 2, y * np.sqrt(3) / 2) for y in range(8) for x in range(9)]) * 100
@@ -192,6 +193,43 @@ def test_figures_use_the_sample_key_of_the_fit(here):
     assert main(("plot", "spatial", "f.h5ad", "-o", "b.svg", "--sample-key", "slide")) == 0
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
     assert re.search("slide 1", Path("a.svg").read_text())
+
+
+@pytest.mark.parametrize("key", ["um", "x,y"])
+def test_positions_of_the_fit_are_used_by_all_commands_and_other_ones_are_kept(here, capsys, key):
+    adata = tissue()
+    right, xy = adata.copy(), adata.obsm["spatial"] * [1, 5]
+    right.obsm["spatial"], adata.obsm["um"] = xy, xy
+    adata.obs["x"], adata.obs["y"] = xy.T
+    adata.write_h5ad("um.h5ad")
+    options = ("--sample-key", "slide", "--normalize", "--target-sum", "500", "--graph", "radius", "--radius", "50")
+    assert main(("fit", "um.h5ad", "-o", "n.h5", "-a", "g.h5ad", "--spatial-key", key, *options, *FAST)) == 0
+    place = "obsm['um']" if key == "um" else "the columns 'x' and 'y' of obs"
+    assert f"\npositions: {place}\ngraph: built (radius 50), " in capsys.readouterr().out
+    assert main(("transform", "n.h5", "um.h5ad", "-o", "s.h5ad")) == 0
+    assert main(("fit", "g.h5ad", "-o", "again.h5", "-a", "again.h5ad", "--sample-key", "slide", "--rebuild-graph",
+                 "--graph", "radius", "--radius", "50", *FAST)) == 0
+    expected = prepare(right, sample_key="slide", normalize=True, target_sum=500, graph="radius", radius=50)
+    for name in ("g.h5ad", "s.h5ad", "again.h5ad"):
+        found = anndata.read_h5ad(name)
+        assert (found.obsp["spatial_connectivities"] != expected.obsp["spatial_connectivities"]).nnz == 0
+        np.testing.assert_array_equal(found.obsm["spatial"], adata.obsm["spatial"])  # for instance those of an image
+        np.testing.assert_allclose(found.X, expected.X)
+        assert found.uns["spicemix"]["input"]["spatial_key"] == key
+        assert found.uns["spicemix"]["input"]["longest_edge"] <= 50
+    figures = {}
+    for given in (None, key, "spatial"):
+        words = () if given is None else ("--spatial-key", given)
+        assert main(("plot", "metagenes", "g.h5ad", "-o", f"{given}.svg", *words)) == 0
+        figures[given] = Path(f"{given}.svg").read_bytes()
+    assert figures[None] == figures[key] != figures["spatial"]
+    shown, _, graph_key = complete(anndata.read_h5ad("um.h5ad"), SpiceMix.load("n.h5"), None)  # of the report
+    assert (shown.obsp[graph_key] != expected.obsp[graph_key]).nnz == 0
+    np.testing.assert_allclose(shown.X, expected.X)
+    SpiceMix.load("n.h5").transform(expected, "slide")
+    np.testing.assert_allclose(shown.obsm["X_spicemix"], expected.obsm["X_spicemix"])
+    assert main(("convert", "g.h5ad", "text", "--sample-key", "slide")) == 0
+    np.testing.assert_allclose(np.loadtxt("text/coordinates_slide 0.txt"), xy[:50])
 
 
 def test_data_of_transform_hold_the_metagenes_and_are_drawn(here):
