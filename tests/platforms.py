@@ -1,6 +1,7 @@
 """Small synthetic outputs in the layout of each platform, for tests of the readers and of the page on platforms."""
 
 import gzip
+import json
 from pathlib import Path
 
 import anndata
@@ -110,6 +111,25 @@ def write_visium_hd(folder, parquet=False, n_genes=30):
             table.to_parquet(bins / "spatial" / "tissue_positions.parquet")
         else:
             table.to_csv(bins / "spatial" / "tissue_positions.csv", index=False)
+    return adata
+
+
+def write_segmented(folder, n_genes=30):
+    """The cells of Visium HD, as Space Ranger 4 segments them: squares, a triangle and two pieces as outlines."""
+    adata = tissue(random_state=8, n_genes=n_genes)
+    adata.obs_names = [f"cellid_{i + 1:09d}-1" for i in range(adata.n_obs)]
+    folder.mkdir(parents=True)
+    write_tenx_hdf5(folder / "filtered_feature_cell_matrix.h5", adata)
+    square = np.array([[-6, -6], [6, -6], [6, 6], [-6, 6], [-6, -6]])
+    shapes = [("Polygon", [(point + square).tolist()]) for point in adata.obsm["spatial"]]
+    x, y = adata.obsm["spatial"][0]
+    shapes[0] = ("Polygon", [[[x - 1, y - 2], [x + 2, y + 1], [x - 1, y + 1], [x - 1, y - 2]]])
+    x, y = adata.obsm["spatial"][1]  # two squares, one of four times the area of the other
+    shapes[1] = ("MultiPolygon", [[([x - 4, y] + square).tolist()], [([x + 16, y] + square[::-1] / 2).tolist()]])
+    features = [{"type": "Feature", "geometry": {"type": kind, "coordinates": rings}, "properties": {"cell_id": i + 1}}
+                for i, (kind, rings) in enumerate(shapes)]
+    text = json.dumps({"type": "FeatureCollection", "features": features[::-1]})
+    (folder / "cell_segmentations.geojson").write_text(text)
     return adata
 
 

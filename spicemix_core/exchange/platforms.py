@@ -1,7 +1,8 @@
-"""Output folders of the platforms: Space Ranger (Visium, Visium HD), Xenium, CosMx and MERSCOPE."""
+"""Output folders of the platforms: Space Ranger (Visium; bins and cells of Visium HD), Xenium, CosMx and MERSCOPE."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 from spicemix_core.exchange.matrices import field_and_cell, only, read_matrix_market, read_tenx_hdf5, read_text
 from spicemix_core.exchange.packed import unpacked
 from spicemix_core.exchange.positions import UNNAMED, read_cell_table
+from spicemix_core.exchange.segmentation import read_centers
 from spicemix_core.files.outside import check_part
 
 
@@ -38,8 +40,10 @@ def read_space_ranger(folder: Path) -> anndata.AnnData:
     folder = _part(folder, "outs") if (folder / "outs").is_dir() else folder
     bins = sorted(folder.glob("binned_outputs/square_*")) or sorted(folder.glob("square_*um"))
     if bins:
-        raise ValueError(f"{folder} holds bins of {len(bins)} sizes of Visium HD; give the folder of one: "
-                         f"{' or '.join(map(str, bins))}. Bins of 8 or 16 micrometres are usual.")
+        cells = [folder / "segmented_outputs"] if (folder / "segmented_outputs").is_dir() else []
+        raise ValueError(f"{folder} holds bins of {len(bins)} sizes of Visium HD{', and cells' * len(cells)}; give the "
+                         f"folder of one: {' or '.join(map(str, bins + cells))}. Bins of 8 or 16 micrometres are "
+                         "usual.")
     positions = only(_part(folder, "spatial"), "tissue_positions.parquet", "tissue_positions.csv",
                      "tissue_positions.csv.gz", "*tissue_positions_list.csv", "*tissue_positions_list.csv.gz")
     if positions is None:
@@ -49,6 +53,20 @@ def read_space_ranger(folder: Path) -> anndata.AnnData:
     table = read_cell_table(positions, UNNAMED if "_list" in positions.name else None).set_index("barcode")
     adata = _joined(adata, table, ["pxl_col_in_fullres", "pxl_row_in_fullres"], positions)
     return adata[adata.obs["in_tissue"] == 1].copy()
+
+
+def read_segmented(folder: Path) -> anndata.AnnData:
+    """Segmented cells of Visium HD, at the centres of their outlines in pixels of the full-resolution image."""
+    outlines = only(folder, "cell_segmentations.geojson")
+    if outlines is None:
+        raise FileNotFoundError(f"There is no cell_segmentations.geojson in {folder}; copy it from the output of Space "
+                                "Ranger.")
+    adata, centers = _read_tenx(folder, "filtered_feature_cell_matrix"), read_centers(outlines)
+    outlined = adata.obs_names.isin(centers.index)
+    if not outlined.all():
+        warnings.warn(f"Cells without an outline in {outlines} are left out: {(~outlined).sum()} of {adata.n_obs}, the "
+                      f"first is {adata.obs_names[~outlined][0]!r}.", stacklevel=6)  # the caller of read_data
+    return _joined(adata[outlined].copy(), centers, ["x", "y"], outlines)
 
 
 def read_xenium(folder: Path) -> anndata.AnnData:
@@ -66,32 +84,22 @@ def read_xenium(folder: Path) -> anndata.AnnData:
 
 def read_cosmx(folder: Path) -> anndata.AnnData:
     """Cells of CosMx, at their centres in pixels of the whole slide; ``obs["fov"]`` is the field of view."""
-    counts, metadata = (only(folder, f"*{name}", f"*{name}.gz") for name in ("exprMat_file.csv", "metadata_file.csv"))
-    if counts is None or metadata is None:
-        raise FileNotFoundError(f"{folder} must hold both files of CosMx, *_exprMat_file.csv and *_metadata_file.csv.")
-    with unpacked(counts) as place:
-        adata = read_text(place)
-    table = read_cell_table(metadata)
+    adata, table, path = _read_both(folder, "CosMx", "*exprMat_file.csv", "*metadata_file.csv")
     table = table.set_index(field_and_cell(table))
     table["fov"] = pd.Categorical(table["fov"].astype(str))
     return _joined(adata[adata.obs_names.isin(table.index)].copy(), table,
-                   ["CenterX_global_px", "CenterY_global_px"], metadata)
+                   ["CenterX_global_px", "CenterY_global_px"], path)
 
 
 def read_merscope(folder: Path) -> anndata.AnnData:
     """Cells of MERSCOPE, at their centres in micrometres."""
-    counts, metadata = (only(folder, f"*{name}", f"*{name}.gz") for name in ("cell_by_gene.csv", "cell_metadata.csv"))
-    if counts is None or metadata is None:
-        raise FileNotFoundError(f"{folder} must hold both files of MERSCOPE, cell_by_gene.csv and cell_metadata.csv.")
-    with unpacked(counts) as place:
-        adata = read_text(place)
-    table = read_cell_table(metadata)
+    adata, table, path = _read_both(folder, "MERSCOPE", "*cell_by_gene.csv", "*cell_metadata.csv")
     names = table["EntityID"] if "EntityID" in table else table.iloc[:, 0]
-    return _joined(adata, table.set_index(names.astype(str)).drop(columns=names.name), ["center_x", "center_y"],
-                   metadata)
+    return _joined(adata, table.set_index(names.astype(str)).drop(columns=names.name), ["center_x", "center_y"], path)
 
 
 FILES = {
+    read_segmented: ("cell_segmentations.geojson", "filtered_feature_cell_matrix*"),
     read_space_ranger: ("spatial/*tissue_positions*", "outs/spatial/*tissue_positions*", "binned_outputs",
                         "outs/binned_outputs", "square_*um", "filtered_feature_bc_matrix*"),
     read_xenium: ("experiment.xenium", "cell_feature_matrix*", "outs/experiment.xenium"),
@@ -114,6 +122,15 @@ def _read_tenx(folder, *names):
             return read_matrix_market(_part(folder, name))
     raise FileNotFoundError(f"There is no {names[0]}.h5 and no folder {names[0]} in {folder}; copy one from the output "
                             "of the platform.")
+
+
+def _read_both(folder, platform, *names):
+    """A table of counts, the table of the cells, and the path of the latter, by the names of the files."""
+    counts, cells = (only(folder, name, f"{name}.gz") for name in names)
+    if counts is None or cells is None:
+        raise FileNotFoundError(f"{folder} must hold both files of {platform}, {' and '.join(names)}.")
+    with unpacked(counts) as place:
+        return read_text(place), read_cell_table(cells), cells
 
 
 def _joined(adata, table, columns, path):

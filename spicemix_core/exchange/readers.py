@@ -34,9 +34,9 @@ def read_data(path: str | Path, *, positions: str | Path | None = None) -> annda
         One of the following, which is detected from the content. Files can be compressed with gzip or zip.
 
         - A file (``.h5ad``) or a zarr folder that AnnData wrote, or a store of SpatialData with one table.
-        - The output folder of a platform: of Space Ranger for Visium, or for one size of bins of Visium HD; of Xenium;
-          of CosMx (``*_exprMat_file.csv`` and ``*_metadata_file.csv``); of MERSCOPE (``cell_by_gene.csv`` and
-          ``cell_metadata.csv``).
+        - The output folder of a platform: of Space Ranger for Visium, or for one size of bins or the segmented cells of
+          Visium HD; of Xenium; of CosMx (``*_exprMat_file.csv`` and ``*_metadata_file.csv``); of MERSCOPE
+          (``cell_by_gene.csv`` and ``cell_metadata.csv``).
         - A matrix of counts: HDF5 or Matrix Market of 10x Genomics, or a table of text with the names of the genes in
           its first row and those of the cells in its first column, or the reverse if ``positions`` are given. Or the
           GEM file of Stereo-seq with cells.

@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from spicemix_core.inputs.anndata import expression_of, metagenes_of, states_of
+from spicemix_core.tl._adata import known_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -50,7 +51,7 @@ def residuals(adata: AnnData, layer: str | None = None) -> tuple[pd.DataFrame, p
     True
     """
     states, metagenes, expression = states_of(adata), metagenes_of(adata), expression_of(adata, layer)
-    known = np.isfinite(metagenes).all(axis=1)  # genes of the model
+    known = known_genes(metagenes)
     mean = np.asarray(expression.mean(axis=0), dtype=float).ravel()
     left, spread, cells = np.zeros(adata.n_vars), np.zeros(adata.n_vars), np.empty(adata.n_obs)
     for start in range(0, adata.n_obs, ROWS):

@@ -28,7 +28,7 @@ from scipy.stats import false_discovery_control, hypergeom
 from spicemix_core.files.damaged import check_file
 from spicemix_core.inputs.anndata import metagenes_of
 from spicemix_core.inputs.parameters import check_integer
-from spicemix_core.tl._adata import store
+from spicemix_core.tl._adata import known_genes, store
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -264,5 +264,5 @@ def enrichment(adata: AnnData, gene_sets: Mapping[str, Sequence[str]] | str | Pa
 def _known(adata):
     """Metagenes and names of the genes that the model of the data knows."""
     metagenes = metagenes_of(adata)
-    known = np.isfinite(metagenes).all(axis=1)
+    known = known_genes(metagenes)
     return metagenes[known], adata.var_names[known]

@@ -13,7 +13,8 @@ from spicemix_core.command_line import main
 from spicemix_core.model import SpiceMix
 
 PAGE = Path(__file__).resolve().parents[2] / "book" / "platforms.md"
-COMMANDS = [block.replace("\\\n", " ") for block in re.findall(r"(?s)```bash\n(.*?)```", PAGE.read_text("utf-8"))]
+COMMANDS = [command for block in re.findall(r"(?s)```bash\n(.*?)```", PAGE.read_text("utf-8"))
+            for command in block.replace("\\\n", " ").splitlines()]
 N_GENES = 2500  # more than the commands choose
 
 
@@ -28,6 +29,7 @@ WRITE = {
     "visium": lambda folder: platforms.write_visium(folder / "outs", n_genes=N_GENES),
     "visium_hd": lambda folder: platforms.write_visium_hd(
         folder / "outs", n_genes=N_GENES, parquet=importlib.util.find_spec("pyarrow") is not None),
+    "segmented_outputs": lambda folder: platforms.write_segmented(folder / "outs/segmented_outputs", n_genes=N_GENES),
     "xenium": platforms.write_xenium, "cosmx": platforms.write_cosmx,
     "merscope": lambda folder: platforms.write_merscope(folder / "region_0"), "seqfish": platforms.write_seqfish,
     "starmap": platforms.write_starmap, "elsewhere": lambda folder: write_elsewhere(folder.with_suffix(".h5ad")),
@@ -36,16 +38,21 @@ WRITE = {
 }
 
 
+def name_of(place):
+    """The name of a platform: the first folder, or the last one for the second kind of output of Space Ranger."""
+    return "segmented_outputs" if place.endswith("segmented_outputs") else re.match(r"\w+", place)[0]
+
+
 def test_the_page_has_a_command_for_each_platform():
-    assert [re.match(r"\w+", shlex.split(command)[2])[0] for command in COMMANDS] == list(WRITE)
+    assert [name_of(shlex.split(command)[2]) for command in COMMANDS] == list(WRITE)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=list(WRITE))
 def test_a_command_of_the_page_fits_the_output_of_its_platform(tmp_path, monkeypatch, capsys, command):
     monkeypatch.chdir(tmp_path)
     program, *words = shlex.split(command)
-    name = re.match(r"\w+", words[1])[0]
-    written = WRITE[name](tmp_path / name)
+    name = name_of(words[1])
+    written = WRITE[name](tmp_path / re.match(r"\w+", words[1])[0])
     assert program == "spicemix" and main(words) == 0, capsys.readouterr().err
     model = SpiceMix.load(words[words.index("-o") + 1])
     fitted = anndata.read_h5ad(words[words.index("-a") + 1])

@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import json
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,21 @@ def test_visium_hd_is_read_for_one_size_of_bins(tmp_path):
         with pytest.raises(ValueError, match=r"bins of 3 sizes of Visium HD; give the folder of one: .*_016um\. B"):
             read_data(place)
     assert_equal(read_data(tmp_path / "binned_outputs" / "square_016um"), written)
+
+
+def test_segmented_cells_of_visium_hd_are_read_at_the_centres_of_their_outlines(tmp_path):
+    written = platforms.write_segmented(tmp_path / "segmented_outputs")
+    assert_equal(read_data(tmp_path / "segmented_outputs"), written)
+    platforms.write_visium_hd(tmp_path)
+    with pytest.raises(ValueError, match=r"bins of 3 sizes of Visium HD, and cells; give .*_016um or .*segmented_out"):
+        read_data(tmp_path)
+    path = tmp_path / "segmented_outputs" / "cell_segmentations.geojson"
+    outlines = json.loads(path.read_text())
+    outlines["features"] = [one for one in outlines["features"] if one["properties"]["cell_id"] != 2]
+    path.write_text(json.dumps(outlines))
+    with pytest.warns(UserWarning, match=r"without an outline in .*\.geojson are left out: 1 of 120, the first is 'cellid"):
+        read = read_data(tmp_path / "segmented_outputs")
+    assert_equal(read, written[written.obs_names != "cellid_000000002-1"])
 
 
 def test_xenium_is_read_with_the_types_of_its_features(tmp_path):
@@ -162,6 +178,10 @@ def rename_column(name, old, new):
 @pytest.mark.parametrize(("write", "change", "sentence"), [
     (platforms.write_visium, drop("*.h5"), "There is no filtered_feature_bc_matrix.h5 and no folder"),
     (platforms.write_visium, drop("tissue_positions.csv"), "There are no tissue_positions (.parquet or .csv) in"),
+    (platforms.write_segmented, drop("*.geojson"), "There is no cell_segmentations.geojson in"),
+    (platforms.write_segmented, drop("*.h5"), "There is no filtered_feature_cell_matrix.h5 and no folder"),
+    (platforms.write_segmented, lambda folder: next(folder.rglob("*.geojson")).write_text('{"features": [{"type": '),
+     "cannot be read, because it is incomplete or was changed"),
     (platforms.write_xenium, drop("cells.csv.gz"), "There is no cells.csv.gz or cells.parquet in"),
     (platforms.write_xenium, drop("*.h5"), "There is no cell_feature_matrix.h5 and no folder"),
     (platforms.write_cosmx, drop("*metadata*"), "must hold both files of CosMx"),
