@@ -44,7 +44,8 @@ SpatialKey = Annotated[str | None, typer.Option(
     help="Where the positions are: a name in obsm, by default spatial, or columns of obs, such as "
          "x_centroid,y_centroid.")]
 FittedSpatialKey = Annotated[str | None, typer.Option(
-    help="Where the positions are: a name in obsm, or columns of obs separated by commas. By default those of the fit.")]
+    help="Where the positions are: a name in obsm, or columns of obs separated by commas. By default as in the "
+         "fit.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that `spicemix fit` wrote.")]
 
 SampleKey = Annotated[str | None, typer.Option(

@@ -134,9 +134,9 @@ def _foreign_kind(file):
     if {"obs", "var"} <= set(file):
         return None
     if file.attrs.get("format") == np.bytes_(FORMAT):
-        return "a fitted model, not expression; read it with SpiceMix.load"
+        return "a fitted model, not expression; give the data that the model belongs to"
     if {"parameters", "hyperparameters"} <= set(file):
-        return "a result of the authors' program, not expression; make it a model with spicemix_core.convert"
+        return "a result of the authors' program, not expression; convert it to a model first"
     if {"row_attrs", "col_attrs"} <= set(file):
         return "a loom file; read it with anndata.io.read_loom and write it with write_h5ad"
     if "matrix" in file:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from spicemix_core.inputs.checks import check_coordinates, check_sparse, without_duplicates
-from spicemix_core.inputs.errors import MissingDataError
+from spicemix_core.inputs.checks import check_sparse, without_duplicates
+from spicemix_core.inputs.errors import ArgumentError, MissingDataError
 from spicemix_core.inputs.loading import loaded, loaded_column
 from spicemix_core.inputs.normalize import refuse_counts
 from spicemix_core.inputs.sections import warn_of_sections
@@ -48,6 +48,9 @@ def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
     if layer == RAW and layer not in adata.layers and adata.raw is not None:
         expression = _raw_of(adata)
     else:
+        if layer is None and adata.X is None and len(adata.layers):
+            raise ArgumentError("There is no expression in X.",
+                                f"Choose one of the layers {', '.join(map(repr, adata.layers))} with {{layer}}.")
         expression = adata.X if layer is None else _look_up(adata.layers, layer,
                                                             f"There is no layer {layer!r} in layers")
     expression = loaded(expression)
@@ -60,14 +63,14 @@ def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
 def _raw_of(adata):
     missing = adata.var_names[~adata.var_names.isin(adata.raw.var_names)]
     if len(missing):
-        raise MissingDataError(f"adata.raw lacks {len(missing)} of the genes, the first is {missing[0]!r}.",
+        raise MissingDataError(f"raw lacks {len(missing)} of the genes, the first is {missing[0]!r}.",
                                "Name a {layer} that has all genes.")
     return loaded(adata.raw.X)[:, adata.raw.var_names.get_indexer(adata.var_names)]
 
 
 def expression_place(layer: str | None) -> str:
     """How messages name the place of the expression."""
-    return "X" if layer is None else f"layers[{layer!r}]"
+    return {None: "X", RAW: RAW}.get(layer, f"layers[{layer!r}]")
 
 
 def expression_frame(adata: AnnData, genes: Iterable[str]) -> pd.DataFrame:
@@ -108,7 +111,9 @@ def coordinates_of(adata: AnnData, key: str = "spatial", remedy: str = "put the 
                    ) -> np.ndarray:
     """Coordinates in ``obsm[key]``, (N, 2) or (N, 3), NaN for dissociated cells; KeyError or ValueError otherwise."""
     points = np.asarray(loaded(_look_up(adata.obsm, key, f"There are no coordinates {key!r} in obsm", remedy)))
-    check_coordinates(np.zeros((1, *points.shape[1:])))  # its shape
+    if points.ndim != 2 or points.shape[1] not in (2, 3):
+        raise ValueError(f"obsm[{key!r}] has the shape {points.shape}, but positions have two or three coordinates for "
+                         "each cell; keep these columns only.")
     try:
         return points.astype(float)  # also numbers that are stored as text
     except (TypeError, ValueError) as error:

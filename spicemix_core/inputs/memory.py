@@ -110,6 +110,8 @@ def preparation_as_fitted(model: SpiceMix, adata: AnnData, *, sample_key: str | 
         prepared = {name: value for name, value in prepared.items() if name not in GRAPH}
     used = {"graph": "auto"} | {name: value for name, value in prepared.items() if name in PARAMETERS} | {
         name: value for name, value in given.items() if value not in (None, "auto")}
+    if not used.get("normalize") and given.get("target_sum") is None:
+        used.pop("target_sum", None)
     if layer == AS_FITTED:
         layer = prepared.get("layer")
         _check_present(adata, layer=layer)

@@ -12,7 +12,7 @@ from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.inputs.filters import Filters
 from spicemix_core.inputs.kinds import check_kind
 from spicemix_core.inputs.loading import copied, in_memory
-from spicemix_core.inputs.memory import GRAPH_KEY, record_preparation
+from spicemix_core.inputs.memory import DEFAULTS, GRAPH_KEY, record_preparation
 from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.inputs.parameters import check_number
 from spicemix_core.inputs.positions import SPATIAL_KEY, has_positions, positions_of, spatial_key_of
@@ -132,6 +132,9 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     """
     check_names(adata)
     check_number("target_sum", target_sum, positive=True)
+    if target_sum != DEFAULTS["target_sum"] and not normalize:
+        raise ArgumentError("target_sum has no effect without a normalisation.",
+                            "Pass {normalize=True}, or leave it out.", "target_sum")
     if not copy and not in_memory(adata):
         raise ArgumentError("The data are not in memory, so they cannot be changed in place.",
                             "Leave out {copy=False}.")
@@ -168,8 +171,8 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     record_preparation(
         prepared, built, sample_key=sample_key, graph=graph, max_length=max_length, n_neighbors=n_neighbors,
         radius=radius, normalize=normalize, target_sum=target_sum, layer=layer, graph_key=graph_key,
-        symmetrize=symmetrize, spatial_key=key, keep_controls=keep_controls, min_counts=min_counts, n_cells_left_out=int((~cells).sum()),
-        n_genes_left_out=int((~kept).sum()))
+        symmetrize=symmetrize, spatial_key=key, keep_controls=keep_controls, min_counts=min_counts,
+        n_cells_left_out=int((~cells).sum()), n_genes_left_out=int((~kept).sum()))
     if copy:
         return prepared
     if data is not adata:

@@ -29,7 +29,8 @@ HERE = Path(__file__).parent
 
 def write_report(model: str | os.PathLike, data: str | os.PathLike, output: str | os.PathLike, *,
                  sample_key: str | None = None, graph_key: str | None = None, layer: str | None = None,
-                 spatial_key: str | None = None, normalize: bool = False, title: str | None = None, random_state: int = 0) -> None:
+                 spatial_key: str | None = None, normalize: bool = False, title: str | None = None,
+                 random_state: int = 0) -> None:
     """Write a report of a fitted model and its data as one HTML page, which needs no network.
 
     The page shows cell types, maps, metagenes, affinity, marker genes, agreement between seeds and diagnostics.

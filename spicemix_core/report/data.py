@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def complete(adata: AnnData, model: SpiceMix, sample_key: str | None, normalize: bool = False, *,
-             layer: str | None = None, graph_key: str | None = None, spatial_key: str | None = None) -> tuple[AnnData, str | None, str]:
+             layer: str | None = None, graph_key: str | None = None, spatial_key: str | None = None,
+             ) -> tuple[AnnData, str | None, str]:
     """Data with the states of all cells and with the metagenes, affinity and history of the model.
 
     Parameters

@@ -87,6 +87,8 @@ def test_transform_prepares_new_cells_as_those_of_the_fit(here):
     (("tissue.h5ad", "--normalize"),
      "There are no coordinates 'spatial' in obsm. Positions may be in the columns 'x' and 'y' of obs: name them with "
      "--spatial-key, for instance x,y, or pass --non-spatial."),
+    (("tissue.h5ad", "--spatial-key", "x,y", "--target-sum", "500"),
+     "--target-sum has no effect without a normalisation. Pass --normalize, or leave it out."),
     (("tissue.h5ad", "--spatial-key", "x,y"), "Pass --normalize, or put log-normalised expression there."),
     (("tissue.h5ad", "--spatial-key", "x,y", "--normalize", "--genes", "none.txt"),
      "There is no column 'none.txt' in var that marks genes. Give a list of genes with --genes."),

@@ -100,7 +100,7 @@ def test_data_without_samples_and_graph_are_one_dissociated_sample(adata, tmp_pa
     (lambda a: a.obs.__setitem__("sample", [np.nan] * 140), ValueError, "missing for 140 cells"),
     (lambda a: a.obsp["spatial_connectivities"].data.__setitem__(0, 2.0), ValueError, "entries other than 0 and 1"),
     (lambda a: a.obsm["spatial"].__setitem__(3, np.nan), ValueError, "coordinates of cell 3 are"),
-    (lambda a: a.obsm.__setitem__("spatial", np.ones((140, 1))), ValueError, "Coordinates must have shape"),
+    (lambda a: a.obsm.__setitem__("spatial", np.ones((140, 1))), ValueError, r"has the shape \(140, 1\), but"),
     (lambda a: a.obsm.__setitem__("spatial", np.full((140, 2), "far")), ValueError, "but coordinates are numbers"),
 ])
 def test_data_that_the_text_layout_cannot_represent_are_refused(adata, tmp_path, change, error, message):

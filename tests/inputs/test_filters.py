@@ -135,6 +135,7 @@ def test_in_place_the_object_itself_is_narrowed():
     ({"min_cells": 0}, "min_cells must be an integer of at least 1"),
     ({"min_cells": 1000}, "No gene is left. Check genes and min_cells."),
     ({"target_sum": -1}, "target_sum must be a positive number"),
+    ({"target_sum": 500, "normalize": False, "layer": "log"}, "target_sum has no effect without a normalisation. P"),
 ])
 def test_choices_that_leave_nothing_are_refused(options, sentence):
     adata = platforms.tissue()

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from spicemix_core import prepare
 from spicemix_core.inputs.errors import InputWarning
 from spicemix_core.inputs.normalize import log_normalize
+from spicemix_core.inputs.summary import summarize_input
 
 
 def tissue(n_cells=80, n_genes=40, depth=200, random_state=0):
@@ -81,9 +82,11 @@ def test_counts_in_raw_keep_the_totals_of_all_genes():
     part = adata[:, 5:15].copy()
     part.raw = adata
     part.X = part.X - part.X.mean(axis=0)
-    np.testing.assert_allclose(prepare(part, layer="raw", normalize=True).X, log_normalize(adata.X)[:, 5:15])
+    ready = prepare(part, layer="raw", normalize=True)
+    np.testing.assert_allclose(ready.X, log_normalize(adata.X)[:, 5:15])
+    assert summarize_input(ready)["expression"] == "counts in raw, log-normalised to 10,000 per cell"
     part.raw = adata[:, :10].copy()
-    with pytest.raises(KeyError, match=r"adata\.raw lacks 5 of the genes, the first is 'Gene10'"):
+    with pytest.raises(KeyError, match=r"raw lacks 5 of the genes, the first is 'Gene10'"):
         prepare(part, layer="raw", normalize=True)
 
 

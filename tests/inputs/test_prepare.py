@@ -218,6 +218,8 @@ BAD = [  # change, options, part of the message
     (lambda a: setattr(a, "X", np.eye(140, 30)), {"normalize": True},
      "There are cells without counts: 110 of 140, the first is 'cell30'. Leave them out with min_counts=1."),
     (lambda a: setattr(a, "X", None), {}, "There is no expression in X; put normalised expression there"),
+    (lambda a: (a.layers.__setitem__("log", a.X), setattr(a, "X", None)), {},
+     "There is no expression in X. Choose one of the layers 'log' with layer."),
     (lambda a: setattr(a, "X", a.X.astype(complex)), {}, "The entries of X are of type complex128"),
     (lambda a: setattr(a, "X", a.X.astype(str).astype(object)), {}, "The entries of X are of type object"),
     (duplicate("var_names"), {}, "The gene names are not unique: 'Gene0' occurs again (1 such genes). Drop the "
@@ -234,7 +236,8 @@ BAD = [  # change, options, part of the message
      "There are no coordinates 'spatial' in obsm."),
     (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN. Pass graph=None"),
     (spatial(np.full((140, 2), "far")), {}, "obsm['spatial'] holds entries that are no numbers"),
-    (spatial(np.ones((140, 5))), {}, "Coordinates must have shape (n_cells, 2) or (n_cells, 3)"),
+    (spatial(np.ones((140, 5))), {}, "obsm['spatial'] has the shape (140, 5), but positions have "
+                                     "two or three coordinates for each cell; keep these columns only."),
     (spatial(np.ones((140, 2))), {}, "All 140 cells lie at the point [1.0, 1.0]"),
     (spatial(np.full((140, 2), np.inf)), {}, "The coordinates of cell 'cell0' are [inf, inf]"),
     (without_graph(lambda a: None), {"graph": "radius"}, "A radius graph needs a radius. Set radius"),
