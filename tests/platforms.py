@@ -125,7 +125,8 @@ def write_segmented(folder, n_genes=30):
     x, y = adata.obsm["spatial"][0]
     shapes[0] = ("Polygon", [[[x - 1, y - 2], [x + 2, y + 1], [x - 1, y + 1], [x - 1, y - 2]]])
     x, y = adata.obsm["spatial"][1]  # two squares, one of four times the area of the other
-    shapes[1] = ("MultiPolygon", [[np.add([x - 4, y], square).tolist()], [np.add([x + 16, y], square[::-1] / 2).tolist()]])
+    shapes[1] = ("MultiPolygon", [[np.add([x - 4, y], square).tolist()],
+                                  [np.add([x + 16, y], square[::-1] / 2).tolist()]])
     features = [{"type": "Feature", "geometry": {"type": kind, "coordinates": rings}, "properties": {"cell_id": i + 1}}
                 for i, (kind, rings) in enumerate(shapes)]
     text = json.dumps({"type": "FeatureCollection", "features": features[::-1]})

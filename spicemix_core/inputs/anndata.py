@@ -63,7 +63,7 @@ def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
 def _raw_of(adata):
     missing = adata.var_names[~adata.var_names.isin(adata.raw.var_names)]
     if len(missing):
-        raise MissingDataError(f"raw lacks {len(missing)} of the genes, the first is {missing[0]!r}.",
+        raise MissingDataError(f"The expression in raw lacks {len(missing)} of the genes, the first is {missing[0]!r}.",
                                "Name a {layer} that has all genes.")
     return loaded(adata.raw.X)[:, adata.raw.var_names.get_indexer(adata.var_names)]
 

@@ -86,7 +86,7 @@ def test_counts_in_raw_keep_the_totals_of_all_genes():
     np.testing.assert_allclose(ready.X, log_normalize(adata.X)[:, 5:15])
     assert summarize_input(ready)["expression"] == "counts in raw, log-normalised to 10,000 per cell"
     part.raw = adata[:, :10].copy()
-    with pytest.raises(KeyError, match=r"raw lacks 5 of the genes, the first is 'Gene10'"):
+    with pytest.raises(KeyError, match=r"The expression in raw lacks 5 of the genes, the first is 'Gene10'"):
         prepare(part, layer="raw", normalize=True)
 
 

@@ -245,7 +245,7 @@ def test_cells_without_coordinates_are_left_out_of_maps_and_change_no_colour(ada
 
 
 @pytest.mark.parametrize(("places", "message"), [
-    (np.full((300, 2), "far"), "holds entries that are no numbers"), (np.ones((300, 1)), "must have shape")])
+    (np.full((300, 2), "far"), "holds entries that are no numbers"), (np.ones((300, 1)), "has the shape")])
 def test_coordinates_that_are_not_numbers_in_two_columns_are_refused(adata, places, message):
     wrong = adata.copy()
     wrong.obsm["spatial"] = places
