@@ -1,5 +1,6 @@
 """The findings in seqFISH+ as numbers, on cells built to have them or not; and the figures of cell types."""
 
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,6 +78,19 @@ def test_every_condition_holds_in_cells_built_to_have_them(paper):
     assert all(fd.oligo_2_conditions(cells, tissue, differences).values())
     assert all(fd.smc_endo_conditions(cells, differences).values())
     assert all(fd.el5b_el6_conditions(cells, tissue, differences).values())
+
+
+def test_runs_with_all_five_conditions_are_counted_at_each_number_of_clusters(paper):
+    cells, tissue = paper
+    merged = without(cells, "OPC")
+
+    def describe(labels, solution):
+        return cells if labels >= solution.least else merged
+
+    runs = {"SpiceMix": [SimpleNamespace(least=8, cut=int), SimpleNamespace(least=20, cut=int)],
+            "NMF": [SimpleNamespace(least=30, cut=int)]}
+    table = seqfish_plus_claims.oligo_2_by_number(runs, describe, tissue, (8, 24))
+    assert table.to_dict("index") == {"SpiceMix": {8: 1, 24: 2}, "NMF": {8: 0, 24: 0}}
 
 
 def test_no_condition_holds_where_the_genes_carry_no_information(paper):

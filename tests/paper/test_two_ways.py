@@ -54,7 +54,7 @@ def views(tissue, fitted):
 
 def test_a_stored_result_is_read_and_the_data_are_not_changed(tissue, fitted, monkeypatch):
     folder, first = fitted
-    assert "spicemix" not in tissue.uns and len(list(folder.glob("*.joblib"))) == 2 + SIZES.master_seeds
+    assert "spicemix" not in tissue.uns and len(list(folder.glob("*.joblib"))) == 3 + SIZES.master_seeds
     assert not [path for path in folder.iterdir() if path.is_dir()]  # nothing of the unfinished fits is left
 
     def forbidden(*args, **settings):
@@ -86,6 +86,12 @@ def test_the_papers_procedure_shows_the_run_with_the_highest_q_and_repeats_all(t
     np.testing.assert_array_equal(recommended.chosen.labels, result.labels)
     np.testing.assert_array_equal(recommended.chosen.states, states_in_order(result.model, samples))
     assert recommended.chosen.criterion == "separation" and procedure.chosen.confidence is None
+
+
+def test_nmf_starts_as_spicemix_does_in_each_way(fitted):
+    starts = [[run.init for run in result.runs] for result in (fitted[1].published_nmf, fitted[1].nmf)]
+    assert starts == [["expression"] * SIZES.seeds, [run.init for run in fitted[1].consensuses[0].runs]]
+    assert not any(run.spatial for result in (fitted[1].published_nmf, fitted[1].nmf) for run in result.runs)
 
 
 def test_a_tree_is_cut_again_at_another_number_of_clusters(tissue, fitted):

@@ -1,13 +1,16 @@
 """The numbers for the ledger's claims about seqFISH+, for one clustering and for a way to fit with its repetitions."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
 from paper.ledger import Measurement, holding, matching_sizes
 from paper.seqfish_plus import findings as fd
 from paper.shared.contacts import excess_contacts
+from paper.shared.fits import Solution
 from paper.shared.layers import compare_information, widespread
-from paper.shared.two_ways import TypedWay, each_once
+from paper.shared.two_ways import Naming, TypedWay, each_once
 from paper.shared.typed_cells import TypedCells, specificity_against_level, type_counts
 
 PAPER_COUNTS = {"excitatory": 5, "inhibitory": 2, "glia": 8}
@@ -47,6 +50,36 @@ def conditions(cells: TypedCells, tissue: fd.Tissue, differences: pd.DataFrame) 
     return {"oligo-2": fd.oligo_2_conditions(cells, tissue, differences),
             "smc-endo": fd.smc_endo_conditions(cells, differences),
             "el5b-el6": fd.el5b_el6_conditions(cells, tissue, differences)}
+
+
+def oligo_2_by_number(solutions: Mapping[str, Sequence[Solution]], describe: Naming, tissue: fd.Tissue,
+                      numbers: Sequence[int], *, random_state: int = 0) -> pd.DataFrame:
+    """How many runs have all five conditions of the claim about Oligo-2, if their trees are cut at given numbers.
+
+    Parameters
+    ----------
+    solutions : mapping of str to sequence of Solution
+        The runs of each method.
+    describe : callable
+        ``describe(labels, solution)`` returns the cells with named clusters.
+    tissue : Tissue
+    numbers : sequence of int
+        Numbers of clusters.
+    random_state : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Methods x numbers of clusters.
+    """
+    def holds(solution, number):
+        cells = describe(solution.cut(number), solution)
+        return all(fd.oligo_2_conditions(cells, tissue, fd.contrasts(
+            cells, tissue, n_bootstrap=200, random_state=random_state)).values())
+
+    return pd.DataFrame({number: {method: sum(holds(run, number) for run in runs)
+                                  for method, runs in solutions.items()} for number in numbers})
 
 
 def measurements(way: TypedWay, tissue: fd.Tissue, n_genes: int, *, random_state: int = 0) -> dict[str, Measurement]:

@@ -50,7 +50,7 @@ class Sizes:
     runs: int | None = None
 
 
-SIZES = {"quick": Sizes(3, 2, 4), "full": Sizes(20, 5)}
+SIZES = {"quick": Sizes(2, 1, 3), "full": Sizes(20, 5)}
 
 
 @dataclass(frozen=True)
@@ -128,30 +128,35 @@ class Way:
 
 @dataclass(frozen=True)
 class Fits:
-    """Results of :func:`fit_both_ways`; ``consensuses`` has one result for each master seed, the page's first."""
+    """Results of :func:`fit_both_ways`; ``consensuses`` has one result for each master seed, the page's first.
+
+    ``published_nmf`` holds the runs of NMF that start like the paper's procedure, ``nmf`` a consensus as recommended.
+    """
 
     published: PublishedResult
     consensuses: list[Consensus]
+    published_nmf: Consensus
     nmf: Consensus
 
     def ways(self, samples: Sequence[str]) -> tuple[Way, Way]:
         """The paper's procedure and the recommended fit; ``samples`` is the sample of each cell."""
-        nmf_runs = [_of_run(*run, samples) for run in zip(
-            self.nmf.runs, _published_clusters(self.nmf.runs, samples), strict=True)]
+        nmf = self.published_nmf.runs
+        nmf_runs = [_of_run(*run, samples) for run in zip(nmf, _published_clusters(nmf, samples), strict=True)]
         runs = [_of_run(*run, samples) for run in zip(self.published.runs, self.published.clusterings, strict=True)]
-        best = int(np.argmax([run.history_["Q"].iloc[-1] for run in self.nmf.runs]))
+        best = int(np.argmax([run.history_["Q"].iloc[-1] for run in nmf]))
         own = [_of_consensus(result, samples) for result in self.consensuses]
-        nmf = _of_consensus(self.nmf, samples)
+        joined = _of_consensus(self.nmf, samples)
         return (Way(PROCEDURE, runs[self.published.best], nmf_runs[best], runs, nmf_runs),
-                Way(RECOMMENDED, own[0], nmf, own, [nmf] * len(own)))
+                Way(RECOMMENDED, own[0], joined, own, [joined] * len(own)))
 
 
 def fit_both_ways(adata: AnnData, n_metagenes: int, sizes: Sizes, folder: str | Path, *, random_state: int = 0,
                   n_jobs: int = 2) -> Fits:
     """Fit SpiceMix as in the paper and as recommended, and NMF, or read the results of an earlier call.
 
-    NMF is the same program without neighbours, fitted to convergence. The paper does not describe its own; under the
-    paper's procedure, the run of NMF with the highest Q is clustered like that of SpiceMix.
+    NMF is the same program without neighbours, fitted to convergence. The paper does not describe its own. Under the
+    paper's procedure, NMF starts from the expression like SpiceMix, and its run with the highest Q is clustered in the
+    same way; as recommended, it is a consensus from the same starts as that of SpiceMix.
 
     Parameters
     ----------
@@ -169,13 +174,15 @@ def fit_both_ways(adata: AnnData, n_metagenes: int, sizes: Sizes, folder: str | 
     store = Store(Path(folder), adata)
     common = {"n_metagenes": n_metagenes, "sample_key": SAMPLES, "n_jobs": n_jobs}
     runs = store.result(_published_runs, published_fit, n_runs=sizes.seeds, random_state=random_state, **common)
-    nmf = store.result(fit_consensus, consensus, n_runs=sizes.seeds, spatial=False, random_state=random_state, **common)
     given = {} if sizes.runs is None else {"n_runs": sizes.runs}
+    without = {"spatial": False, "random_state": random_state, **common}
+    published_nmf = store.result(fit_consensus, consensus, n_runs=sizes.seeds, init="expression", **without)
+    nmf = store.result(fit_consensus, consensus, **given, **without)
     own = [store.result(fit_consensus, consensus, random_state=random_state + i, **given, **common)
            for i in range(sizes.master_seeds)]
     samples = adata.obs[SAMPLES]
     published = publication.choose_as_published(runs, [states_in_order(run, samples) for run in runs])
-    return Fits(published, own, nmf)
+    return Fits(published, own, published_nmf, nmf)
 
 
 def _published_runs(adata, **settings):
