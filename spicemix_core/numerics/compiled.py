@@ -26,15 +26,17 @@ class _Cache(FunctionCache):
 
 def njit(**options: Any) -> Callable[[Callable], Any]:
     """Decorator: ``numba.njit`` with such a cache."""
-    def compiled(function):
-        dispatcher = numba.njit(**options)(function)
+    return lambda function: cached(numba.njit(**options)(function))
+
+
+def cached(dispatcher: Any) -> Any:
+    """A compiled function, which is returned, with such a cache; also for functions of other packages without one."""
+    if not isinstance(dispatcher._cache, _Cache):
         try:
-            dispatcher._cache = _Cache(function)
+            dispatcher._cache = _Cache(dispatcher.py_func)
         except RuntimeError as error:  # no folder is writable
             _warn("written anywhere", error)
-        return dispatcher
-
-    return compiled
+    return dispatcher
 
 
 def _warn(what, error):

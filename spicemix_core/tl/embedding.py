@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from spicemix_core.inputs.anndata import states_of
+from spicemix_core.numerics.compiled import cached
 from spicemix_core.tl.normalization import normalize_states
 
 if TYPE_CHECKING:
@@ -43,10 +44,20 @@ def umap_embedding(latent_states: ArrayLike, *, random_state: int | None = 0, n_
     """
     from umap import UMAP  # takes seconds to import
 
+    _keep_compiled()
     states = normalize_states(latent_states, "zscore")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_jobs value", category=UserWarning)
         return UMAP(n_neighbors=n_neighbors, min_dist=min_dist, random_state=random_state).fit_transform(states)
+
+
+def _keep_compiled():
+    """Cache the functions whose compilation takes most of the time of an embedding; umap-learn compiles them in every
+    process anew."""
+    from umap import umap_, utils
+
+    for function in (utils.fast_knn_indices, umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        cached(function)
 
 
 def umap(adata: AnnData, random_state: int | None = 0) -> np.ndarray:

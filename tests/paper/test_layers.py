@@ -11,7 +11,7 @@ from paper.shared.layers import (
     shared_position_profile,
     widespread,
 )
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
 
 POSITIONS = np.repeat(["0", "1", "2", "3"], 50)
 
@@ -47,6 +47,15 @@ def test_more_clusters_alone_are_not_more_information():
     assert against_fine.first == pytest.approx(1) and against_fine.low > 0 and against_fine.share_first_higher == 1
     against_noise = compare_information(noise, fine, POSITIONS, n_bootstrap=50, random_state=0)
     assert abs(against_noise.first) < 0.05 and against_noise.share_first_higher == 0
+
+
+def test_information_is_the_adjusted_mutual_information():
+    rng = np.random.default_rng(0)
+    for n_cells, n_labels, n_places in ((2, 2, 2), (3, 1, 2), (3, 2, 1), (4, 1, 1), (40, 5, 3), (300, 30, 6)):
+        labels, places = rng.integers(n_labels, size=n_cells), rng.integers(n_places, size=n_cells)
+        found = compare_information(labels, places, places, n_bootstrap=1)
+        assert found.first == pytest.approx(adjusted_mutual_info_score(places, labels), abs=1e-12)
+        assert found.second == pytest.approx(1)
 
 
 def test_a_labelling_is_not_better_than_itself():

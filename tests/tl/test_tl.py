@@ -186,6 +186,14 @@ def test_umap_is_the_same_from_the_same_seed(adata):
     assert adata.obsm["X_spicemix_umap"].dtype == float
 
 
+def test_what_an_embedding_compiles_is_kept_for_other_processes(adata):
+    from umap import umap_
+
+    tl.umap(adata)
+    for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        assert list(Path(function._cache.cache_path).glob(f"umap_.{function.py_func.__name__}-*.nbi"))
+
+
 def test_a_new_fit_removes_the_results_of_the_one_before(adata):
     tl.metagene_genes(adata)
     SpiceMix(3, random_state=0, max_iter=2, tol=1.0).fit(adata, sample_key="sample")
