@@ -262,5 +262,5 @@ def _check_no_edge_between(graph, rows):
     crossing = (sample_of[edges.row] != sample_of[edges.col]) & (edges.data != 0)
     if crossing.any():
         pairs = np.unique(np.sort(np.stack([edges.row, edges.col])[:, crossing], axis=0), axis=1)
-        raise ValueError(f"The graph has {pairs.shape[1]} edges between cells of different samples; build the graph "
-                         "of each sample separately, as spicemix_core.inputs.graph_by_sample does.")
+        raise ArgumentError(f"The graph has {pairs.shape[1]} edges between cells of different samples.",
+                            "Build the graph of each sample separately, or prepare the data with {rebuild_graph=True}.")

@@ -241,8 +241,8 @@ def _triangle_sides(positions) -> np.ndarray:
     try:
         triangulation = Delaunay(positions if rank == positions.shape[1] else centred @ axes[:rank].T)
     except QhullError as error:
-        raise ValueError(f"The {len(positions)} positions cannot be triangulated ({str(error).splitlines()[0]}); check "
-                         "the coordinates, or use knn_graph.") from error
+        raise ArgumentError(f"The {len(positions)} positions cannot be triangulated ({str(error).splitlines()[0]}).",
+                            "Check the coordinates, or choose {graph=knn}.") from error
     corners = range(triangulation.simplices.shape[1])
     sides = [triangulation.simplices[:, pair] for pair in map(list, combinations(corners, 2))]
     nearly_equal = triangulation.coplanar[:, [0, 2]]  # (position that is no vertex, nearest vertex)

@@ -41,6 +41,7 @@ import scipy.sparse as sp
 
 from spicemix_core.files.lock import reserves_folder
 from spicemix_core.inputs.anndata import read_names, read_samples
+from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.inputs.parameters import check_integer, check_parameters, is_integer
 from spicemix_core.model import SpiceMix
 from spicemix_core.runs.cross_validation import N_FOLDS, Data, fit_seeds_of_setting, fit_without_fold
@@ -213,13 +214,13 @@ def suggest(table: pd.DataFrame) -> tuple[dict[str, int | float], str]:
     smallest = good[good["n_metagenes"] == good["n_metagenes"].min()]
     chosen = smallest.sort_values(["ari", "affinity_penalty"], ascending=False, kind="stable").iloc[0]
     suggestion = {"n_metagenes": int(chosen["n_metagenes"]), "affinity_penalty": float(chosen["affinity_penalty"])}
-    words = "n_metagenes={n_metagenes}, affinity_penalty={affinity_penalty:g}".format(**suggestion)
+    words = "{n_metagenes} metagenes (affinity penalty {affinity_penalty:g})".format(**suggestion)
     if chosen.name == best.name:
-        reason = f"{words} has the lowest held-out error, {best['error']:.4f}, and no smaller number is as good"
+        reason = f"{words} have the lowest held-out error, {best['error']:.4f}, and no smaller number is as good"
     else:
-        reason = (f"{words} is the smallest number of metagenes whose held-out error, {chosen['error']:.4f}, is within "
-                  f"one standard error ({chosen['difference_se']:.4f}, paired over the folds) of the lowest, "
-                  f"{best['error']:.4f} at n_metagenes={best['n_metagenes']:g}")
+        reason = (f"{words} are the smallest number of metagenes whose held-out error, {chosen['error']:.4f}, is "
+                  f"within one standard error ({chosen['difference_se']:.4f}, paired over the folds) of the lowest, "
+                  f"{best['error']:.4f} at {best['n_metagenes']:g} metagenes")
     if len(smallest) > 1:
         reason += f", and the most stable of {len(smallest)} penalties that are as good (ARI {chosen['ari']:.2f})"
     at_end = {table["n_metagenes"].min(): "smaller", table["n_metagenes"].max(): "larger"}
@@ -244,5 +245,5 @@ def _check_sizes(data, samples, n_metagenes):
                          f"sample is held out. Leave out samples of fewer than {N_FOLDS} cells.")
     most = min(sum(n - -(-n // N_FOLDS) for n in cells), genes - -(-genes // N_FOLDS))
     if n_metagenes[-1] > most:
-        raise ValueError(f"n_metagenes={n_metagenes[-1]} is too large. Without a fifth of the cells or genes, at most "
-                         f"{most} metagenes can be fitted.")
+        raise ArgumentError(f"n_metagenes is {n_metagenes[-1]}, but without a fifth of the cells or genes at most "
+                            f"{most} metagenes can be fitted.", "Leave out larger numbers.", "n_metagenes")

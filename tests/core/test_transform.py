@@ -127,8 +127,9 @@ def test_the_scaling_counts_the_expression_that_the_missing_genes_would_have_had
 
 @pytest.mark.parametrize(("change", "options", "message"), [
     (lambda a: a[:, :14].copy(), {}, r"16 of the 30 genes of the model are missing .Gene14, Gene15, Gene16, \.{3}., "
-                                     r"more than min_genes=0\.5 allows"),
-    (lambda a: a[:, :20].copy(), {"min_genes": 0.9}, r"more than min_genes=0\.9 allows"),
+                                     r"but the data must have 50% of them"),
+    (lambda a: a[:, :20].copy(), {"min_genes": 0.9},
+     r"but the data must have 90% of them\. Check that .* names, or lower min_genes\."),
     (lambda a: a[:, :3].copy(), {"min_genes": 0.1}, "3 genes do not determine 4 metagenes"),
     (lambda a: a, {"min_genes": 0}, "min_genes must be a number above 0"),
     (lambda a: a, {"min_genes": "half"}, "min_genes must be a number above 0"),

@@ -231,7 +231,8 @@ BAD = [  # change, options, part of the message
      "The column 'sample' of obs is missing for 10 cells, the first is 'cell130'"),
     (lambda a: None, {"sample_key": "library"},
      "There is no column 'library' in obs; choose one of 'slide', 'sample'."),
-    (samples(["a"] * 10 + ["b"] * 130), {"sample_key": "sample"}, "edges between cells of different samples"),
+    (samples(["a"] * 10 + ["b"] * 130), {"sample_key": "sample"}, "edges between cells of different samples. "
+     "Build the graph of each sample separately, or prepare the data with rebuild_graph=True."),
     (without_graph(lambda a: a.obsm.__delitem__("spatial")), {},
      "There are no coordinates 'spatial' in obsm."),
     (spatial(np.full((140, 2), np.nan)), {}, "All coordinates in obsm['spatial'] are NaN. Pass graph=None"),

@@ -176,7 +176,7 @@ def test_suggestion_follows_the_rule_and_states_the_reason(rows, expected, words
     suggestion, reason = suggest(settings(rows))
     assert tuple(suggestion.values()) == expected
     assert words in reason
-    assert reason.startswith(f"n_metagenes={expected[0]}, affinity_penalty={expected[1]:g} ")
+    assert reason.startswith(f"{expected[0]} metagenes (affinity penalty {expected[1]:g}) ")
     assert reason.endswith(".") and "\n" not in reason
 
 
