@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.io
 import scipy.sparse as sp
 
+from spicemix_core.exchange.packed import unpacked
 from spicemix_core.files.damaged import first_line, open_hdf5
 from spicemix_core.files.outside import check_part
 from spicemix_core.inputs.checks import check_sparse
@@ -44,14 +45,19 @@ def read_matrix_market(path: Path) -> anndata.AnnData:
     if features is None or barcodes is None:
         raise FileNotFoundError(f"{matrix} has no names: put the files features.tsv and barcodes.tsv (or .tsv.gz) "
                                 "beside it.")
-    table = pd.read_csv(features, sep="\t", header=None, dtype=str, keep_default_na=False)
-    cells = pd.read_csv(barcodes, sep="\t", header=None, dtype=str, keep_default_na=False)[0].to_numpy()
-    counts = sp.csr_matrix(scipy.io.mmread(matrix).T)
+    table, cells = _names_of(features), _names_of(barcodes)[0].to_numpy()
+    with unpacked(matrix) as place:
+        counts = sp.csr_matrix(scipy.io.mmread(place).T)
     if counts.shape != (len(cells), len(table)):
         raise ValueError(f"{matrix} holds {counts.shape[1]} genes x {counts.shape[0]} cells, but {features.name} names "
                          f"{len(table)} genes and {barcodes.name} {len(cells)} cells; give files of one data set.")
     ids, *rest = (table[i].to_numpy() for i in table.columns)
     return _assembled(counts, cells, ids, *(rest[:2] if rest else [ids]))
+
+
+def _names_of(path):
+    with unpacked(path) as place:
+        return pd.read_csv(place, sep="\t", header=None, dtype=str, keep_default_na=False)
 
 
 def read_text(path: Path) -> anndata.AnnData:

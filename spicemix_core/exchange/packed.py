@@ -2,7 +2,6 @@
 
 import gzip
 import importlib.util
-import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -14,6 +13,8 @@ from pathlib import Path
 import h5py
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"  # first bytes
+BYTES = 2**30  # that any file may unpack to
+COMPRESSION = 200  # otherwise, at most so many times its size; tables with 99 % zeros reach 100
 FILTERS = {307: "bzip2", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd",
            32026: "blosc2"}  # registered with the HDF Group
 
@@ -35,8 +36,8 @@ def unpacked(path: Path) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If the compressed file is damaged, or is an archive of tar. Errors of the block that name the temporary place
-        name ``path`` instead.
+        If the compressed file is damaged, is an archive of tar, or unpacks to far more than data do. Errors of the
+        block that name the temporary place name ``path`` instead.
 
     Examples
     --------
@@ -70,8 +71,12 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 def _gunzip(path, folder):
     place = folder / (path.stem if path.suffix.lower() == ".gz" else path.name)
+    n_bytes = 0
     with gzip.open(path) as packed, place.open("wb") as file:
-        shutil.copyfileobj(packed, file)
+        while piece := packed.read(2**20):
+            n_bytes += len(piece)
+            _check_size(path, n_bytes)  # the size that the file states need not be true
+            file.write(piece)
     if tarfile.is_tarfile(place):
         raise ValueError(f"{path} is an archive of tar; unpack it (tar -xzf) and give the file or folder inside.")
     return place
@@ -80,12 +85,20 @@ def _gunzip(path, folder):
 def _unzip(path, folder):
     """The store or file in a zip file, which may hold it directly or in folders of its own."""
     with zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(member.file_size for member in archive.infolist()))  # no more than this is written
         archive.extractall(folder)
     while len(inside := [item for item in folder.iterdir() if item.name != "__MACOSX"]) == 1:
         folder = inside[0]
         if folder.is_file():
             break
     return folder
+
+
+def _check_size(path, n_bytes):
+    """Refuse a small file that would fill the disk or the memory."""
+    if n_bytes > max(BYTES, COMPRESSION * path.stat().st_size):
+        raise ValueError(f"{path} unpacks to more than {COMPRESSION} times its size, which expression data never do. "
+                         "Check where it comes from; if you trust it, unpack it yourself and give its content.")
 
 
 def load_filters(path: Path, file: h5py.File) -> None:

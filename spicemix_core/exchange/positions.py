@@ -32,7 +32,7 @@ def read_cell_table(path: Path, names: list[str] | None = None) -> pd.DataFrame:
     with unpacked(path) as place:
         try:
             options = {"header": None, "names": names} if names else {}
-            return pd.read_csv(place, sep=separator_of(place), comment="#", **options)
+            return pd.read_csv(place, sep=separator_of(place), comment="#", compression=None, **options)
         except (ValueError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a table of text; correct the file.") from error
 

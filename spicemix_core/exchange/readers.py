@@ -102,7 +102,8 @@ def _read_foreign(reader, path):
     except (OSError, ImportError):
         raise
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+        beside = path.parent.iterdir() if path.is_file() else ()
+        if isinstance(error, ValueError) and str(error).startswith(tuple(map(str, (path, *beside)))):
             raise
         raise ValueError(f"{path} cannot be read, because it is incomplete or was changed ({first_line(error)}); copy "
                          "or download it again.") from error

@@ -5,13 +5,17 @@ import importlib.util
 import io
 import shutil
 import tarfile
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import platforms
 import pytest
 from models import small_adata
 
 from spicemix_core import convert, read_data
+from spicemix_core.exchange import packed
 
 ZSTD = Path(__file__).parents[1] / "fixtures" / "zstd.h5ad.gz"  # X[i, j] is i + 2 j
 
@@ -65,3 +69,85 @@ def test_a_filter_of_hdf5_is_loaded_or_named_with_its_remedy():
         read_data(ZSTD)
 
 
+
+
+def zipped(name, content):
+    """A zip file with one member."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+ZEROS = bytes(3 * 10**6)
+BOMB = gzip.compress(ZEROS)  # about a thousand times smaller
+BOMBS = {"data.h5ad.gz": BOMB, "data.h5ad": BOMB, "counts.csv.gz": BOMB, "data.zip": zipped("data.h5ad", ZEROS),
+         "lying.gz": BOMB[:-4] + b"\0\0\0\1", "two parts.gz": gzip.compress(b"1,2") + BOMB}
+
+
+@pytest.fixture
+def small_limit(monkeypatch, tmp_path):
+    """A limit of 100,000 bytes, and the folder in which files are unpacked."""
+    monkeypatch.setattr("spicemix_core.exchange.packed.BYTES", 10**5)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "unpacked"))
+    (tmp_path / "unpacked").mkdir()
+    return tmp_path / "unpacked"
+
+
+def assert_refused(read, path, unpacked):
+    peak = []
+    check = packed._check_size
+
+    def watched(path, n_bytes):
+        peak.append(sum(file.stat().st_size for file in unpacked.rglob("*") if file.is_file()))
+        check(path, n_bytes)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError) as caught:
+        patch.setattr(packed, "_check_size", watched)
+        read()
+    assert str(caught.value).startswith(f"{path} unpacks to more than 200 times its size, which expression data never")
+    assert max(peak) <= 10**5 and not [*unpacked.iterdir()]
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_that_unpacks_to_an_enormous_one_is_refused_before_it_fills_the_disk(tmp_path, small_limit, name):
+    path = tmp_path / name
+    path.write_bytes(BOMBS[name])
+    assert_refused(lambda: read_data(path), path, small_limit)
+
+
+@pytest.mark.parametrize("name", ["matrix.mtx.gz", "features.tsv.gz", "barcodes.tsv.gz"])
+@pytest.mark.parametrize("give", ["folder", "file"])
+def test_no_file_of_a_folder_of_10x_genomics_may_unpack_to_an_enormous_one(tmp_path, small_limit, name, give):
+    folder = tmp_path / "given"
+    folder.mkdir()
+    platforms.write_matrix_market(folder, platforms.tissue())
+    for part in ("features.tsv", "barcodes.tsv"):
+        if (folder / part).exists():
+            (folder / f"{part}.gz").write_bytes(gzip.compress((folder / part).read_bytes()))
+            (folder / part).unlink()
+    given = folder if give == "folder" else folder / "matrix.mtx.gz"
+    assert read_data(given).n_obs
+    (folder / name).write_bytes(BOMB)
+    assert_refused(lambda: read_data(given), folder / name, small_limit)
+
+
+@pytest.mark.parametrize("name", ["positions.csv.gz", "positions.zip"])
+def test_positions_that_unpack_to_an_enormous_file_are_refused(adata, tmp_path, small_limit, name):
+    adata.write_h5ad(tmp_path / "data.h5ad")
+    path = tmp_path / name
+    path.write_bytes(zipped("positions.csv", ZEROS) if name.endswith("zip") else BOMB)
+    assert_refused(lambda: read_data(tmp_path / "data.h5ad", positions=path), path, small_limit)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda text: zipped("counts.csv", text)], ids=["gzip", "zip"])
+def test_data_with_few_counts_may_be_much_smaller_when_compressed(tmp_path, small_limit, pack):
+    """A table with 99 % zeros, ten times as large as the limit for any file."""
+    counts = np.zeros((500, 1000), dtype=int)
+    counts[np.random.default_rng(0).random(counts.shape) < 0.01] = 1
+    rows = "".join(f"c{i},{','.join(map(str, row))}\n" for i, row in enumerate(counts))
+    text = (",".join(["", *(f"g{g}" for g in range(1000))]) + "\n" + rows).encode()
+    path = tmp_path / "counts.csv.gz"
+    path.write_bytes(pack(text))
+    assert len(text) > 10**6 > 50 * path.stat().st_size
+    np.testing.assert_array_equal(read_data(path).X.toarray(), counts)
