@@ -76,7 +76,8 @@ def _visit(cells, A, B, affinity, indptr, indices, state_penalty, proportions, s
         for l in range(K):
             for k in range(K):
                 field[k] += affinity[l, k] * neighbors[l]
-        z[:] = proportions[i]
+        for k in range(K):
+            z[k] = proportions[i, k]
         if np.any(field):
             size = active_set(A, B[i], field, state_penalty, z, True, *work)
         else:

@@ -28,15 +28,18 @@ def _sweep(metagenes, gram, cross):
     for k in range(K):
         if gram[k, k] <= 0.0:  # no cell uses this metagene: the objective does not depend on it
             continue
-        target[:] = cross[k]
+        for g in range(G):
+            target[g] = cross[k, g]
         for l in range(K):
             if l != k and gram[k, l] != 0.0:
                 weight = gram[k, l]
                 for g in range(G):
                     target[g] -= weight * metagenes[l, g]
-        target /= gram[k, k]
+        for g in range(G):
+            target[g] /= gram[k, k]
         project_in_place(target)
-        metagenes[k] = target
+        for g in range(G):
+            metagenes[k, g] = target[g]
 
 
 @njit(nogil=True, error_model="numpy")

@@ -42,8 +42,10 @@ def _series(eta, order, log_integral, mean, second):
     a = np.zeros((K, _LANES))
     top, r = np.zeros(_LANES), np.zeros(_LANES)
     for i in range(n_cells):
-        top[i] = eta[i].max()
-        r[i] = top[i] - eta[i].min()
+        top[i] = lowest = eta[i, 0]
+        for k in range(K):
+            top[i], lowest = max(top[i], eta[i, k]), min(lowest, eta[i, k])
+        r[i] = top[i] - lowest
         for k in range(K):
             a[k, i] = (top[i] - eta[i, k]) / r[i] if r[i] > 0.0 else 0.0
     partial = np.zeros((K, _LANES))  # h_n(a_1..a_k), divided by r^n
@@ -93,14 +95,16 @@ def _series(eta, order, log_integral, mean, second):
                 scale = 1.0 / _BIG if total[i] > _BIG else 1.0
                 total[i] *= scale
                 weight[i] *= scale
-                first[:, i] *= scale
-                products[:, i] *= scale
+                for k in range(K):
+                    first[k, i] *= scale
+                for pair in range(n_pairs):
+                    products[pair, i] *= scale
                 log_scale[i] -= math.log(scale)
         n += 1
     for i in range(n_cells):
         log_integral[i] = math.log(total[i]) + log_scale[i] - math.lgamma(K) - top[i]
-        if order >= 1:
-            mean[i] = first[:, i] / total[i]
+        for k in range(K if order >= 1 else 0):
+            mean[i, k] = first[k, i] / total[i]
         pair = 0
         for k in range(K if order == 2 else 0):
             for l in range(k, K):
@@ -108,23 +112,14 @@ def _series(eta, order, log_integral, mean, second):
                 pair += 1
 
 
-@njit(nogil=True)
-def _in_lanes(eta, order, log_integral, mean, second):
-    spread = np.empty(len(eta))
-    for i in range(len(eta)):
-        spread[i] = eta[i].max() - eta[i].min()
-    ordered = np.argsort(spread)  # similar spreads need similar numbers of terms
-    K = eta.shape[1]
-    logs, means, seconds = np.empty(_LANES), np.empty((_LANES, K)), np.empty((_LANES if order == 2 else 1, K, K))
+def _in_lanes(eta, order, *moments):
+    ordered = np.argsort(np.ptp(eta, axis=1))  # similar spreads need similar numbers of terms
+    kept = [np.empty((_LANES, *array.shape[1:])) for array in moments]
     for start in range(0, len(eta), _LANES):
         cells = ordered[start : start + _LANES]
-        _series(eta[cells], order, logs, means, seconds)
-        for lane, i in enumerate(cells):
-            log_integral[i] = logs[lane]
-            if order >= 1:
-                mean[i] = means[lane]
-            if order == 2:
-                second[i] = seconds[lane]
+        _series(eta[cells], order, *kept)
+        for array, values in zip(moments[: order + 1], kept, strict=False):
+            array[cells] = values[: len(cells)]
 
 
 def _batch(eta, order):

@@ -89,4 +89,4 @@ def _summarise(indptr, values, full, start, stop, summary):
             squares += value * value
             smallest = min(smallest, value)
             largest = max(largest, value)
-        summary[i] = total, squares, smallest, largest
+        summary[i, 0], summary[i, 1], summary[i, 2], summary[i, 3] = total, squares, smallest, largest

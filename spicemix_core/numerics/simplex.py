@@ -14,7 +14,9 @@ def project_in_place(v):
     branch, so that the compiler can vectorise them.
     Source: C. Michelot, J. Optim. Theory Appl. 50, 195-200 (1986).
     """
-    v -= v.max()
+    largest = v.max()
+    for i in range(v.size):
+        v[i] -= largest
     threshold = -1.0
     count = v.size + 1.0
     while True:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,10 +15,13 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pytest
+from forked import run_forked
 
 from spicemix_core import algorithm
 from spicemix_core.command_line import main
 from spicemix_core.datasets.simulation import simulate_cortex
+from spicemix_core.files import atomic
+from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.lock import locked
 from spicemix_core.model import SpiceMix
 
@@ -39,6 +43,18 @@ def run_program(code, *arguments, **options):
                           env=os.environ | {"PYTHONPATH": str(ROOT)}, **options)
 
 
+def run_main(*arguments):
+    """Run a command as the program does, which ends the process in its own way."""
+    sys.argv = ["spicemix", *map(str, arguments)]
+    return main()
+
+
+def with_small_files(n_bytes, *arguments):
+    """Run a command in a process that can write no file of more than ``n_bytes``."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+    return run_main(*arguments)
+
+
 SMALL_FILES = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
@@ -46,6 +62,7 @@ from spicemix_core.command_line import main
 sys.exit(main())"""
 
 
+@pytest.mark.subprocess
 @pytest.mark.parametrize(("n_bytes", "arguments", "names"), [
     (3000, ("simulate", "-o", "s.h5ad"), "s.h5ad"), (3000, ("simulate", "-o", "s.zarr"), "s.zarr"),
     (9000, FIT, "m.h5.checkpoint"), (90_000, (*FIT, "-a", "a.h5ad"), "m.h5 and a.h5ad"),
@@ -55,7 +72,7 @@ sys.exit(main())"""
     (9000, ("report", "model.h5", "fitted.h5ad", "-o", "r.html"), tempfile.gettempdir())])
 def test_a_full_disk_gives_an_error_of_one_sentence_and_no_output(here, n_bytes, arguments, names):
     before = sorted(here.iterdir())
-    run = run_program(SMALL_FILES, n_bytes, *arguments)
+    run = run_forked(with_small_files, n_bytes, *arguments)
     assert run.returncode == 1
     assert run.stderr == f"Error: The disk is full: {names} cannot be written. Free some space and try again.\n"
     assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
@@ -91,20 +108,17 @@ def test_a_finished_fit_is_kept_until_its_outputs_are_written(here, monkeypatch,
     assert Path("m.h5").exists() and Path("a.h5ad").exists() and not Path("m.h5.checkpoint").exists()
 
 
-# The program is killed when the second output is about to get its name.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import spicemix_core.files.atomic as atomic
-from spicemix_core.command_line import main
+def killed_before_the_name_of(second, *arguments):
+    """Run a command in a process that is killed when the output ``second`` is about to get its name."""
+    def replace_or_be_killed(temporary, target, replace=atomic._replace):
+        if target == second.resolve():
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(temporary, target)
 
-def replace_or_be_killed(temporary, target, replace=atomic._replace, second=Path(sys.argv.pop(1)).resolve()):
-    if target == second:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(temporary, target)
+    atomic._replace = replace_or_be_killed
+    return run_main(*arguments)
 
-atomic._replace = replace_or_be_killed
-sys.exit(main())"""
+
 TWO_OUTPUTS = {
     "fit": (*FIT, "-a", "second.h5ad"), "consensus": (*FIT, "-a", "second.zarr", "--n-runs", "2"),
     "as in the paper": (*FIT, "-a", "second.h5ad", "--n-runs", "2", "--as-in-the-paper"),
@@ -118,7 +132,7 @@ TWO_OUTPUTS = {
 def test_the_same_command_goes_on_after_a_kill_between_its_outputs(here, monkeypatch, name):
     command, before = TWO_OUTPUTS[name], {*here.iterdir()}
     first, second = (Path(argument) for argument in command if argument.startswith(("m.", "second")))
-    assert run_program(KILLED, second, *command).returncode == -signal.SIGKILL
+    assert run_forked(killed_before_the_name_of, second, *command).returncode == -signal.SIGKILL
     assert first.exists() and not second.exists()
 
     def fail(*arguments):
@@ -131,30 +145,33 @@ def test_the_same_command_goes_on_after_a_kill_between_its_outputs(here, monkeyp
     assert main(command) == 1  # now both exist
 
 
-INTERRUPTED = """
-import os, signal, sys
-import spicemix_core.files.checkpoint as kept
-from spicemix_core.command_line import main
+def interrupted_after_the_first_checkpoint():
+    """Run the fit in a process that inherited an ignored SIGINT, and send it this signal in its first save."""
+    def save_and_stop(self, *arguments, save=Checkpoint.save, **options):
+        save(self, *arguments, **options)
+        os.kill(os.getpid(), signal.SIGINT)
 
-def save_and_stop(self, *arguments, save=kept.Checkpoint.save, **options):
-    save(self, *arguments, **options)
-    os.kill(os.getpid(), signal.SIGINT)
-
-kept.Checkpoint.save = save_and_stop
-sys.exit(main())"""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Checkpoint.save = save_and_stop
+    return run_main(*FIT)
 
 
+@pytest.mark.subprocess
 def test_a_fit_that_a_script_started_in_the_background_can_be_interrupted(here):
-    run = run_program(INTERRUPTED, *FIT, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    run = run_forked(interrupted_after_the_first_checkpoint)
     assert run.returncode == 130
     assert run.stderr == "Error: The fit was interrupted. The same command resumes from m.h5.checkpoint.\n"
     assert main(FIT) == 0
 
 
+@pytest.mark.subprocess
 def test_closed_streams_are_not_an_error(here):
-    code = "import sys; sys.stdout = sys.stderr = None; from spicemix_core.command_line import main; sys.exit(main())"
-    assert run_program(code, *FIT).returncode == 0 and Path("m.h5").exists()
-    assert run_program(code, *FIT).returncode == 1
+    def without_streams():
+        sys.stdout = sys.stderr = None
+        return run_main(*FIT)
+
+    assert run_forked(without_streams).returncode == 0 and Path("m.h5").exists()
+    assert run_forked(without_streams).returncode == 1
 
 
 def test_closed_standard_streams_are_not_taken_by_files(here):
@@ -297,7 +314,8 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(undisturbed, tmp_path, monkey
     shutil.copy(folder / "long.h5ad", tmp_path)
     monkeypatch.chdir(tmp_path)
     run = subprocess.Popen([sys.executable, "-c", WAITING, *LONG], text=True, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
+                           stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))  # as a background job
     kept, output = Path("long.h5.checkpoint"), Path("long.h5")
     assert "waiting\n" in iter(run.stdout.readline, "")  # after what was understood of the data
     run.send_signal(how)
