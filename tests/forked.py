@@ -7,6 +7,23 @@ from collections.abc import Callable
 from subprocess import CompletedProcess
 
 
+class Forked:
+    """A function that runs in a forked process, with what it writes to ``stdout`` and ``stderr`` as open files."""
+
+    def __init__(self, function: Callable[..., int | None], *arguments) -> None:
+        pipes = [os.pipe() for _ in ("stdout", "stderr")]
+        self.number = os.fork()
+        if self.number == 0:
+            _call(pipes, function, arguments)
+        for _, writing in pipes:
+            os.close(writing)
+        self.stdout, self.stderr = (os.fdopen(reading, encoding="utf-8") for reading, _ in pipes)
+
+    def wait(self) -> int:
+        """The status with which the process ended: -n after the signal n."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.number, 0)[1])
+
+
 def run_forked(function: Callable[..., int | None], *arguments) -> CompletedProcess:
     """Call a function in a forked process.
 
@@ -16,16 +33,10 @@ def run_forked(function: Callable[..., int | None], *arguments) -> CompletedProc
         ``returncode`` is what the function returns (None is 0), 70 after an exception, and -n after the signal n.
         ``stdout`` and ``stderr`` are the text that the process wrote, at most 64 kilobytes.
     """
-    pipes = [os.pipe() for _ in ("stdout", "stderr")]
-    number = os.fork()
-    if number == 0:
-        _call(pipes, function, arguments)
-    texts = []
-    for reading, writing in pipes:
-        os.close(writing)
-        with os.fdopen(reading, encoding="utf-8") as pipe:
-            texts.append(pipe.read())
-    return CompletedProcess(function, os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), *texts)
+    process = Forked(function, *arguments)
+    with process.stdout, process.stderr:
+        texts = process.stdout.read(), process.stderr.read()
+    return CompletedProcess(function, process.wait(), *texts)
 
 
 def _call(pipes, function, arguments):
@@ -35,7 +46,7 @@ def _call(pipes, function, arguments):
             os.dup2(writing, number)
             os.close(writing)
             os.close(reading)
-        sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
         status = function(*arguments) or 0
     except SystemExit as stop:
         status = stop.code or 0

@@ -1,21 +1,20 @@
 """``spicemix fit --as-in-the-paper``: what it writes and prints, and that a stopped procedure resumes."""
 
 import os
-import subprocess
-import sys
+import signal
 from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from forked import run_forked
 from models import Stopped, assert_same_model
 
 from spicemix_core import SpiceMix, datasets, prepare, published_procedure
 from spicemix_core.command_line import main
 from spicemix_core.runs import published_procedure as module
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"max_iter": 4, "random_state": 0}
 COMMAND = ("fit", "tissue.h5ad", "-o", "m.h5", "-a", "a.h5ad", "--as-in-the-paper", "--sample-key", "sample", "-k", "3",
            "--max-iter", "4")
@@ -91,26 +90,23 @@ def test_the_defaults_are_those_of_the_library(here, monkeypatch):
     assert not given.keys() & {"max_iter", "tol", "device", "spatial"}
 
 
-INTERRUPTED = """
-import os, signal, sys
-import spicemix_core.runs.published_procedure as module
-from spicemix_core.command_line import main
+def interrupted_in_the_third_run():
+    fitted = []
 
-def fit_and_stop(*arguments, fit=module.fit_as_published, fitted=[], **options):
-    if len(fitted) == 2:
-        os.kill(os.getpid(), signal.SIGINT)
-    fitted.append(None)
-    return fit(*arguments, **options)
+    def fit_and_stop(*arguments, fit=module.fit_as_published, **options):
+        if len(fitted) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        fitted.append(None)
+        return fit(*arguments, **options)
 
-module.fit_as_published = fit_and_stop
-sys.exit(main())"""
+    module.fit_as_published = fit_and_stop
+    return main(COMMAND)
 
 
 @pytest.mark.subprocess
 def test_an_interrupted_procedure_resumes_to_the_same_numbers(here, expected, monkeypatch):
     _, result = expected
-    run = subprocess.run([sys.executable, "-c", INTERRUPTED, *COMMAND], capture_output=True, text=True,
-                         env=os.environ | {"PYTHONPATH": str(ROOT)})
+    run = run_forked(interrupted_in_the_third_run)
     assert run.returncode == 130
     last = run.stderr.splitlines()[-1]
     assert last == "Error: The fit was interrupted. The same command resumes from m.h5.checkpoint."

@@ -1,6 +1,9 @@
 """Analyses on AnnData: results can be stored, agree with their definitions, and unusable input is refused."""
 
 import gzip
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import anndata
@@ -179,11 +182,29 @@ def test_type_affinity_is_the_tables_of_pairs(adata):
     assert (table["p_adjusted"] >= table["p_value"]).all()
 
 
-def test_umap_is_the_same_from_the_same_seed(adata):
-    first = tl.umap(adata, random_state=1).copy()
-    assert first.shape == (adata.n_obs, 2)
-    np.testing.assert_array_equal(tl.umap(adata, random_state=1), first)
-    assert adata.obsm["X_spicemix_umap"].dtype == float
+# umap-learn would compile for half a minute, which does not pay for a few cells.
+UMAP = """
+import anndata, numpy as np
+from spicemix_core import tl
+
+adata = anndata.AnnData(np.zeros((14, 2)))
+states = np.random.default_rng(0).random((14, 3))
+for factor, seed in ((1.0, 1), (1.0, 1), (1.0, 2), (np.array([8.0, 0.25, 1.0]), 1)):
+    adata.obsm["X_spicemix"] = states * factor
+    assert tl.umap(adata, seed) is adata.obsm["X_spicemix_umap"]
+    print(adata.obsm["X_spicemix_umap"].dtype, *adata.obsm["X_spicemix_umap"].ravel().tolist())
+"""
+
+
+@pytest.mark.subprocess
+def test_umap_is_the_same_from_the_same_seed_and_in_other_units():
+    run = subprocess.run([sys.executable, "-c", UMAP], capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_DISABLE_JIT": "1"})
+    assert run.returncode == 0, run.stderr
+    first, again, other_seed, other_units = run.stdout.splitlines()
+    kind, *values = first.split()
+    assert kind == "float64" and len(values) == 28 and np.isfinite(np.array(values, dtype=float)).all()
+    assert first == again == other_units != other_seed
 
 
 def test_what_an_embedding_compiles_is_kept_for_other_processes(adata):
