@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
-from joblib.externals.loky import get_reusable_executor
 
 from spicemix_core import tl
 from spicemix_core.command_line import app, main
@@ -89,11 +88,12 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     assert not Path("m.h5.checkpoint").exists()
 
 
-def test_warnings_of_runs_in_other_processes_are_printed_once_on_one_line(here, capfd):
-    get_reusable_executor().shutdown(wait=True)  # processes that write to the streams of this test
-    assert main(("fit", "tissue.h5ad", "-o", "m.h5", *FAST, "--n-runs", "3", "--n-jobs", "2")) == 0
-    get_reusable_executor().shutdown(wait=True)
-    lines = capfd.readouterr().err.splitlines()
+def test_warnings_of_runs_in_other_processes_are_printed_once_on_one_line(here):
+    command = (sys.executable, "-m", "spicemix_core.command_line", "fit", "tissue.h5ad", "-o", "m.h5", *FAST)
+    run = subprocess.run((*command, "--n-runs", "3", "--n-jobs", "2"), capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert run.returncode == 0
+    lines = run.stderr.splitlines()
     assert all(line.startswith("Warning: ") for line in lines) and len(set(lines)) == len(lines)
     assert any(line.startswith("Warning: No convergence to a tolerance of 0.001 in 4 iterations") for line in lines)
 
