@@ -1,7 +1,10 @@
 """Settings of all tests, the examples in docstrings included."""
 
 import importlib.util
+import os
 import signal
+import warnings
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -17,6 +20,22 @@ collect_ignore_glob = [pattern for package, patterns in OPTIONAL.items()
 matplotlib.use("agg")
 # A shell that starts a job in the background makes it ignore Ctrl-C, and all of its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart():
+    """Let the first of several processes compile the kernels of a fit, while the others wait for them."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    if not folder or "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    import fcntl
+
+    from spicemix_core import SpiceMix, datasets
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with Path(folder, "compiling.lock").open("w") as lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        SpiceMix(3, max_iter=3).fit(datasets.simulate_cortex(n_cells=60, n_genes=20, random_state=0))
 
 
 @pytest.fixture(autouse=True)
