@@ -54,8 +54,8 @@ class FittedModel:
             warnings.warn("The model reproduces the expression almost exactly, so that the noise is at its lower limit "
                           f"of {self.noise_:.3g}: fit fewer metagenes, or more cells and genes.", stacklevel=4)
         if not self.converged_:
-            warnings.warn(f"No convergence to a tolerance of {self.tol:g} in {self.max_iter} iterations: allow more, "
-                          "or see the history of the fit.", ConvergenceWarning, stacklevel=4)
+            warnings.warn(f"No convergence to a tolerance of {self.tol:g} in {self.max_iter} iterations: allow more "
+                          "iterations, or see the history of the fit.", ConvergenceWarning, stacklevel=4)
 
     def fit_transform(self, adata: Any, *keys: str | None, **options: Any) -> np.ndarray:
         """Fit to an AnnData object and return the latent states of its cells, ``obsm["X_spicemix"]``.

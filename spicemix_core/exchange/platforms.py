@@ -39,8 +39,10 @@ def read_space_ranger(folder: Path) -> anndata.AnnData:
     """Spots of Visium or bins of Visium HD under tissue, at their centres in pixels of the full-resolution image."""
     folder = _part(folder, "outs") if (folder / "outs").is_dir() else folder
     bins = sorted(folder.glob("binned_outputs/square_*")) or sorted(folder.glob("square_*um"))
+    cells = [_part(folder, "segmented_outputs")] if (folder / "segmented_outputs").is_dir() else []
+    if cells and not bins:
+        return read_segmented(*cells)
     if bins:
-        cells = [folder / "segmented_outputs"] if (folder / "segmented_outputs").is_dir() else []
         raise ValueError(f"{folder} holds bins of {len(bins)} sizes of Visium HD{', and cells' * len(cells)}; give the "
                          f"folder of one: {' or '.join(map(str, bins + cells))}. Bins of 8 or 16 micrometres are "
                          "usual.")
@@ -101,7 +103,8 @@ def read_merscope(folder: Path) -> anndata.AnnData:
 FILES = {
     read_segmented: ("cell_segmentations.geojson", "filtered_feature_cell_matrix*"),
     read_space_ranger: ("spatial/*tissue_positions*", "outs/spatial/*tissue_positions*", "binned_outputs",
-                        "outs/binned_outputs", "square_*um", "filtered_feature_bc_matrix*"),
+                        "outs/binned_outputs", "square_*um", "segmented_outputs", "outs/segmented_outputs",
+                        "filtered_feature_bc_matrix*"),
     read_xenium: ("experiment.xenium", "cell_feature_matrix*", "outs/experiment.xenium"),
     read_cosmx: ("*exprMat_file.csv*",),
     read_merscope: ("*cell_by_gene.csv*",),

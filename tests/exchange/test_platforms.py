@@ -50,7 +50,8 @@ def test_visium_hd_is_read_for_one_size_of_bins(tmp_path):
 
 def test_segmented_cells_of_visium_hd_are_read_at_the_centres_of_their_outlines(tmp_path):
     written = platforms.write_segmented(tmp_path / "segmented_outputs")
-    assert_equal(read_data(tmp_path / "segmented_outputs"), written)
+    for place in (tmp_path, tmp_path / "segmented_outputs"):
+        assert_equal(read_data(place), written)
     platforms.write_visium_hd(tmp_path)
     with pytest.raises(ValueError, match=r"bins of 3 sizes of Visium HD, and cells; give .*_016um or .*segmented_out"):
         read_data(tmp_path)
