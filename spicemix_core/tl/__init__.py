@@ -19,14 +19,15 @@ from spicemix_core.tl.normalization import normalize_states
 from spicemix_core.tl.overrepresentation import enrichment, metagene_genes, read_gmt
 from spicemix_core.tl.rank_tests import differential_expression, markers
 from spicemix_core.tl.regions import Domains, domains
+from spicemix_core.tl.sample_groups import conditions
 from spicemix_core.tl.separation import ClusteringWarning
 from spicemix_core.tl.trees import cut_tree
 
 __all__ = ["DEFAULT_NORMALIZATION", "Clustering", "ClusteringWarning", "Domains", "MetageneMatch",
            "adjusted_rand_index", "affinity_permutation_test", "cell_type_affinity", "cluster", "cluster_states",
-           "contingency", "cut_tree", "differential_expression", "domains", "enrichment", "markers", "match_labels",
-           "match_metagenes", "metagene_affinity", "metagene_genes", "normalize_states", "read_gmt", "residuals",
-           "type_affinity", "umap", "umap_embedding"]
+           "conditions", "contingency", "cut_tree", "differential_expression", "domains", "enrichment", "markers",
+           "match_labels", "match_metagenes", "metagene_affinity", "metagene_genes", "normalize_states", "read_gmt",
+           "residuals", "type_affinity", "umap", "umap_embedding"]
 
 
 def __dir__():

@@ -94,8 +94,8 @@ def test_core_and_numerics_have_at_most_2660_lines():
     assert sum(map(lines, CORE)) <= 2660
 
 
-def test_the_package_has_fewer_than_11500_lines_outside_its_docstrings():
-    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 11_500
+def test_the_package_has_fewer_than_11700_lines_outside_its_docstrings():
+    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 11_700
 
 
 # --- public names ------------------------------------------------------------------------------------------------
