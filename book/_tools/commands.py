@@ -46,13 +46,13 @@ def _told(text):
 
 
 def _definitions(command, context):
-    """Arguments and options as a list of definitions, which fits any width."""
+    """Arguments and options as a list of definitions, which fits any width, in the class ``options``."""
     entries = []
     for parameter in command.get_params(context):
         if (record := parameter.get_help_record(context)) and "--help" not in record[0]:
             names, text = (" ".join(part.split()) for part in record)
             entries.append(f"`{names}`\n: {_escaped(text)}")
-    return "\n\n".join(entries)
+    return "\n\n".join([":::{div} options", *entries, ":::"])
 
 
 def _escaped(text):

@@ -13,7 +13,7 @@ UNMEASURED = ("Claims about data sets whose files were not found are *not evalua
               "tissue.")
 CARD = "card.png"
 CARD_TEXT = "Metagenes and cell types from\nspatial transcriptomics: the method,\nthe paper's claims, your own data"
-NAMES = ("tally", "cards", "ledger_spicemix", "ledger_others", "ledger_data")
+NAMES = ("headline", "tally", "cards", "ledger_spicemix", "ledger_others", "ledger_data")
 GROUPS = {"SpiceMix": ("claim about SpiceMix", "claims about SpiceMix"),
           "other methods": ("claim about other methods", "claims about other methods"),
           "data": ("fact about the data", "facts about the data")}
@@ -44,9 +44,9 @@ CARDS = {
 
 
 def substitutions(results: Path, profile: str) -> dict[str, str]:
-    """Markdown for ``{{ tally }}``, ``{{ cards }}`` and the three tables of the ledger, from the claims judged so far.
+    """Markdown for ``{{ headline }}``, ``{{ tally }}``, ``{{ cards }}`` and the three tables of the ledger.
 
-    All are empty for a book without a ledger or without results.
+    They show the claims judged so far. All are empty for a book without a ledger or without results.
     """
     if not (BOOK / "claims.yml").exists() or not list(results.glob("claims_*.json")):
         return dict.fromkeys(NAMES, "")
@@ -62,8 +62,8 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
     judged = {chapter: {title: ledger_page.count_verdicts(verdicts, own, way) for way, title in ways.items()}
               for chapter, own in entries.groupby("chapter")}
     found = {title: verdicts[f"{way}verdict"] for way, title in ways.items()}
-    return dict(zip(NAMES, ("\n\n".join(filter(None, (tally(counts), *notes))), cards(found, judged), *tables),
-                    strict=True))
+    return dict(zip(NAMES, (headline(counts), "\n\n".join(filter(None, (tally(counts), *notes))),
+                            cards(found, judged), *tables), strict=True))
 
 
 def draw_scheme(folder: Path) -> None:
@@ -87,6 +87,17 @@ def use_this_checkout() -> None:
     """Import the package of this checkout, even if another version is installed."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
+
+
+def headline(counts) -> str:
+    """How many claims about SpiceMix hold for each way to fit, in one sentence; "" if none was evaluated."""
+    tables = [table.loc["SpiceMix"] for table in counts.values()]
+    judged = [numbers.drop(["not evaluated", "not measured"]).sum() for numbers in tables]
+    if not all(judged):
+        return ""
+    hold = [f"{numbers['reproduced']} hold {by}" for numbers, by in zip(
+        tables, ("under the paper's own procedure", "for the fit that we recommend today"), strict=True)]
+    return f"Of {max(judged)} claims about SpiceMix, {joined(hold)}."
 
 
 def tally(counts) -> str:

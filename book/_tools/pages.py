@@ -24,6 +24,8 @@ OTHER_NOTE = "Executed with other parameters than the book: {}."
 MADE_FROM = "data.txt"  # says in the finished pages whether they show measured data or a twin
 PDF_LINK = "- **Read offline:** {download}`the whole book as one PDF <downloads/spicemix.pdf>`."
 NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py", "paper")
+ICON_FONT = re.compile(r"@font-face\{[^}]*fontawesome[^}]*\}")
+ICON_RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:before,?)+)\{content:[^}]*\}')
 ICON = re.compile(r'(?:"([a-z0-9-]+)"|\b([a-z][a-z0-9]*)):\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",'
                   r'(?:"[^"]*"|\["[^"]*","[^"]*"\])\],?')
 
@@ -115,15 +117,23 @@ def build(stage: Path, pages: Path, builder: str) -> Path | None:
 
 
 def keep_used_icons(built: Path) -> None:
-    """Remove the theme's icons (1.5 MB, on every page) that no page or script names."""
+    """Remove the theme's icons that no page or script names, and their fonts: 1.9 MB of every page.
+
+    A script draws the others as pictures, so the fonts have no use.
+    """
     script = built / "_static/scripts/fontawesome.js"
-    texts = [path for path in built.rglob("*") if path.suffix in (".html", ".js") and path != script]
-    used = set(re.findall(r"\bfa-([a-z0-9-]+)", " ".join(path.read_text(encoding="utf-8") for path in texts)))
+    texts = [path.read_text(encoding="utf-8") for path in built.rglob("*")
+             if path.suffix in (".html", ".js") and path != script]
+    used = set(re.findall(r"\bfa-([a-z0-9-]+)", " ".join(texts)))
 
     def kept(match):
         return match[0] if used & {match[1], match[2], *re.findall(r'"([^"]+)"', match[3])} else ""
 
     script.write_text(ICON.sub(kept, script.read_text(encoding="utf-8")), encoding="utf-8")
+    style = built / "_static/styles/pydata-sphinx-theme.css"
+    rules = ICON_FONT.sub("", style.read_text(encoding="utf-8"))
+    rules = ICON_RULE.sub(lambda rule: rule[0] if used & set(re.findall(r"fa-([a-z0-9-]+)", rule[1])) else "", rules)
+    style.write_text(rules, encoding="utf-8")
 
 
 def publish(built: Path, final: Path) -> None:

@@ -15,7 +15,7 @@ from scipy.spatial import Delaunay
 from spicemix_core import pl
 
 SIDE = 0.085  # of a square in a drawn matrix
-FONT = 10
+FONT = 11
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 
-def cell_outlines(coordinates: ArrayLike, radius: float, *, sides: int = 20) -> list[np.ndarray]:
+def cell_outlines(coordinates: ArrayLike, radius: float, *, sides: int = 14) -> list[np.ndarray]:
     """Voronoi cells of the points, each cut by a disc.
 
     The outline of a cell is the set of points within ``radius`` of it that are nearer to it than to any other cell.

@@ -17,7 +17,7 @@ from spicemix_core.pl.style import GREY, N_COLORS, palette, use_style
 from spicemix_core.pl.svg import rasterize_marks
 from spicemix_core.pl.values import MISSING
 
-WIDTH, HEIGHT = 10.0, 7.0  # usual size of the panels of a figure, in inches
+WIDTH, HEIGHT = 9.0, 6.5  # usual size of the panels of a figure, in inches
 LEGEND_ROW = 0.2  # inches
 POOLED = "all others"
 

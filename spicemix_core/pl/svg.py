@@ -14,6 +14,8 @@ from spicemix_core.pl.names import readable
 PIXELS_PER_INCH = {"png": 160, "svg": 80}  # of a PNG, and of the pictures inside an SVG
 MANY_POINTS, MANY_CELLS = 800, 400  # a figure with more marks than this is smaller with a picture
 PICTURE_COLORS = 48  # of a picture inside an SVG, transparency included
+LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+LETTER = re.compile(r'(<use xlink:href="#[^"]+") transform="translate\(([-\d.]+) 0\)"/>')
 
 
 def rasterize_marks(figure: Figure) -> None:
@@ -56,7 +58,14 @@ def svg_of(figure: Figure) -> str:
     """Return a figure as an SVG that is the same in every run, with many marks as a picture of few colours."""
     rasterize_marks(figure)
     svg = readable(printed(figure, "svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode())
-    return shrink_pictures(re.sub(r">\s+<", "><", svg))  # text is drawn as outlines, so white space has no meaning
+    return shrink_pictures(shorten(svg))
+
+
+def shorten(svg: str) -> str:
+    """The same drawing in fewer characters: numbers to a hundredth of a point, and places of letters as x."""
+    svg = re.sub(r">\s+<", "><", svg)  # text is drawn as outlines, so white space has no meaning
+    svg = LONG_NUMBER.sub(lambda number: f"{float(number[0]):.{2 if abs(float(number[0])) >= 1 else 4}f}", svg)
+    return LETTER.sub(r'\1 x="\2"/>', svg).replace("DejaVuSans", "D")
 
 
 def printed(figure: Figure, kind: str, **options) -> bytes:

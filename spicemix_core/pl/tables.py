@@ -98,8 +98,7 @@ def draw_table(ax: Axes, table: pd.DataFrame, *, label: str, cmap: str = "viridi
         limit = limit or float(np.nanmax(np.abs(table.to_numpy() - center))) or 1.0
     options = {} if center is None else {"center": center, "vmin": center - limit, "vmax": center + limit}
     sns.heatmap(table, ax=ax, cmap=cmap, cbar_kws={"label": label, "shrink": 0.8}, xticklabels=True, yticklabels=True,
-                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": 8 if table.shape[1] <= 10 else 7},
-                **options)
+                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": "small"}, **options)
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="", ylabel="")

@@ -59,7 +59,7 @@ def tree(adata: AnnData, *, ax: Axes | None = None) -> Figure | Axes:
         y = places[branch.Index]
         ax.plot([start, start, branch.height], [places[branch.parent], y, y], solid_capstyle="butt", **line)
         if np.isfinite(branch.support) and start - branch.height > SHORTEST * branches.at[0, "height"]:
-            ax.text((start + branch.height) / 2, y, f"{branch.support:.2f}", ha="center", va="bottom", fontsize=8)
+            ax.text((start + branch.height) / 2, y, f"{branch.support:.2f}", ha="center", va="bottom", fontsize="small")
     leaves = branches.index[branches["cluster"] >= 0]
     ax.set_yticks(places[leaves], [f"{branches.at[i, 'cluster']} ({branches.at[i, 'cells']:,})" for i in leaves])
     ax.yaxis.tick_right()

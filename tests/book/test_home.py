@@ -69,6 +69,19 @@ def test_quick_start_in_a_shell_runs_as_shown(tissue):
     assert (tissue / "model.h5").is_file() and (tissue / "fitted.h5ad").is_file()
 
 
+def test_the_headline_counts_the_claims_about_spicemix_that_hold(tools):
+    table = pd.DataFrame(0, index=ledger.ABOUT, columns=ledger_page.VERDICTS)
+    first, second = table.copy(), table.copy()
+    first.loc["SpiceMix", ["reproduced", "partly", "not measured"]] = 14, 7, 2
+    second.loc["SpiceMix", ["reproduced", "not reproduced", "not measured"]] = 18, 3, 2
+    first.loc["data", "reproduced"] = 5
+    assert tools.home.headline({"procedure": first, "recommended": second}) == (
+        "Of 21 claims about SpiceMix, 14 hold under the paper's own procedure and 18 hold for the fit that we "
+        "recommend today.")
+    first.loc["SpiceMix"] = 0
+    assert tools.home.headline({"procedure": first, "recommended": second}) == ""
+
+
 def test_cards_name_claims_of_the_ledger_after_their_verdicts(tools):
     entries = ledger.load_ledger()
     named = [(chapter, name) for chapter, (_, phrases) in tools.home.CARDS.items() for name in phrases]

@@ -64,7 +64,19 @@ DEVICES = {"desktop": {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mo
 PICTURES = BOOK.parent / "build/pictures"  # of every page on every device, for people to look at
 STILL = """document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important; }</style>')"""
 TALLEST = 16_000  # pixels; a browser cannot take a larger picture
-MEGABYTES = 5  # of a page with its pictures, scripts and styles
+MEGABYTES = 4  # of a page with its pictures, scripts and styles
+WINDOW = {"width": 1150, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+SCREENS = 20  # of this window, the longest page
+POINTS = 8.0  # of words in figures as this window shows them
+# Matplotlib draws words as outlines, each text scaled from 100 points; a picture on a page is scaled once more.
+WORDS = r"""const done = arguments[0], drawn = [...document.images].filter(i => i.currentSrc.endsWith('.svg'));
+const points = async image => {
+  const text = await (await fetch(image.currentSrc)).text(), width = text.match(/<svg[^>]*?\swidth="([\d.]+)pt"/);
+  const scales = [...text.matchAll(/scale\((0\.\d+) -0\.\d+\)/g)].map(scale => 100 * scale[1]);
+  const shown = width && 0.75 * image.getBoundingClientRect().width / width[1];
+  return width && scales.length ? [[image.closest('figure')?.id || image.currentSrc, Math.min(...scales) * shown]] : [];
+};
+Promise.all(drawn.map(points)).then(found => done(found.flat()), error => done([[String(error), 0]]));"""
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -98,6 +110,8 @@ def browser(site, tmp_path_factory):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service(programs[1]))
     driver.set_script_timeout(180)  # for pages with tables of hundreds of rows
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})  # each page is weighed with its styles
     yield driver
     driver.quit()
 
@@ -134,6 +148,12 @@ def test_page_fetches_nothing_from_outside(page, site):
     assert not [address for address in page["fetched"] if not address.startswith((site, "data:"))]
 
 
+def test_icons_are_drawn_without_fonts(page, browser):
+    assert not [address for address in page["fetched"] if ".woff" in address or ".ttf" in address]
+    assert browser.execute_script("return document.querySelectorAll('svg[data-icon]').length") >= 3
+    assert not browser.execute_script("return document.querySelectorAll('i[class*=\"fa-\"]').length")
+
+
 def test_maths_is_set(page):
     assert not [formula["tex"] for formula in page["maths"] if formula["wrong"] or not formula["set"]]
 
@@ -167,8 +187,26 @@ def test_sidebar_has_the_titles_of_all_pages(page, site):
     assert shown == titles
 
 
-def test_page_is_small(page, browser):
+def test_page_is_small(page):
     assert 0 < page["bytes"] < MEGABYTES * 1e6
+
+
+@pytest.fixture
+def window(page, browser):
+    """The browser with a page in a window of `WINDOW`."""
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", WINDOW)
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_page_is_not_long(window):
+    high = window.execute_script("return document.documentElement.scrollHeight")
+    assert 0 < high <= SCREENS * WINDOW["height"]
+
+
+def test_words_in_figures_are_large_enough(window):
+    smallest = window.execute_async_script(WORDS)
+    assert not [(figure, points) for figure, points in smallest if points < POINTS]
 
 
 @pytest.mark.parametrize("device", DEVICES)

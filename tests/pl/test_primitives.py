@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import xml.etree.ElementTree as ET
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -114,6 +115,22 @@ def test_pictures_inside_an_svg_shrink_and_look_the_same(axes):
     difference = np.abs(np.asarray(before, float) - np.asarray(after, float))
     assert difference.mean() < 4 and len(np.unique(np.asarray(after).reshape(-1, 4), axis=0)) <= svg.PICTURE_COLORS
     assert re.sub("base64,[^\"]+", "", text) == re.sub("base64,[^\"]+", "", shrunk)
+
+
+def test_a_shortened_svg_is_a_fifth_shorter_and_draws_at_the_same_places(axes):
+    figure, ax = axes
+    rng = np.random.default_rng(0)
+    ax.plot(rng.random(200), -rng.random(200))
+    ax.set(xlabel="names of cells", ylabel="1e-3 $\\sigma_y$")
+    text = svg.printed(figure, "svg").decode()
+    short = svg.shorten(text)
+    assert len(short) < 0.8 * len(text)
+    elements = [re.findall(r"<(\w+)", content) for content in (text, short)]
+    assert elements[0] == elements[1] and elements[0].count("use") > 40
+    before, after = (re.findall(r"(?<![\w#-])-?\d+(?:\.\d+)?(?![\w-])", re.sub(
+        r'translate\((\S+) 0\)"/>|x="(\S+)"/>', r" \1\2 ", content)) for content in (text, short))
+    np.testing.assert_allclose(np.array(after, float), np.array(before, float), atol=0.0051)
+    assert ET.fromstring(short).tag.endswith("svg")
 
 
 def test_a_figure_is_shown_as_the_same_svg_and_png_each_time_and_closed(monkeypatch):

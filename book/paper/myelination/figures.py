@@ -48,8 +48,8 @@ def draw_gene(ax: Axes, trajectory: ArrayLike, values: ArrayLike, row: Mapping, 
     ax.scatter(trajectory, values, s=8, color=DARK, alpha=0.5, linewidths=0)
     ax.fill_between(at, low, high, color=color, alpha=0.25, linewidth=0)
     ax.plot(at, line, color=color, linewidth=1.8)
-    ax.set_title(f"{gene}, {p_text(row['p_corrected'])}", fontsize="small", color=color if singled_out else "black",
-                 fontweight="bold" if singled_out else "normal")
+    ax.set_title(f"$\\it{{{gene}}}$, {p_text(row['p_corrected'])}", fontsize="small",
+                 color=color if singled_out else "black", fontweight="bold" if singled_out else "normal")
     lowest = min(0.0, low.min(), values.min())
     ax.set_ylim(bottom=lowest - 0.04 * (values.max() - lowest))
     ax.tick_params(labelsize="small")
@@ -101,6 +101,8 @@ def draw_effects(ax: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     ax.tick_params(axis="x", rotation=40)
     for name in ax.get_xticklabels():
         name.set(ha="right", rotation_mode="anchor")
+    for gene in ax.get_yticklabels():
+        gene.set_fontstyle("italic")
 
 
 def label_sides(x: ArrayLike, y: ArrayLike) -> np.ndarray:
@@ -116,8 +118,8 @@ def draw_effects_of_two(ax: Axes, first: pd.Series, second: pd.Series) -> None:
     """Draw the effects of the genes in two analyses against each other, with the name of each gene."""
     ax.scatter(first, second, s=14)
     for gene, side in zip(first.index, label_sides(first, second), strict=True):
-        ax.annotate(gene, (first[gene], second[gene]), xytext=(4 * side, 0), textcoords="offset points", fontsize=7,
-                    va="center", ha="left" if side > 0 else "right")
+        ax.annotate(gene, (first[gene], second[gene]), xytext=(4 * side, 0), textcoords="offset points",
+                    fontsize="small", fontstyle="italic", va="center", ha="left" if side > 0 else "right")
     ax.axhline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     ax.margins(0.2)

@@ -10,8 +10,12 @@ from numpy.typing import ArrayLike
 from paper.seqfish_plus import findings as fd
 from paper.shared import figures
 from paper.shared.markers import MarkerSets
+from paper.shared.typed_cells import TypedCells
 from paper.shared.views import View
 from spicemix_core import pl
+
+# Types of SpiceMix that the paper encloses in its UMAP, by the colour of the ellipse.
+ENCLOSED = {"#e69f00": ("VIP", "SST"), pl.VERMILION: (*fd.OLIGODENDROCYTES, "OPC")}
 
 
 def marker_families(expression: pd.DataFrame, markers: MarkerSets, withheld: Sequence[str]) -> dict[str, str | None]:
@@ -31,6 +35,15 @@ def draw_fields(part: SubFigure, view: View, coordinates: ArrayLike, fields: np.
     for ax in axes:
         ax.set_title(f"field {ax.get_title()}")
     pl.draw_legend(part, view.own_colors, counts=view.sizes, columns=5, location="outside lower center")
+
+
+def oligodendrocytes_with_deep(cells: TypedCells, number: int = 2) -> list[tuple[int, int]]:
+    """The oligodendrocytes' metagene with those metagenes of deep neurons that it attracts most, as pairs."""
+    k = fd.oligodendrocyte_metagene(cells)
+    if k is None:
+        return []
+    deep = np.flatnonzero(fd.deep_metagenes(cells) & (np.arange(len(cells.affinity)) != k))
+    return [(k, int(other)) for other in deep[np.argsort(cells.affinity[k, deep])][:number]]
 
 
 def draw_deep_affinities(part: SubFigure, view: View) -> None:

@@ -58,16 +58,21 @@ def draw_type_rows(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], *, 
     """
     shown = [f"{name} ({counts[name]})" if counts is not None else str(name) for name in table.index]
     draw_table(ax, table.set_axis(shown, axis=0), **options)
-    place = blended_transform_factory(ax.transAxes, ax.transData)
-    offset = mpl.transforms.ScaledTranslation(-7 / 72, 0, ax.figure.dpi_scale_trans)
-    for row, name in enumerate(table.index):
-        ax.plot(0.0, row + 0.5, marker="s", markersize=6, color=colors.get(name, GREY), clip_on=False,
-                transform=place + offset)
-    ax.tick_params(axis="y", pad=11, rotation=0, labelsize="small")
+    color_row_names(ax, table.index, colors)
     ax.tick_params(axis="x", rotation=90, labelsize="small")
     for label in ax.get_xticklabels():
         if is_marker(label.get_text()):
             label.set_fontstyle("italic")
+
+
+def color_row_names(ax: Axes, names: Iterable[str], colors: Mapping[str, str]) -> None:
+    """Draw a square beside the label of each row of a heat map, in the colour of its name."""
+    place = blended_transform_factory(ax.transAxes, ax.transData)
+    offset = mpl.transforms.ScaledTranslation(-7 / 72, 0, ax.figure.dpi_scale_trans)
+    for row, name in enumerate(names):
+        ax.plot(0.0, row + 0.5, marker="s", markersize=6, color=colors.get(name, GREY), clip_on=False,
+                transform=place + offset)
+    ax.tick_params(axis="y", pad=11, rotation=0, labelsize="small")
 
 
 def color_column_names(ax: Axes, families: Iterable[str | None], colors: Mapping[str, str]) -> None:
@@ -94,6 +99,30 @@ def draw_shares(ax: Axes, shares: pd.DataFrame, specificity: pd.DataFrame, *, ti
     ax.set(yticks=np.arange(len(shares)), yticklabels=shares.index, xlim=(0, 1), xlabel="share of cells", title=title)
     ax.invert_yaxis()
     ax.tick_params(axis="y", length=0, labelsize="small")
+
+
+def enclose(ax: Axes, points: np.ndarray, color: str, *, share: float = 0.8) -> None:
+    """Draw a dashed ellipse around points, along the axes of their covariance.
+
+    It holds this ``share`` of the points, those nearest to each other: UMAP can put single cells anywhere.
+    """
+    kept = points
+    for _ in range(10):  # without the outliers, which then no longer widen the ellipse
+        center, spread = kept.mean(axis=0), np.cov(kept.T) + 1e-9 * np.eye(2)
+        distance = np.einsum("ni,ij,nj->n", points - center, np.linalg.inv(spread), points - center)
+        reach = np.quantile(distance, share)
+        kept = points[distance <= reach]
+    sizes, axes = np.linalg.eigh(spread)
+    width, height = 2.2 * np.sqrt(reach * sizes)  # a tenth more than the cells' midpoints need
+    ax.add_patch(mpl.patches.Ellipse(tuple(center), width, height, angle=np.degrees(np.arctan2(axes[1, 0], axes[0, 0])),
+                                     fill=False, edgecolor=color, linestyle="--", linewidth=1.6, zorder=4))
+
+
+def point_at(ax: Axes, fields: Iterable[tuple[int, int]]) -> None:
+    """Draw a black arrow at each field of a heat map, given as row and column."""
+    for row, column in fields:
+        ax.annotate("", (column + 0.6, row + 0.4), xytext=(13, 13), textcoords="offset points", annotation_clip=False,
+                    arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0})
 
 
 def draw_intervals(ax: Axes, table: pd.DataFrame, *, label: str) -> None:

@@ -186,7 +186,7 @@ def draw_runs(ax: Axes, x: float, values: ArrayLike, *, color: str, label: str |
 def draw_grid(ax: Axes, table: pd.DataFrame, *, label: str, mark: tuple[object, object] | None = None) -> None:
     """Draw a heat map of a DataFrame with its numbers; ``mark`` is the (row, column) of the default."""
     sns.heatmap(table, ax=ax, annot=True, fmt=".2f", cmap="viridis", cbar_kws={"label": label}, linewidths=0.5,
-                annot_kws={"fontsize": 8})
+                annot_kws={"fontsize": "small"})
     if mark is not None:
         row, column = table.index.get_loc(mark[0]), table.columns.get_loc(mark[1])
         ax.add_patch(mpl.patches.Rectangle((column, row), 1, 1, fill=False, edgecolor=VERMILION, linewidth=2.5))

@@ -15,6 +15,8 @@ from paper.starmap import figures as section_figures
 from paper.starmap import findings as sf
 from spicemix_core import pl, tl
 
+# Types of SpiceMix that the paper encloses in its UMAP, by the colour of the ellipse.
+ENCLOSED = {"#e69f00": ("PVALB", "SST"), pl.GREEN: ("eL6",), pl.VERMILION: ("Oligo", "Astro/Oligo")}
 SHOWN = ("eL2/3", "eL4", "eL5", "eL6", "PVALB", "Astro")  # types whose metagenes are drawn
 
 
@@ -90,6 +92,12 @@ def draw_metagenes(part: SubFigure, view: View, place: Place) -> None:
     part.colorbar(image, ax=axes, shrink=0.5, label="proportion, relative to\nthe panel's 99th percentile")
 
 
+def el6_arrow(view: View) -> list[tuple[int, int]]:
+    """The two metagenes that separate two types of eL6 and attract each other most, as a pair, if there are two."""
+    pairs = sf.el6_pairs(view.cells).dropna(subset=["affinity"]).sort_values("affinity")
+    return [(int(row.metagene_first), int(row.metagene_second)) for row in pairs.head(1).itertuples()]
+
+
 def coherence(view: View, section: sf.Section) -> pd.DataFrame:
     """Moran's I of the metagenes of SpiceMix and of their counterparts in NMF, and their correlation over genes."""
     other, correlations = matched(view)
@@ -137,3 +145,4 @@ def draw_hmrf(part: SubFigure, view: View, place: Place, hmrf: Mapping[float, np
         labels = view.like(hmrf[beta]).loc[hmrf[beta]].to_numpy()
         section_figures.draw_section(ax, place.coordinates, labels, view.own_colors, place.bands, size=12,
                                      title=f"β = {beta:g}")
+    pl.draw_legend(part, view.own_colors, columns=6, location="outside lower center")
