@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from paper.shared import fits, panels
+from paper.shared import figures, fits, panels
 from paper.shared.annotation import name_by_reference
 from paper.shared.fits import PROCEDURE, RECOMMENDED, Sizes, fit_both_ways
 from paper.shared.two_ways import each_once, name_way
@@ -127,9 +127,15 @@ def test_the_same_panels_are_drawn_for_both_with_common_colours(views, tissue):
 
     def contacts(part, view):
         table = tl.cell_type_affinity(graph, view.cells.names, samples)
-        panels.draw_both_affinities(part, view, table, table > 0)
+        panels.draw_both_affinities(part, view, table, table > 0, [(0, 1)])
 
-    for draw in (panels.draw_curves, contacts, partial(panels.draw_agreement, reference=truth),
+    def latent_space(part, view):
+        enclosed = {"#e69f00": tuple(np.unique(view.cells.types)), "#009e73": ("no such type",)}
+        panels.draw_latent_space(part, view, tissue.X, 0, enclosed)
+        assert len(part.axes[0].patches) == 1
+
+    for draw in (panels.draw_curves, contacts, latent_space,
+                 partial(panels.draw_agreement, reference=truth, marked=(0, None)),
                  partial(panels.draw_nmf, reference=truth, suffix="*"),
                  partial(panels.draw_markers, expression=pd.DataFrame(tissue.X, columns=tissue.var_names),
                          families=dict.fromkeys(tissue.var_names[:3], first.types[0]))):
@@ -138,3 +144,34 @@ def test_the_same_panels_are_drawn_for_both_with_common_colours(views, tissue):
         assert titles == ["Paper's procedure", "Recommended fit"]
         assert all(part.axes for part in figure.subfigs)
         plt.close(figure)
+
+
+def test_an_ellipse_holds_its_share_of_the_points_and_no_outlier():
+    rng = np.random.default_rng(0)
+    points = np.vstack([rng.normal(size=(75, 2)) * (3, 0.5), rng.normal((20, 30), size=(25, 2))])
+    figure, ax = plt.subplots()
+    figures.enclose(ax, points, "#e69f00")
+    (ellipse,) = ax.patches
+    inside = ellipse.get_patch_transform().inverted().transform(points)  # to the unit circle
+    inside = np.linalg.norm(inside, axis=1) < 1
+    assert 0.7 * len(points) <= inside.sum() <= 75 and not inside[75:].any()
+    plt.close(figure)
+
+
+def test_arrows_point_at_fields_and_metagenes_have_the_names_of_their_types(views):
+    view = views[0]
+    figure, ax = plt.subplots()
+    figures.point_at(ax, [(2, 5)])
+    (arrow,) = ax.texts
+    assert np.allclose(arrow.xy, (5.6, 2.4))
+    plt.close(figure)
+    figure = plt.figure()
+    table = pd.DataFrame(0.0, view.types, view.types)
+    panels.draw_both_affinities(figure.subfigures(), view, table, table > 0, [(0, 1)])
+    right = figure.subfigs[0].axes[1]
+    names = [label.get_text() for label in right.get_yticklabels()]
+    assert names == [f"{view.means[k].idxmax()}  {number}" for number, k in enumerate(view.order, 1)]
+    (arrow,) = [text for text in right.texts if not text.get_text()]
+    first, second = sorted(view.number[[0, 1]] - 1)
+    assert np.allclose(arrow.xy, (second + 0.6, first + 0.4))
+    plt.close(figure)

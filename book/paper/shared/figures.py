@@ -101,13 +101,14 @@ def draw_shares(ax: Axes, shares: pd.DataFrame, specificity: pd.DataFrame, *, ti
     ax.tick_params(axis="y", length=0, labelsize="small")
 
 
-def enclose(ax: Axes, points: np.ndarray, color: str, *, share: float = 0.8) -> None:
+def enclose(ax: Axes, points: np.ndarray, color: str, *, share: float = 0.7) -> None:
     """Draw a dashed ellipse around points, along the axes of their covariance.
 
     It holds this ``share`` of the points, those nearest to each other: UMAP can put single cells anywhere.
     """
-    kept = points
-    for _ in range(10):  # without the outliers, which then no longer widen the ellipse
+    middle = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    kept = points[middle <= np.median(middle)]
+    for _ in range(10):  # from the inner half to the share, so that outliers do not widen the ellipse
         center, spread = kept.mean(axis=0), np.cov(kept.T) + 1e-9 * np.eye(2)
         distance = np.einsum("ni,ij,nj->n", points - center, np.linalg.inv(spread), points - center)
         reach = np.quantile(distance, share)

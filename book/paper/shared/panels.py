@@ -75,7 +75,7 @@ def draw_both_affinities(part: SubFigure, view: View, contacts: pd.DataFrame, ex
     Each metagene has the colour and the name of the type in which it is highest. Arrows point at the pairs of
     metagenes in ``pointed``.
     """
-    left, right = part.subplots(1, 2)
+    left, right = part.subplots(1, 2, width_ratios=(1, 1.3))
     types, affinity = view.types, tl.metagene_affinity(view.way.chosen.model.affinity_)
     figures.draw_type_rows(left, contacts.loc[types, types], view.colors, cmap="RdBu_r", center=0.0,
                    label="excess contacts\n(positive = attraction)")
