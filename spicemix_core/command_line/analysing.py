@@ -35,6 +35,7 @@ from spicemix_core.files.atomic import replacing, replacing_together
 Kind = Literal["spatial", "domains", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
                "history", "tree"]
 COLORED = ("spatial", "umap", "type-affinity", "markers")  # figures of clusters, unless --color names another column
+PLACED = ("spatial", "domains", "metagenes")  # figures of cells at their positions
 
 
 def cluster(
@@ -158,6 +159,9 @@ def plot(
     if (gene_sets is None) == (kind == "enrichment"):
         raise typer.BadParameter("The figure enrichment requires a .gmt file; other figures do not take one.",
                                  param_hint="--gene-sets")
+    if spatial_key is not None and kind not in PLACED:
+        raise typer.BadParameter(f"The figure {kind} shows no positions. Leave the option out.",
+                                 param_hint="--spatial-key")
     from spicemix_core.inputs.memory import GRAPH_KEY, key_of_fit
 
     adata = read(data)

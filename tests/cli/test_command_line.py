@@ -423,6 +423,8 @@ BAD = {
     "ending of a figure": ((), ("plot", "history", "fitted.h5ad", "-o", "f.txt"), 2, "f.txt must end in .svg"),
     "unknown figure": ((), ("plot", "pie", "fitted.h5ad", "-o", "f.svg"), 2, "'spatial', 'domains'"),
     "enrichment without sets": ((), ("plot", "enrichment", "fitted.h5ad", "-o", "f.svg"), 2, "--gene-sets"),
+    "positions of a tree": ((), ("plot", "tree", "fitted.h5ad", "-o", "f.svg", "--spatial-key", "um"), 2,
+                            "--spatial-key: The figure tree shows no positions"),
     "no grid": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "5;10"), 2, "'5;10' is not a list of whole numbers"),
     "data of no result": ((), ("convert", "tissue.h5ad", "t.zarr", "--data", "x"), 2, "--data"),
     "the paper without space": ((), (*FIT, "--as-in-the-paper", "--non-spatial"), 2, "--non-spatial: Leave it out"),
