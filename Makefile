@@ -51,8 +51,9 @@ $(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 
 # The pages are tested where a book is built; .ci/run builds it after this target and then calls test-pages.
 BUILT := $(wildcard book/_build/html/index.html)
-# Two processes of one BLAS thread each; the tests of a module stay in one process and share their fixtures.
-WORKERS ?= 2
+# Processes of one BLAS thread each, two for each of two cores because tests wait for other programs; the tests of a
+# module stay in one process and share their fixtures.
+WORKERS ?= 4
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 test: $(STAMP)  ## the tests and the examples in docstrings; the tests of the pages too once a book is built
 	@$(if $(BUILT),:,echo "tests/browser is left out: no book is built yet (make book, then make test-pages)")

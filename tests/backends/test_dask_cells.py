@@ -138,19 +138,6 @@ def test_a_scheduler_that_is_gone_is_named(samples):
                 ask()
 
 
-def test_an_error_of_a_lost_worker_is_told_from_that_of_a_call(samples, client, monkeypatch):
-    parts = distributed.DaskCells(client, check_samples(*samples, 4), place_cells)
-    part, other = parts._parts
-    with monkeypatch.context() as patch:
-        patch.setattr(distributed, "_POLL", 0.0)
-        assert not parts._is_lost(part, ValueError())
-    monkeypatch.setattr(distributed, "_POLL", 100.0)
-    os.kill(client.run(os.getpid, workers=[part.worker])[part.worker], signal.SIGKILL)
-    assert parts._is_lost(part, ValueError())  # at once
-    assert parts._is_lost(other, OSError())
-    client.wait_for_workers(2, timeout=30)
-
-
 def test_whole_samples_are_distributed_evenly():
     expressions, graphs = small_samples(0, n_cells=(90, 30, 40, 80, 20))
     samples = check_samples(expressions, graphs, 4)
@@ -200,3 +187,17 @@ def test_a_fit_resumes_from_a_checkpoint_on_a_cluster_that_loses_a_worker(sample
     stopped_fit(samples, path, 4, **OPTIONS)
     killing(client, monkeypatch, at=3)
     assert_same(fitted(samples, client, checkpoint=path), fitted(samples))
+
+
+# The last one, so that no other test needs the worker that replaces the killed one.
+def test_an_error_of_a_lost_worker_is_told_from_that_of_a_call(samples, client, monkeypatch):
+    client.wait_for_workers(2, timeout=30)
+    parts = distributed.DaskCells(client, check_samples(*samples, 4), place_cells)
+    part, other = parts._parts
+    with monkeypatch.context() as patch:
+        patch.setattr(distributed, "_POLL", 0.0)
+        assert not parts._is_lost(part, ValueError())
+    monkeypatch.setattr(distributed, "_POLL", 100.0)
+    os.kill(client.run(os.getpid, workers=[part.worker])[part.worker], signal.SIGKILL)
+    assert parts._is_lost(part, ValueError())  # at once
+    assert parts._is_lost(other, OSError())

@@ -29,6 +29,20 @@ def fitted(samples, path=None, **options):
         return SpiceMix(**OPTIONS | options).fit_arrays(*samples, checkpoint=path)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(samples):
+    """A function that gives the fit with these options, which nothing stopped; each is made once."""
+    made = {}
+
+    def fit(**options):
+        key = tuple(sorted(options.items()))
+        if key not in made:
+            made[key] = fitted(samples, **options)
+        return made[key]
+
+    return fit
+
+
 def stopped(samples, path, n, **options):
     stopped_fit(samples, path, n, **OPTIONS | options)
 
@@ -44,7 +58,7 @@ def same(one, other):
 
 @pytest.mark.parametrize("options", [{}, dict(spatial=False), dict(tol=1e-3, max_iter=300), dict(device="cpu")])
 @pytest.mark.parametrize("n", [0, 1, 3, 7])
-def test_a_stopped_fit_resumes_to_the_same_numbers(samples, tmp_path, n, options):
+def test_a_stopped_fit_resumes_to_the_same_numbers(samples, undisturbed, tmp_path, n, options):
     path = tmp_path / "fit.h5"
     stopped(samples, path, n, **options)
     began = []
@@ -52,15 +66,15 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(samples, tmp_path, n, options
         patch.setattr(algorithm, "initialize", lambda *arguments: began.append(arguments))  # must not start again
         resumed = fitted(samples, path, **options)
     assert not began
-    same(resumed, fitted(samples, **options))
+    same(resumed, undisturbed(**options))
     assert not path.exists()
 
 
-def test_a_fit_can_be_stopped_repeatedly(samples, tmp_path):
+def test_a_fit_can_be_stopped_repeatedly(samples, undisturbed, tmp_path):
     path = tmp_path / "fit.h5"
     for _ in range(3):
         stopped(samples, path, 2)
-    same(fitted(samples, path), fitted(samples))
+    same(fitted(samples, path), undisturbed())
 
 
 def _killed_at_save(samples, path, n, moment):
@@ -90,7 +104,7 @@ def _killed_at_save(samples, path, n, moment):
 @pytest.mark.subprocess
 @pytest.mark.parametrize("moment", ["before", "within", "after"])
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_a_killed_fit_resumes_to_the_same_numbers(samples, tmp_path, n, moment):
+def test_a_killed_fit_resumes_to_the_same_numbers(samples, undisturbed, tmp_path, n, moment):
     """kill -9 in the first, second or fifth save of a checkpoint."""
     path = tmp_path / "fit.h5"
     process = multiprocessing.get_context("fork").Process(target=_killed_at_save, args=(samples, path, n, moment))
@@ -99,7 +113,7 @@ def test_a_killed_fit_resumes_to_the_same_numbers(samples, tmp_path, n, moment):
     assert process.exitcode == -signal.SIGKILL
     assert path.exists() == (n > 1 or moment == "after")
     assert bool(list(tmp_path.glob(".fit.h5-partial-*/fit.h5"))) == (moment == "within")
-    same(fitted(samples, path), fitted(samples))
+    same(fitted(samples, path), undisturbed())
     assert not list(tmp_path.iterdir())
 
 
