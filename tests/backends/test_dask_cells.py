@@ -179,7 +179,7 @@ def test_a_lost_worker_does_not_change_the_result(samples, client, monkeypatch, 
     disturbed = fitted(samples, client)
     assert [r.levelno for r in caplog.records if r.name == distributed.__name__].count(logging.WARNING) == 1
     assert_same(disturbed, undisturbed, tolerance=0.0)
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=300)
 
 
 def test_a_fit_resumes_from_a_checkpoint_on_a_cluster_that_loses_a_worker(samples, client, monkeypatch, tmp_path):
@@ -191,7 +191,7 @@ def test_a_fit_resumes_from_a_checkpoint_on_a_cluster_that_loses_a_worker(sample
 
 # The last one, so that no other test needs the worker that replaces the killed one.
 def test_an_error_of_a_lost_worker_is_told_from_that_of_a_call(samples, client, monkeypatch):
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=300)
     parts = distributed.DaskCells(client, check_samples(*samples, 4), place_cells)
     part, other = parts._parts
     with monkeypatch.context() as patch:

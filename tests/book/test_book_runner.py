@@ -90,7 +90,7 @@ def command(root, *arguments):
 
 def build(root, *arguments):
     """Run the runner in the toy repository."""
-    return subprocess.run(**command(root, *arguments), capture_output=True, timeout=120)
+    return subprocess.run(**command(root, *arguments), capture_output=True, timeout=600)
 
 
 def notebook(root, name, run="quick"):
@@ -569,7 +569,7 @@ if not os.path.exists("begun"):
 IGNORING = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell starts a job in the background
 
 
-def read_line(pipe, limit=100.0):
+def read_line(pipe, limit=300.0):
     """The next line from a pipe, "" once all that could write to it has ended."""
     assert select.select([pipe], [], [], limit)[0], f"nothing came in {limit:.0f} seconds"
     return pipe.readline()
@@ -589,7 +589,7 @@ def test_stopped_run_leaves_no_process_and_the_next_one_resumes(tmp_path, monkey
         assert run.stdout.readline().split()[:2] == ["first", "executed"]
         assert read_line(pipe) == "here\n"
         run.send_signal(how)
-        assert run.wait(timeout=100) == status
+        assert run.wait(timeout=300) == status
         assert read_line(pipe) == ""  # the chapter's process has ended too
     assert notebook(root, "first", "full").is_file()
     assert not notebook(root, "slow", "full").exists()
@@ -623,7 +623,7 @@ def test_a_run_can_be_interrupted_while_it_imports_packages(tmp_path, monkeypatc
         assert read_line(pipe) == "importing\n"
         run.send_signal(signal.SIGINT)
         try:
-            assert run.communicate(timeout=100) == ("", "interrupted: nothing was executed\n")
+            assert run.communicate(timeout=300) == ("", "interrupted: nothing was executed\n")
         finally:
             run.kill()
     assert run.returncode == 130 and not (root / "build").exists()

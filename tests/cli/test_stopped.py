@@ -318,7 +318,7 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(undisturbed, tmp_path, monkey
     kept, output = Path("long.h5.checkpoint"), Path("long.h5")
     assert "waiting\n" in iter(run.stdout.readline, "")  # after what was understood of the data
     run.send_signal(how)
-    said = run.communicate(timeout=60)[1]
+    said = run.communicate(timeout=300)[1]
     assert kept.exists() and not output.exists()
     if how == signal.SIGINT:
         assert run.returncode == 130

@@ -221,7 +221,7 @@ def test_blocks_are_processed_by_several_threads_and_returned_in_order(monkeypat
     import threading
 
     monkeypatch.setattr(parallel, "n_threads", lambda: 2)
-    both = threading.Barrier(2, timeout=20)  # passes only if two blocks run at the same time
+    both = threading.Barrier(2, timeout=300)  # passes only if two blocks run at the same time
 
     def function(start, stop):
         both.wait()
@@ -242,4 +242,4 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch):
     monkeypatch.setattr(parallel, "n_threads", lambda: 2)
     expected = _sum_of_squares()  # starts the threads of this process
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply_async(_sum_of_squares).get(timeout=60) == expected
+        assert pool.apply_async(_sum_of_squares).get(timeout=300) == expected

@@ -4,6 +4,7 @@ import gzip
 import importlib.util
 import io
 import shutil
+import stat
 import tarfile
 import tempfile
 import zipfile
@@ -151,3 +152,31 @@ def test_data_with_few_counts_may_be_much_smaller_when_compressed(tmp_path, smal
     path.write_bytes(pack(text))
     assert len(text) > 10**6 > 50 * path.stat().st_size
     np.testing.assert_array_equal(read_data(path).X.toarray(), counts)
+
+
+@pytest.mark.parametrize("name", ["../data.h5ad", "{absolute}/data.h5ad", "a/../../../data.h5ad"])
+def test_a_zip_file_writes_nothing_outside_its_temporary_folder(adata, tmp_path, small_limit, name):
+    """Names that lead out of the folder lose what leads out; the content is read."""
+    adata.write_h5ad(tmp_path / "plain.h5ad")
+    path = tmp_path / "data.zip"
+    path.write_bytes(zipped(name.format(absolute=tmp_path), (tmp_path / "plain.h5ad").read_bytes()))
+    before = {*tmp_path.rglob("*")}
+    np.testing.assert_array_equal(read_data(path).X, adata.X)
+    assert {*tmp_path.rglob("*")} == before
+
+
+def test_a_symbolic_link_in_a_zip_file_leads_nowhere(adata, tmp_path):
+    store = tmp_path / "data.zarr"
+    adata.write_h5ad(tmp_path / "plain.h5ad")
+    convert(tmp_path / "plain.h5ad", store)
+    chunk = next(path for path in (store / "X" / "c").rglob("*") if path.is_file())
+    link = zipfile.ZipInfo(chunk.relative_to(store).as_posix())
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = tmp_path / "linked.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in store.rglob("*"):
+            if file.is_file() and file != chunk:
+                archive.write(file, file.relative_to(store))
+        archive.writestr(link, str(chunk))
+    with pytest.raises(ValueError, match=r"linked\.zip"):  # the name of the other file is not a chunk of numbers
+        read_data(path)
