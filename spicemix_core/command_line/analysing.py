@@ -35,7 +35,9 @@ from spicemix_core.files.atomic import replacing, replacing_together
 Kind = Literal["spatial", "domains", "metagenes", "affinity", "type-affinity", "umap", "genes", "markers", "enrichment",
                "history", "tree"]
 COLORED = ("spatial", "umap", "type-affinity", "markers")  # figures of clusters, unless --color names another column
-PLACED = ("spatial", "domains", "metagenes")  # figures of cells at their positions
+# The figures that an option has an effect on; it is refused for all others.
+FIGURES_OF = {"--color": COLORED, "--sample-key": ("spatial", "domains", "metagenes", "type-affinity"),
+              "--graph-key": ("domains", "type-affinity"), "--spatial-key": ("spatial", "domains", "metagenes")}
 
 
 def cluster(
@@ -130,9 +132,9 @@ def plot(
     kind: Annotated[Kind, typer.Argument(help="What the figure shows.", metavar="KIND")],
     data: Data,
     output: output_option("File to write the figure to: .svg, .png or .pdf."),
-    color: Annotated[str, typer.Option(
+    color: Annotated[str | None, typer.Option(
         help="What sets the colour of the cells: a column of obs, a gene, or a metagene such as 'metagene 3'. For "
-             "type-affinity and markers, the column of obs with the clusters.")] = "spicemix_cluster",
+             "type-affinity and markers, the column of obs with the clusters. By default spicemix_cluster.")] = None,
     sample_key: FittedSampleKey = None,
     graph_key: GraphKey = None,
     spatial_key: FittedSpatialKey = None,
@@ -159,14 +161,17 @@ def plot(
     if (gene_sets is None) == (kind == "enrichment"):
         raise typer.BadParameter("The figure enrichment requires a .gmt file; other figures do not take one.",
                                  param_hint="--gene-sets")
-    if spatial_key is not None and kind not in PLACED:
-        raise typer.BadParameter(f"The figure {kind} shows no positions. Leave the option out.",
-                                 param_hint="--spatial-key")
+    given = {"--color": color, "--sample-key": sample_key, "--graph-key": graph_key, "--spatial-key": spatial_key}
+    for option, value in given.items():
+        if value is not None and kind not in FIGURES_OF[option]:
+            raise typer.BadParameter(f"The figure {kind} does not depend on it. Leave the option out.",
+                                     param_hint=option)
     from spicemix_core.inputs.memory import GRAPH_KEY, key_of_fit
 
     adata = read(data)
     sample_key = sample_key or key_of_fit(adata, "sample_key")
     graph_key = graph_key or key_of_fit(adata, "graph_key", GRAPH_KEY)
+    color = color or "spicemix_cluster"
     if kind in COLORED and color == "spicemix_cluster" and color not in adata.obs:
         from spicemix_core import tl
 

@@ -16,6 +16,7 @@ import typer
 
 from spicemix_core import tl
 from spicemix_core.command_line import app, main
+from spicemix_core.command_line.analysing import COLORED
 from spicemix_core.command_line.messages import one_line
 from spicemix_core.command_line.options import RENAMED
 from spicemix_core.datasets.simulation import simulate_cortex
@@ -118,7 +119,8 @@ def test_cluster_writes_clusters_and_markers(here, capsys):
                                   "history", "tree"])
 def test_plot_draws_each_figure(here, kind):
     adata = anndata.read_h5ad("fitted.h5ad")
-    arguments = ("--color", "cell_type", "--sample-key", "sample", "--random-state", "1")
+    colored = ("--color", "cell_type") if kind in COLORED else ()
+    arguments = ("--random-state", "1", *colored)
     assert main(("plot", kind, "fitted.h5ad", "-o", "figure.svg", *arguments)) == 0
     words = {"spatial": adata.obs["cell_type"].iloc[0], "history": "objective Q"}
     drawn = Path("figure.svg").read_text()
@@ -424,7 +426,11 @@ BAD = {
     "unknown figure": ((), ("plot", "pie", "fitted.h5ad", "-o", "f.svg"), 2, "'spatial', 'domains'"),
     "enrichment without sets": ((), ("plot", "enrichment", "fitted.h5ad", "-o", "f.svg"), 2, "--gene-sets"),
     "positions of a tree": ((), ("plot", "tree", "fitted.h5ad", "-o", "f.svg", "--spatial-key", "um"), 2,
-                            "--spatial-key: The figure tree shows no positions"),
+                            "--spatial-key: The figure tree does not depend on it"),
+    "colour of an affinity": ((), ("plot", "affinity", "fitted.h5ad", "-o", "f.svg", "--color", "cell_type"), 2,
+                              "--color: The figure affinity does not depend on it"),
+    "graph of a map": ((), ("plot", "spatial", "fitted.h5ad", "-o", "f.svg", "--graph-key", "g"), 2,
+                       "--graph-key: The figure spatial does not depend on it"),
     "no grid": ((), ("select", "tissue.h5ad", "-o", "g.csv", "-k", "5;10"), 2, "'5;10' is not a list of whole numbers"),
     "data of no result": ((), ("convert", "tissue.h5ad", "t.zarr", "--data", "x"), 2, "--data"),
     "the paper without space": ((), (*FIT, "--as-in-the-paper", "--non-spatial"), 2, "--non-spatial: Leave it out"),
