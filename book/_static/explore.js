@@ -285,6 +285,7 @@
 
   const start = () => document.querySelectorAll(".explorer").forEach(root => {
     const data = JSON.parse(root.querySelector("script").textContent);
+    for (const sheet of data.values || []) sheet.steps = Uint8Array.from(atob(sheet.steps), byte => byte.charCodeAt(0));
     root.classList.add("ready");  // shown, so that its width is known
     ({map: drawMap, model: drawModel})[root.dataset.kind](root, data);
   });

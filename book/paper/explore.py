@@ -5,6 +5,7 @@ it, without a server and without requests. Where the script does not run, as in 
 interactive figure therefore accompanies a picture.
 """
 
+import base64
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -139,12 +140,16 @@ def _labels(name, entries, colors):
 
 
 def _scaled(entries, name):
-    """Numbers as levels between their smallest value and their 99th percentile; higher numbers have the last level."""
+    """Numbers as levels between their smallest value and their 99th percentile; higher numbers have the last level.
+
+    The levels are bytes in base64, half of the size of numbers in JSON.
+    """
     entries = _finite(entries, name)
     low, high = float(entries.min()), float(np.quantile(entries, 0.99))
     high = high if high > low else float(entries.max()) if entries.max() > low else low + 1.0
-    steps = np.clip(np.rint((entries - low) / (high - low) * LEVELS), 0, LEVELS).astype(int)
-    return {"low": float(f"{low:.3g}"), "high": float(f"{high:.3g}"), "steps": steps.tolist()}
+    steps = np.clip(np.rint((entries - low) / (high - low) * LEVELS), 0, LEVELS).astype(np.uint8)
+    return {"low": float(f"{low:.3g}"), "high": float(f"{high:.3g}"),
+            "steps": base64.b64encode(steps.tobytes()).decode()}
 
 
 def _coded(coordinates, name):

@@ -160,9 +160,9 @@ def draw_metagene_strip(ax: Axes, coordinates: np.ndarray, values: np.ndarray, b
     """Draw the proportions of one metagene in the section, on a scale up to their 99th percentile."""
     points = draw_values(ax, coordinates, values / (np.quantile(values, 0.99) or values.max() or 1.0), size=size,
                          limits=(0, 1))
-    points.set_rasterized(True)  # a figure of many strips would have tens of thousands of vector points
     for border in sorted({border for band in bands.values() for border in band}):
         ax.axvline(border, color="black", linestyle="--", linewidth=0.5, zorder=0.5)
+    ax.set_rasterization_zorder(1.5)  # cells and borders: many strips would have tens of thousands of vector points
     ax.set(aspect="equal")
     ax.yaxis.set_inverted(True)
     ax.spines[:].set_visible(True)
