@@ -150,8 +150,8 @@ def test_page_fetches_nothing_from_outside(page, site):
 
 def test_icons_are_drawn_without_fonts(page, browser):
     assert not [address for address in page["fetched"] if ".woff" in address or ".ttf" in address]
-    assert browser.execute_script("return document.querySelectorAll('svg[data-icon]').length") >= 3
-    assert not browser.execute_script("return document.querySelectorAll('i[class*=\"fa-\"]').length")
+    icons = WebDriverWait(browser, 20).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "svg[data-icon]"))
+    assert len(icons) >= 3 and not browser.find_elements(By.CSS_SELECTOR, 'i[class*="fa-"]')
 
 
 def test_maths_is_set(page):
