@@ -8,6 +8,7 @@ import numpy as np
 from spicemix_core.affinity import pseudo_likelihood_sums
 from spicemix_core.cells import Cells, StateSums
 from spicemix_core.latent_states import split_states, update_latent_states
+from spicemix_core.numerics import products
 from spicemix_core.numerics.active_set import nonnegative_least_squares
 from spicemix_core.samples import Samples
 
@@ -56,30 +57,38 @@ class LocalCells(Cells):
         return self.proportions, self.sizes
 
     def gram_times(self, columns: np.ndarray) -> np.ndarray:
-        return self.samples.times_states(self.samples.times_metagenes(columns))
+        return self.samples.gram_times(columns)
 
     def profiles(self, directions: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         # cells of other parts of the fit are left out
-        coordinates, sizes = self._profiles(directions)
         places = np.flatnonzero(np.isin(chosen, self.cell_ids))
         rows = np.searchsorted(self.cell_ids, chosen[places])
-        return places, coordinates[rows], sizes[rows, 0]
+        order = np.argsort(rows, kind="stable")
+        found = []
+        for first, coordinates, sizes in self._profiles(directions):
+            here = rows[order[slice(*np.searchsorted(rows[order], [first, first + len(sizes)]))]] - first
+            found.append((coordinates[here], sizes[here, 0]))
+        coordinates, sizes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return places[order], coordinates, sizes
 
     def expression_of(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         places = np.flatnonzero(np.isin(chosen, self.cell_ids))
         return places, self.samples.rows(np.searchsorted(self.cell_ids, chosen[places]))
 
     def _profiles(self, directions):
-        totals = self.samples.times_metagenes(np.ones((self.samples.n_genes, 1)))
-        sizes = np.maximum(totals, 0.0)
-        return self.samples.times_metagenes(directions) / np.where(sizes > 0.0, sizes, 1.0), sizes
+        """First cell, coordinates and sizes of consecutive parts of the cells."""
+        for first, y, c in self.samples.pieces():
+            sizes = np.maximum(products.times_metagenes(y, c * np.ones((self.samples.n_genes, 1))), 0.0)
+            yield first, products.times_metagenes(y, c * directions) / np.where(sizes > 0.0, sizes, 1.0), sizes
 
     def cluster_sums(self, directions: np.ndarray, centroids: np.ndarray) -> np.ndarray:
         from sklearn.metrics import pairwise_distances_argmin
 
-        coordinates, sizes = self._profiles(directions)
-        labels = pairwise_distances_argmin(coordinates, centroids)
-        return self.samples.times_states(sizes * (labels[:, None] == np.arange(len(centroids))))
+        states = np.zeros((self.samples.n_cells, len(centroids)))
+        for first, coordinates, sizes in self._profiles(directions):
+            labels = pairwise_distances_argmin(coordinates, centroids)
+            states[first + np.arange(len(labels)), labels] = sizes[:, 0]
+        return self.samples.times_states(states)
 
     def solve_states(self, metagenes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # starts from the current states, if there are any

@@ -17,6 +17,7 @@ from spicemix_core.inputs.genes import match_genes
 from spicemix_core.inputs.memory import AS_FITTED, keys_as_fitted
 from spicemix_core.inputs.parameters import check_parameters
 from spicemix_core.inputs.results import write_fit, write_transform
+from spicemix_core.numerics.blocks import columns_of
 from spicemix_core.numerics.threads import one_blas_thread
 from spicemix_core.transform import FittedModel
 
@@ -124,7 +125,8 @@ class SpiceMix(FittedModel, BaseEstimator):
         Parameters
         ----------
         adata : AnnData, N cells x G genes
-            Normalised expression in ``X`` or ``layers[layer]``, neighbour graph in ``obsp[graph_key]``.
+            Normalised expression in ``X`` or ``layers[layer]``, neighbour graph in ``obsp[graph_key]``. Expression that
+            is not in memory, as in a backed object or a Dask array, is read in blocks of cells in every pass.
         sample_key : str, optional
             Column of ``obs`` that names the sample of each cell; there must be no edge between samples.
         graph_key, layer : str, str or None
@@ -150,7 +152,8 @@ class SpiceMix(FittedModel, BaseEstimator):
         >>> [states.shape for states in model.latent_states_]
         [(60, 4), (60, 4)]
         """
-        expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer)
+        expressions, graphs, rows = read_samples(adata, sample_key, graph_key if self.spatial else None, layer,
+                                                 blocks=True)
         return self._fit(expressions, graphs, checkpoint, client, read_names(adata, sample_key, rows),
                          lambda: write_fit(adata, self, rows, sample_key, graph_key, layer))
 
@@ -160,8 +163,8 @@ class SpiceMix(FittedModel, BaseEstimator):
 
         Parameters
         ----------
-        expressions : list of arrays or CSR matrices, each (N_i, G)
-            Normalised expression; single precision is kept.
+        expressions : list of arrays, CSR matrices, Dask arrays or datasets in a file, each (N_i, G)
+            Normalised expression; single precision is kept. What is not in memory is read in blocks of cells.
         graphs : list of sparse matrices (N_i, N_i) or None, or None
             Symmetric neighbour graphs; ``None`` for a non-spatial sample. A non-spatial model ignores them.
         checkpoint : path, optional
@@ -222,9 +225,9 @@ class SpiceMix(FittedModel, BaseEstimator):
         columns, genes = match_genes(self, adata.var_names, min_genes)
         keys = keys_as_fitted(self, adata, sample_key=sample_key, graph_key=graph_key, layer=layer)
         sample_key, graph_key, layer = keys if self.spatial else (keys[0], None, keys[2])
-        expressions, graphs, rows = read_samples(adata, sample_key, graph_key, layer)
+        expressions, graphs, rows = read_samples(adata, sample_key, graph_key, layer, blocks=True)
         if len(columns) < adata.n_vars or (np.diff(columns) != 1).any():
-            expressions = [y[:, columns] for y in expressions]
+            expressions = [columns_of(y, columns) for y in expressions]
         parts = self._transform(expressions, graphs, genes, read_names(adata, sample_key, rows))
         return write_transform(adata, self, parts, rows, columns, genes, (sample_key, graph_key, layer))
 

@@ -1,18 +1,20 @@
 """The data of a fit: expression and neighbour graph of each sample, and the products a fit needs of them.
 
-Expression, in single or double precision, is never copied or made dense. The scaling of each sample, K / (mean total
-per cell), which makes the mean total of a cell K (book ``eq-scaling``), is applied to the products with the K columns
-of metagenes and states.
+Expression, in single or double precision, is never copied or made dense, and need not be in memory. The scaling of each
+sample, K / (mean total per cell), which makes the mean total of a cell K (book ``eq-scaling``), is applied to the
+products with the K columns of metagenes and states.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from spicemix_core.numerics import products
+from spicemix_core.numerics.blocks import Blocks, pieces, rows_of
 from spicemix_core.numerics.coloring import color_classes
 from spicemix_core.numerics.compressed import check_compressed
 
@@ -23,7 +25,7 @@ class Samples:
 
     Parameters
     ----------
-    expressions : list of arrays or CSR arrays, each (N_i, G)
+    expressions : list of arrays, CSR arrays or Blocks, each (N_i, G)
     scaling : array, shape (n_samples,)
         Factor by which the expression of each sample is multiplied.
     graph : sparse CSR array, shape (N, N)
@@ -73,6 +75,18 @@ class Samples:
         graph = sp.csr_array(self.graph[cells][:, cells])
         return Samples([self.expressions[i] for i in indices], self.scaling[indices], graph)
 
+    def in_memory(self) -> "Samples":
+        """The same samples, with all of their expression in memory."""
+        loaded = [y.loaded() if isinstance(y, Blocks) else y for y in self.expressions]
+        same = all(new is old for new, old in zip(loaded, self.expressions, strict=True))
+        return self if same else replace(self, expressions=loaded)
+
+    def pieces(self) -> Iterator[tuple[int, Any, float]]:
+        """Index of the first cell, expression in memory, and scaling of consecutive parts of the cells."""
+        for start, y, c in zip(self.offsets, self.expressions, self.scaling, strict=False):
+            for first, block in pieces(y):
+                yield int(start) + first, block, c
+
     @cached_property
     def colors(self) -> list[np.ndarray]:
         """Cells of each colour of the graph, see :func:`spicemix_core.numerics.coloring.color_classes`."""
@@ -89,7 +103,7 @@ class Samples:
         found = np.empty((len(cells), self.n_genes))
         for start, y, c in zip(self.offsets, self.expressions, self.scaling, strict=False):
             here = (cells >= start) & (cells < start + y.shape[0])
-            part = y[cells[here] - start]
+            part = rows_of(y, cells[here] - start)
             found[here] = c * (part.toarray() if sp.issparse(part) else part).astype(float)
         return found
 
@@ -97,6 +111,10 @@ class Samples:
         """Scaled Y M of all cells, shape (N, K)."""
         scaled = zip(self.expressions, self.scaling, strict=True)
         return np.concatenate([products.times_metagenes(y, c * metagenes) for y, c in scaled])
+
+    def gram_times(self, columns: np.ndarray) -> np.ndarray:
+        """Scaled Y'Y B, shape (G, n), for the columns B (G, n)."""
+        return sum(products.gram_times(y, columns, c) for y, c in zip(self.expressions, self.scaling, strict=True))
 
     def times_states(self, states: np.ndarray) -> np.ndarray:
         """Scaled Y'X summed over samples, shape (G, K)."""

@@ -15,6 +15,8 @@ def place_cells(samples: Samples, first_cells: list[int] | None = None, *, state
                 client: "Client | None" = None, device: str | None = None, solver: str = "active-set") -> Cells:
     """The cells of some samples, where a fit with these options wants them.
 
+    Workers and devices hold the expression itself, which is loaded if it is not in memory.
+
     Parameters
     ----------
     samples : Samples
@@ -34,6 +36,8 @@ def place_cells(samples: Samples, first_cells: list[int] | None = None, *, state
     ModuleNotFoundError, ValueError
         If PyTorch or the device does not exist where the cells would be.
     """
+    if client is not None or device is not None:
+        samples = samples.in_memory()
     if client is not None:
         from spicemix_core.backends.dask_cells import DaskCells
 

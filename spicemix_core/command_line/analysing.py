@@ -69,7 +69,7 @@ def cluster(
     check_outputs(force, output, markers)
     from spicemix_core import tl
     from spicemix_core.inputs.memory import key_of_fit
-    adata = read(data)
+    adata = read(data, backed=True)
     check_data(adata, output)
     with stage(f"clustering {adata.n_obs:,} cells"):
         tl.cluster(adata, n_clusters=n_clusters, key_added=key_added)
@@ -117,7 +117,7 @@ def domains(
     from spicemix_core import tl
     from spicemix_core.inputs.memory import GRAPH_KEY, key_of_fit
 
-    adata = read(data)
+    adata = read(data, backed=True)
     with stage(f"domains of {adata.n_obs:,} cells"):
         found = tl.domains(adata, n_domains=n_domains, n_averagings=n_averagings, smooth=smooth, key_added=key_added,
                            graph_key=graph_key or key_of_fit(adata, "graph_key", GRAPH_KEY))
@@ -168,7 +168,7 @@ def plot(
                                      param_hint=option)
     from spicemix_core.inputs.memory import GRAPH_KEY, key_of_fit
 
-    adata = read(data)
+    adata = read(data, backed=True)
     sample_key = sample_key or key_of_fit(adata, "sample_key")
     graph_key = graph_key or key_of_fit(adata, "graph_key", GRAPH_KEY)
     color = color or "spicemix_cluster"

@@ -17,6 +17,7 @@ from spicemix_core.command_line.options import (
     KeepControls,
     Layer,
     MaxLength,
+    Memory,
     MinCells,
     MinCounts,
     Model,
@@ -92,6 +93,7 @@ def fit(
     n_clusters: Annotated[int | None, typer.Option(
         min=2, help="Number of clusters of the consensus. By default, it is chosen; see the documentation.")] = None,
     n_jobs: NJobs = 1,
+    memory: Memory = None,
     max_iter: Annotated[int | None, typer.Option(
         min=1, help="Maximum number of iterations of a fit. By default 200, or 500 with --as-in-the-paper.")] = None,
     tol: Annotated[float | None, typer.Option(
@@ -132,6 +134,9 @@ def fit(
     if n_clusters is not None and (as_in_the_paper or n_runs in (None, 1)):
         raise typer.BadParameter("The number of clusters is that of the consensus of several runs. Add --n-runs, or "
                                  "use `spicemix cluster` after the fit.", param_hint="--n-clusters")
+    if memory is not None and (as_in_the_paper or n_runs not in (None, 1)):
+        raise typer.BadParameter("Several runs hold all data in memory. Leave it out, or fit one run.",
+                                 param_hint="--memory")
     check_suffix(output, MODEL_SUFFIXES)
     check_suffix(annotated, DATA_SUFFIXES, "--annotated")
     check_outputs(force, output, annotated)
@@ -145,7 +150,8 @@ def fit(
                           n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph, symmetrize=symmetrize,
                           positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
                           target_sum=target_sum, genes=genes, n_top_genes=n_top_genes, keep_controls=keep_controls,
-                          min_counts=min_counts, min_cells=min_cells, non_spatial=non_spatial)
+                          min_counts=min_counts, min_cells=min_cells, non_spatial=non_spatial, memory=memory,
+                          n_metagenes=n_metagenes)
     check_data(adata, annotated)
     keys = {"sample_key": sample_key, "graph_key": graph_key or GRAPH_KEY}
     options = {"n_metagenes": n_metagenes, "affinity_penalty": affinity_penalty, "random_state": random_state}
@@ -235,6 +241,7 @@ def transform(
         help="Whether to treat the expression as counts and normalise it. By default as in the fit.")] = None,
     target_sum: TargetSum = None,
     min_counts: MinCounts = None,
+    memory: Memory = None,
     non_spatial: NonSpatial = False,
     one_sample: Annotated[bool, typer.Option(
         "--one-sample", help="Take all cells as one sample, also if the model was fitted to several.")] = False,
@@ -264,7 +271,7 @@ def transform(
         data, fitted, sample_key=sample_key, one_sample=one_sample, graph_key=graph_key, graph=graph,
         max_length=max_length, n_neighbors=n_neighbors, radius=radius, rebuild_graph=rebuild_graph,
         symmetrize=symmetrize, positions=positions, spatial_key=spatial_key, layer=layer, normalize=normalize,
-        target_sum=target_sum, keep_controls=None, min_counts=min_counts, non_spatial=non_spatial)
+        target_sum=target_sum, keep_controls=None, min_counts=min_counts, non_spatial=non_spatial, memory=memory)
     check_data(adata, output)
     states = fitted.transform(adata, sample_key=sample_key, graph_key=graph_key, layer=None, min_genes=min_genes)
     write_data(adata, output)

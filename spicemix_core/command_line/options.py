@@ -1,6 +1,7 @@
 """Arguments and options that several commands share; each has the name of the library's parameter."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,6 +29,16 @@ def _length(text: str | None) -> float | str | None:
         return text
 
 
+def _size(text: str | None) -> int | None:
+    """Bytes of a size such as 4G or 500 MB; powers of 1024."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+) *([KMGT]?)(i?B)?", text.strip(), re.IGNORECASE)
+    if not found or not float(found[1]):
+        raise typer.BadParameter(f"{text!r} is not a size such as 4G or 500M.", param_hint="--memory")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
 def output_option(what: str):
     """The required option ``--output``, ``-o``; ``what`` is its help."""
     return Annotated[Path, typer.Option("--output", "-o", help=what)]
@@ -46,6 +57,10 @@ SpatialKey = Annotated[str | None, typer.Option(
 FittedSpatialKey = Annotated[str | None, typer.Option(
     help="Where the positions are: a name in obsm, or columns of obs separated by commas. By default as in the "
          "fit.")]
+Memory = Annotated[str | None, typer.Option(
+    metavar="SIZE", callback=_size,
+    help="Memory that the command may use, such as 4G. Expression that does not fit is read from its file, .h5ad or "
+         ".zarr, in blocks of cells in every pass. By default, all data are read into memory.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file that `spicemix fit` wrote.")]
 
 SampleKey = Annotated[str | None, typer.Option(

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def read_prepared(data: Path, *, positions: Path | None, graph: str, graph_key: str | None, genes: str | None,
-                  spatial_key: str | None, non_spatial: bool = False, **options: Any) -> "AnnData":
-    """Read data, prepare them for a fit, and print what was understood.
+                  spatial_key: str | None, non_spatial: bool = False, memory: int | None = None,
+                  n_metagenes: int = 0, **options: Any) -> "AnnData":
+    """Read data, prepare them for a fit with ``n_metagenes``, and print what was understood.
 
     ``options`` are those of :func:`spicemix_core.prepare`.
     """
     from spicemix_core.inputs.memory import GRAPH_KEY
 
-    adata = read(data, positions)
+    adata = read_within(memory, data, positions, n_metagenes)
     return _prepared(adata, graph=_kind(graph, non_spatial), graph_key=graph_key or GRAPH_KEY, genes=_genes(genes),
                      spatial_key=_spatial_key(spatial_key, positions),
                      **{name: value for name, value in options.items() if value is not None})
@@ -30,7 +31,7 @@ def read_prepared(data: Path, *, positions: Path | None, graph: str, graph_key: 
 
 def read_as_fitted(data: Path, model: "SpiceMix", *, positions: Path | None, graph: str, non_spatial: bool,
                    one_sample: bool, sample_key: str | None, layer: str | None, spatial_key: str | None,
-                   **options: Any) -> tuple["AnnData", str | None, str | None]:
+                   memory: int | None = None, **options: Any) -> tuple["AnnData", str | None, str | None]:
     """Read data and prepare them as those of the fit, except for ``options`` that are given, and print the result.
 
     Returns
@@ -41,7 +42,7 @@ def read_as_fitted(data: Path, model: "SpiceMix", *, positions: Path | None, gra
 
     if one_sample and sample_key is not None:
         raise typer.BadParameter("Leave out either --one-sample or --sample-key.", param_hint="--one-sample")
-    adata = read(data, positions)
+    adata = read_within(memory, data, positions, model.n_metagenes)
     key = None if one_sample else sample_key or AS_FITTED
     place = None if layer == "X" and layer not in adata.layers else layer or AS_FITTED
     used = preparation_as_fitted(model, adata, graph=graph, sample_key=key, layer=place,
@@ -52,12 +53,28 @@ def read_as_fitted(data: Path, model: "SpiceMix", *, positions: Path | None, gra
     return prepared, used["sample_key"], None if used["graph"] is None else used["graph_key"]
 
 
-def read(data: Path, positions: Path | None = None) -> "AnnData":
-    """Read data and positions; a terminal shows that this has begun."""
+def read_within(memory: int | None, data: Path, positions: Path | None, n_metagenes: int) -> "AnnData":
+    """Read data for a step with ``n_metagenes``; expression that does not fit into ``memory`` bytes stays in its file.
+
+    What was decided is printed.
+    """
+    if memory is None:
+        return read(data, positions)
+    from spicemix_core.command_line.budget import Budget
+    from spicemix_core.inputs.blocks import with_dask
+
+    adata = read(data, positions, backed=True)
+    plan = Budget(memory, n_metagenes).plan(adata, data)
+    print(plan.sentence, flush=True)
+    return read(data, positions) if plan.cells_per_block is None else with_dask(adata, plan.cells_per_block)
+
+
+def read(data: Path, positions: Path | None = None, *, backed: bool = False) -> "AnnData":
+    """Read data and positions, with expression left in its file if ``backed``; a terminal shows that this has begun."""
     with stage(f"reading {data}"):
         from spicemix_core.exchange.readers import read_data
 
-        return read_data(data, positions=positions)
+        return read_data(data, positions=positions, backed=backed)
 
 
 def _spatial_key(spatial_key, positions):

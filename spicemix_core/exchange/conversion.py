@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import zarr
 
 from spicemix_core.exchange.authors_format import read_spicemix_result
+from spicemix_core.exchange.on_disk import has_blocks, write_in_blocks
 from spicemix_core.exchange.readers import read_data
 from spicemix_core.exchange.writable import check_writable
 from spicemix_core.files.atomic import replacing
@@ -230,7 +233,13 @@ def write_data(adata: anndata.AnnData, target: str | Path) -> None:
                                          allow_write_nullable_strings=True)
     with replacing(target) as place, settings, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata")
-        if Path(target).suffix.lower() == ".zarr":
+        is_zarr, streamed = Path(target).suffix.lower() == ".zarr", has_blocks(adata)
+        if streamed and is_zarr:
+            write_in_blocks(adata, zarr.open_group(place, mode="w", zarr_format=3))
+        elif streamed:
+            with h5py.File(place, "w") as file:
+                write_in_blocks(adata, file)
+        elif is_zarr:
             adata.write_zarr(place)
         else:
             adata.write_h5ad(place, compression="gzip")

@@ -11,10 +11,12 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import zarr
 
 from spicemix_core.exchange.authors_format import load_spicemix_directory, sample_names
 from spicemix_core.exchange.contents import check_contents
 from spicemix_core.exchange.matrices import TEXT, read_matrix_market, read_tenx_hdf5, read_text
+from spicemix_core.exchange.on_disk import can_be_opened, opened
 from spicemix_core.exchange.packed import load_filters, unpacked
 from spicemix_core.exchange.platforms import platform_reader
 from spicemix_core.exchange.positions import add_positions
@@ -25,7 +27,7 @@ from spicemix_core.files.zarr_store import check_zarr
 TENX = "a count matrix of 10x Genomics"
 
 
-def read_data(path: str | Path, *, positions: str | Path | None = None) -> anndata.AnnData:
+def read_data(path: str | Path, *, positions: str | Path | None = None, backed: bool = False) -> anndata.AnnData:
     """Read expression with its cells and genes, and the positions of the cells if they are stored with it.
 
     Parameters
@@ -45,6 +47,8 @@ def read_data(path: str | Path, *, positions: str | Path | None = None) -> annda
     positions : str or Path, optional
         Table of text or Parquet with the positions of the cells, which are matched by their names. Cells without a
         position are left out with a warning.
+    backed : bool
+        Whether dense and CSR expression in a ``.h5ad`` file or zarr folder stays there, and is read when it is used.
 
     Returns
     -------
@@ -74,7 +78,7 @@ def read_data(path: str | Path, *, positions: str | Path | None = None) -> annda
     path = Path(path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* names are not unique")  # they are refused below
-        adata = _read(path)
+        adata = _read(path, backed)
     if positions is not None:
         adata = add_positions(adata, Path(positions))
     _use_plain_strings(adata)
@@ -85,14 +89,15 @@ def read_data(path: str | Path, *, positions: str | Path | None = None) -> annda
     return adata
 
 
-def _read(path):
+def _read(path, backed):
     if ".mtx" in path.suffixes and path.is_file():
         return _read_foreign(read_matrix_market, path)  # it has files beside it
     with unpacked(path) as place:
+        backed = backed and place == path  # an unpacked file is temporary
         if place.is_dir():
-            return _read_folder(place)
+            return _read_folder(place, backed)
         is_text = place.is_file() and place.suffix.lower() in TEXT
-        return _read_foreign(read_text, place) if is_text else _read_hdf5(place)
+        return _read_foreign(read_text, place) if is_text else _read_hdf5(place, backed)
 
 
 def _read_foreign(reader, path):
@@ -109,7 +114,7 @@ def _read_foreign(reader, path):
                          "or download it again.") from error
 
 
-def _read_hdf5(path):
+def _read_hdf5(path, backed):
     if path.is_file() and path.stat().st_size and not h5py.is_hdf5(path):
         raise ValueError(f"{path} is not an HDF5 file or is truncated; expression is read from .h5ad files, zarr "
                          "folders and folders in the authors' text layout.")
@@ -121,7 +126,7 @@ def _read_hdf5(path):
             return _read_foreign(read_tenx_hdf5, path)
         if foreign:
             raise ValueError(f"{path} is {foreign}.")
-        return anndata.read_h5ad(path)
+        return _opened(h5py.File(path)) if backed else anndata.read_h5ad(path)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
@@ -147,11 +152,17 @@ def _foreign_kind(file):
     return "an HDF5 file but not one of AnnData (it has no obs and var); write the data with write_h5ad"
 
 
-def _read_folder(path):
+def _opened(store):
+    """AnnData whose expression stays in the store, or is read if an early version of AnnData wrote it."""
+    return opened(store) if can_be_opened(store) else anndata.io.read_elem(store)
+
+
+def _read_folder(path, backed):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
         try:
             check_zarr(path)
-            return anndata.read_zarr(_table_of(path))
+            table = _table_of(path)
+            return _opened(zarr.open_group(table, mode="r")) if backed else anndata.read_zarr(table)
         except Exception as error:
             raise _unreadable(path, error) from error
     names = sample_names(path)

@@ -11,6 +11,7 @@ import pandas as pd
 import zarr
 
 from spicemix_core.files.damaged import first_line
+from spicemix_core.inputs.loading import loaded
 
 MATRICES = ("layers", "obsm", "varm", "obsp", "varp")
 
@@ -57,7 +58,7 @@ def _parts(adata):
     yield from (("uns", key, value) for key, value in adata.uns.items())
     for place in MATRICES:
         for key, value in getattr(adata, place).items():
-            yield place, key, value.reset_index(drop=True) if isinstance(value, pd.DataFrame) else value[:1]
+            yield place, key, value.reset_index(drop=True) if isinstance(value, pd.DataFrame) else loaded(value[:1])
 
 
 def _write_to_memory(value, is_zarr):

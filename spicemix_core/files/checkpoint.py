@@ -29,11 +29,13 @@ from spicemix_core.files.lock import reserved
 from spicemix_core.files.partial import clear_partials
 from spicemix_core.files.removal import once_saved
 from spicemix_core.inputs.errors import ArgumentError
+from spicemix_core.numerics.blocks import pieces
 
 if TYPE_CHECKING:
     from spicemix_core.samples import Samples
 
 FORMAT, VERSION = "spicemix-checkpoint", 1
+ROWS = 65_536  # of which the digest is computed at once
 SECONDS = 30.0  # least time between two checkpoints
 _ARRAYS = ("metagenes", "affinity", "noise", "proportions", "sizes")
 
@@ -168,6 +170,22 @@ def fingerprint(parameters: Mapping[str, Any], samples: Samples) -> str:
     digest = hashlib.sha256(described.encode())
     for y in (*samples.expressions, samples.graph):
         digest.update(f"{y.shape} {y.dtype}".encode())
-        for array in ((y.indptr, y.indices, y.data) if sp.issparse(y) else (y,)):
-            digest.update(np.ascontiguousarray(array).data)
+        digest.update(_digest(y))
     return digest.hexdigest()
+
+
+def _digest(matrix):
+    """Of the numbers of entries of all rows, their columns and their values, or of the values of a dense array.
+
+    It is the same for a matrix in memory and for one that is read in blocks of any size.
+    """
+    parts = [hashlib.sha256() for _ in range(3)]
+    for _, block in pieces(matrix):
+        for start in range(0, block.shape[0], ROWS):
+            rows = block[start : start + ROWS]
+            sparse = sp.issparse(rows)
+            arrays = (np.diff(rows.indptr).astype(np.int64), rows.indices.astype(np.int64), rows.data) if sparse else (
+                rows,)
+            for part, array in zip(parts, arrays, strict=False):
+                part.update(np.ascontiguousarray(array).data)
+    return b"".join(part.digest() for part in parts)

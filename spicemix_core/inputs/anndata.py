@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from spicemix_core.inputs.blocks import in_blocks, is_in_blocks
 from spicemix_core.inputs.checks import check_sparse, without_duplicates
 from spicemix_core.inputs.errors import ArgumentError, MissingDataError
 from spicemix_core.inputs.loading import loaded, loaded_column
 from spicemix_core.inputs.normalize import refuse_counts
 from spicemix_core.inputs.sections import warn_of_sections
+from spicemix_core.numerics.blocks import Blocks
 
 if TYPE_CHECKING:  # importing anndata takes a second
     from anndata import AnnData
@@ -45,16 +47,31 @@ def expression_of(adata: AnnData, layer: str | None = None) -> Matrix:
     Without a layer of the name "raw", this name stands for ``adata.raw`` and the genes of ``adata``. KeyError if there
     is no such layer, ValueError as :func:`check_values`.
     """
+    return _usable(loaded(_stored_expression(adata, layer)), expression_place(layer))
+
+
+def readable_expression_of(adata: AnnData, layer: str | None = None) -> Matrix | Blocks:
+    """As :func:`expression_of`, but expression that is not in memory is read in blocks of cells if that is possible."""
+    expression, place = _stored_expression(adata, layer), expression_place(layer)
+    if not is_in_blocks(expression):
+        return _usable(loaded(expression), place)
+    _check_numbers(expression.dtype, place)
+    return in_blocks(expression, place).map(lambda block: _usable(block, place),
+                                            np.promote_types(expression.dtype, np.float32)
+                                            if expression.dtype == np.float16 else expression.dtype)
+
+
+def _stored_expression(adata, layer):
     if layer == RAW and layer not in adata.layers and adata.raw is not None:
-        expression = _raw_of(adata)
-    else:
-        if layer is None and adata.X is None and len(adata.layers):
-            raise ArgumentError("There is no expression in X.",
-                                f"Choose one of the layers {', '.join(map(repr, adata.layers))} with {{layer}}.")
-        expression = adata.X if layer is None else _look_up(adata.layers, layer,
-                                                            f"There is no layer {layer!r} in layers")
-    expression = loaded(expression)
-    check_values(expression, expression_place(layer))
+        return _raw_of(adata)
+    if layer is None and adata.X is None and len(adata.layers):
+        raise ArgumentError("There is no expression in X.",
+                            f"Choose one of the layers {', '.join(map(repr, adata.layers))} with {{layer}}.")
+    return adata.X if layer is None else _look_up(adata.layers, layer, f"There is no layer {layer!r} in layers")
+
+
+def _usable(expression, place):
+    check_values(expression, place)
     if expression.dtype == np.float16:  # sums of half precision overflow at 65,504
         expression = expression.astype(np.float32)
     return without_duplicates(expression)
@@ -170,14 +187,19 @@ def check_values(expression: Matrix | None, place: str) -> None:
     """Refuse expression that is missing, whose entries are not real numbers, or whose indices do not fit its shape."""
     if expression is None:
         raise ValueError(f"There is no expression in {place}; put normalised expression there, or name a layer.")
-    if np.dtype(expression.dtype).kind not in "fiub":
-        raise ValueError(f"The entries of {place} are of type {expression.dtype}, but expression must be real numbers; "
-                         "store numbers there.")
+    _check_numbers(expression.dtype, place)
     check_sparse(expression, place)
 
 
+def _check_numbers(dtype, place):
+    if np.dtype(dtype).kind not in "fiub":
+        raise ValueError(f"The entries of {place} are of type {dtype}, but expression must be real numbers; store "
+                         "numbers there.")
+
+
 def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, layer: str | None, *,
-                 counts: bool = False) -> tuple[list[Matrix], list[sparse.csr_array] | None, list[np.ndarray]]:
+                 counts: bool = False, blocks: bool = False,
+                 ) -> tuple[list[Matrix | Blocks], list[sparse.csr_array] | None, list[np.ndarray]]:
     """Split an AnnData object into samples.
 
     Parameters
@@ -191,6 +213,8 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
         Layer with the expression; ``None`` means ``X``.
     counts : bool
         Whether the expression may be raw counts, which the model is not for.
+    blocks : bool
+        Whether expression that is not in memory is read in blocks of cells when it is used, and not loaded.
 
     Returns
     -------
@@ -213,12 +237,13 @@ def read_samples(adata: AnnData, sample_key: str | None, graph_key: str | None, 
         As :func:`spicemix_core.prepare`, if the data were not prepared and seem to be of several sections.
     """
     check_names(adata)
-    expression = expression_of(adata, layer)
+    expression = readable_expression_of(adata, layer) if blocks else expression_of(adata, layer)
     if not counts:
         refuse_counts(expression, expression_place(layer), "Normalise them with spicemix_core.prepare(adata, "
                       "normalize=True), or name a layer with normalised expression.")
-    rows = [np.arange(adata.n_obs)] if sample_key is None else _rows_by_sample(adata, sample_key)
-    expressions = [expression[r] for r in rows] if len(rows) > 1 else [expression]
+    rows = rows_by_sample(adata, sample_key)
+    part = expression.take if isinstance(expression, Blocks) else expression.__getitem__
+    expressions = [part(r) for r in rows] if len(rows) > 1 else [expression]
     if graph_key is None:
         return expressions, None, rows
     graph = graph_of(adata, graph_key, "build one with spicemix_core.prepare, or pass {graph_key=None} to take the "
@@ -246,7 +271,10 @@ def read_names(adata: AnnData, sample_key: str | None, rows: list[np.ndarray],
     return np.array(adata.var_names, dtype=object), samples, [names[r] for r in rows]
 
 
-def _rows_by_sample(adata, sample_key):
+def rows_by_sample(adata: AnnData, sample_key: str | None) -> list[np.ndarray]:
+    """The rows of each sample, in the order in which the samples appear; all rows without a ``sample_key``."""
+    if sample_key is None:
+        return [np.arange(adata.n_obs)]
     samples = labels_of(adata, sample_key)
     values = samples.to_numpy()
     return [np.flatnonzero(values == name) for name in samples.unique()]

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from spicemix_core.inputs.blocks import in_blocks, is_in_blocks
 from spicemix_core.inputs.checks import check_graph, check_sparse, without_duplicates
 from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.numerics import products
+from spicemix_core.numerics.blocks import Blocks, pieces, stored_values
 from spicemix_core.samples import Samples, aligned
 
 SMALLEST = 1e-25  # of the largest entry of a sample; the model squares the entries
@@ -21,7 +23,7 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
 
     Parameters
     ----------
-    expressions : list of arrays or CSR matrices, each (N_i, G)
+    expressions : list of arrays, CSR matrices, Dask arrays or datasets in a file, each (N_i, G)
         Normalised expression, finite; negative values are allowed, with a warning if they are more than noise. Single
         precision is kept, and summed in double precision; other types are converted to double precision.
     graphs : list of sparse matrices (N_i, N_i) or None, or None
@@ -86,7 +88,14 @@ def check_samples(expressions: Sequence, graphs: Sequence | None, n_metagenes: i
 
 
 def _as_rows(y, name):
-    """CSR without duplicate entries, or a C-ordered array, :func:`aligned`, in its own floating-point precision."""
+    """CSR without duplicate entries, or a C-ordered array, :func:`aligned`, in its own floating-point precision.
+
+    Expression that is not in memory becomes Blocks of these.
+    """
+    if is_in_blocks(y):
+        y = in_blocks(y, f"the expression of {name}")
+    if isinstance(y, Blocks):
+        return y.map(lambda block: _as_rows(block, name), np.float32 if y.dtype == np.float32 else float)
     check_sparse(y, f"The expression of {name}")
     y = y if sp.issparse(y) else np.asarray(y)
     precision = np.float32 if y.dtype == np.float32 else float
@@ -104,7 +113,7 @@ def _check_expression(y, name, cells):
     summary = products.row_summary(y)
     bad = np.flatnonzero(~np.isfinite(summary[:, 0]))
     if bad.size:
-        count = sum((~np.isfinite(y[i].data if sp.issparse(y) else y[i])).sum() for i in bad)
+        count = sum((~np.isfinite(stored_values(block))).sum() for _, block in pieces(y))
         raise ValueError(f"The expression of {name} has {count} NaN or infinite values, the first in cell "
                          f"{cells[bad[0]]!r}: remove or impute them.")
     largest = np.abs(summary[:, 2:]).max()
@@ -123,9 +132,12 @@ def _check_expression(y, name, cells):
 
 def _is_more_than_noise(y):
     """Whether the negative values of expression weigh more than ``NOISE`` of the positive ones."""
-    values = y.data if sp.issparse(y) else y
-    negative = -values.sum(where=values < 0, dtype=float)
-    return negative > NOISE * (values.sum(dtype=float) + negative)
+    negative = total = 0.0
+    for _, block in pieces(y):
+        values = stored_values(block)
+        negative -= values.sum(where=values < 0, dtype=float)
+        total += values.sum(dtype=float)
+    return negative > NOISE * (total + negative)
 
 
 def _check_sizes(expressions, names, n_metagenes):

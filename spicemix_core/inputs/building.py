@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
-from spicemix_core.inputs.anndata import graph_of, read_names, read_samples
+from spicemix_core.inputs.anndata import graph_of, read_names, rows_by_sample
 from spicemix_core.inputs.errors import ArgumentError, InputWarning, MissingDataError
 from spicemix_core.inputs.graphs import delaunay_neighbors, graph_by_sample, knn_graph, radius_graph
 from spicemix_core.inputs.lattices import are_array_numbers, lattice_graph
@@ -76,14 +76,14 @@ class GraphOptions:
                                    "and store it under this name.")
 
 
-def obtain_graph(adata: AnnData, options: GraphOptions, sample_key: str | None,
-                 layer: str | None) -> tuple[sp.csr_matrix | None, str | None]:
+def obtain_graph(adata: AnnData, options: GraphOptions,
+                 sample_key: str | None) -> tuple[sp.csr_matrix | None, str | None]:
     """The graph of the data, and what was built (``None`` for an existing graph)."""
     options.check(adata)
     if options.graph_key in adata.obsp and not options.rebuild_graph:
         graph = graph_of(adata, options.graph_key)
         return (_symmetric(graph) if options.symmetrize else graph), None
-    return (None, None) if options.graph is None else _build(adata, options, sample_key, layer)
+    return (None, None) if options.graph is None else _build(adata, options, sample_key)
 
 
 def _symmetric(graph):
@@ -108,10 +108,10 @@ def _builder(options) -> Callable[[np.ndarray], Neighbors]:
     return lambda points: default_neighbors(points, options.max_length)
 
 
-def _build(adata, options, sample_key, layer):
+def _build(adata, options, sample_key):
     """The graph of the cells that have coordinates; a sample without any coordinates has no edges."""
     points = positions_of(adata, options.spatial_key)
-    _, _, rows = read_samples(adata, sample_key, None, layer, counts=True)
+    rows = rows_by_sample(adata, sample_key)
     _, names, _ = read_names(adata, sample_key, rows)
     placed = np.ones(len(points), dtype=bool)
     samples = np.empty(len(points), dtype=object)

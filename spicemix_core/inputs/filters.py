@@ -12,9 +12,11 @@ import pandas as pd
 from scipy import sparse
 
 from spicemix_core.inputs.anndata import RAW, labels_of
+from spicemix_core.inputs.blocks import in_blocks, is_in_blocks
 from spicemix_core.inputs.errors import ArgumentError, InputWarning, MissingDataError
 from spicemix_core.inputs.loading import loaded
 from spicemix_core.inputs.parameters import check_integer, check_number
+from spicemix_core.numerics.blocks import Blocks, pieces
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -65,27 +67,36 @@ class Filters:
         if self.genes is not None:
             genes &= chosen_genes(adata.var, self.genes)
         if self.min_cells is not None:
-            genes &= np.asarray((expression[cells] != 0).sum(axis=0)).ravel() >= self.min_cells
+            genes &= sum(_n_expressed(block[cells[first : first + block.shape[0]]], axis=0)
+                         for first, block in pieces(expression)) >= self.min_cells
         if self.n_top_genes is not None:
             if not normalize:
                 raise ArgumentError("n_top_genes needs counts.", "Pass {normalize=True}, or name a column of var that "
                                     "marks the genes with {genes}.", "n_top_genes")
+            if isinstance(expression, Blocks):
+                raise ArgumentError("n_top_genes needs the counts in memory, but they are read in blocks.",
+                                    "Choose the genes beforehand, and name them with {genes}.", "n_top_genes")
             genes[genes] = variable_genes(expression[cells][:, genes], self.n_top_genes,
                                           _rows_by_sample(adata, sample_key, cells))
         if not genes.any():
             raise ArgumentError("No gene is left.", "Check {genes} and {min_cells}.")
         if self.min_counts is not None and not genes.all():
-            cells &= np.asarray((expression[:, genes] != 0).sum(axis=1)).ravel() > 0
+            cells &= np.concatenate([_n_expressed(block[:, genes], axis=1) for _, block in pieces(expression)]) > 0
         if controls.any():
             _warn_of_controls(adata.var_names[controls], stacklevel + 1)
         return cells, genes, totals
 
     def _totals(self, adata, expression, layer, genes):
         if layer == RAW and layer not in adata.layers:
-            expression = loaded(adata.raw.X)
+            raw = adata.raw.X
+            expression = in_blocks(raw, "raw.X") if is_in_blocks(raw) else loaded(raw)
             genes = np.ones(expression.shape[1], dtype=bool) if self.keep_controls else ~control_features(adata.raw.var)
-        part = expression if genes.all() else expression[:, genes]
-        return np.asarray(part.sum(axis=1), dtype=float).ravel()
+        parts = (block if genes.all() else block[:, genes] for _, block in pieces(expression))
+        return np.concatenate([np.asarray(part.sum(axis=1), dtype=float).ravel() for part in parts])
+
+
+def _n_expressed(expression, axis):
+    return np.asarray((expression != 0).sum(axis=axis)).ravel()
 
 
 def _rows_by_sample(adata, sample_key, cells):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from spicemix_core.inputs.anndata import RAW, expression_of, expression_place
+from spicemix_core.inputs.anndata import RAW, expression_place, readable_expression_of
 from spicemix_core.inputs.errors import ArgumentError, InputWarning
 from spicemix_core.inputs.normalize import are_counts, refuse_counts
+from spicemix_core.numerics.blocks import pieces, rows_of, stored_values
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -28,8 +29,8 @@ def check_kind(adata: AnnData, expression: Matrix, layer: str | None, normalize:
     Parameters
     ----------
     adata : AnnData
-    expression : array or sparse matrix
-        Of :func:`spicemix_core.inputs.anndata.expression_of`.
+    expression : array, sparse matrix or Blocks
+        Of :func:`spicemix_core.inputs.anndata.readable_expression_of`.
     layer : str or None
         The layer that holds it.
     normalize : bool
@@ -51,8 +52,8 @@ def check_kind(adata: AnnData, expression: Matrix, layer: str | None, normalize:
     """
     place = expression_place(layer)
     _refuse_missing(adata, expression, place)
-    values = _stored(expression)
-    negative = np.count_nonzero(values < 0) / max(1, np.prod(expression.shape))
+    kind = np.dtype(expression.dtype).kind
+    negative, largest = _signs(expression)
     if not normalize:
         refuse_counts(expression, place, "Pass {normalize=True}, or put log-normalised expression there.")
         if negative > SCALED:
@@ -60,16 +61,16 @@ def check_kind(adata: AnnData, expression: Matrix, layer: str | None, normalize:
                                 "expression, which has no metagenes.",
                                 _places_of_counts(adata, layer)
                                 or "Use the log-normalised values from before the scaling.")
-        if values.size and values.max() > LARGEST_LOG:
+        if largest > LARGEST_LOG:
             warnings.warn(InputWarning(
-                f"{place} holds values up to {values.max():.4g}, which log-normalised expression does not reach.",
+                f"{place} holds values up to {largest:.4g}, which log-normalised expression does not reach.",
                 "If they are counts or expected counts, pass {normalize=True}."), stacklevel=stacklevel)
         return
     if are_counts(expression):
         return
-    if negative or values.dtype.kind == "b":
-        kind = "true and false, which are no counts" if values.dtype.kind == "b" else "negative numbers, so no counts"
-        raise ArgumentError(f"{place} is to be normalised but holds {kind}.",
+    if negative or kind == "b":
+        found = "true and false, which are no counts" if kind == "b" else "negative numbers, so no counts"
+        raise ArgumentError(f"{place} is to be normalised but holds {found}.",
                             _places_of_counts(adata, layer) or "Put raw counts there, or leave out {normalize}.")
     if _is_log_normalised(expression):
         raise ArgumentError(f"{place} is to be normalised but holds log-normalised values already.",
@@ -80,18 +81,22 @@ def check_kind(adata: AnnData, expression: Matrix, layer: str | None, normalize:
         stacklevel=stacklevel)
 
 
-def _stored(expression):
-    return expression.data if sparse.issparse(expression) else np.asarray(expression)
+def _signs(expression):
+    """Share of negative entries, and the largest value that is stored."""
+    negative, largest = 0, -np.inf
+    for _, block in pieces(expression):
+        values = stored_values(block)
+        negative += np.count_nonzero(values < 0)
+        largest = max(largest, float(values.max())) if values.size else largest
+    return negative / max(1, np.prod(expression.shape)), largest
 
 
 def _refuse_missing(adata, expression, place):
     """Raise an error that names cells and genes without a number."""
-    values = _stored(expression)
-    if values.dtype.kind != "f" or np.isfinite(values.sum(dtype=float)):
+    if np.dtype(expression.dtype).kind != "f":
         return
-    bad = sparse.coo_array(expression) if sparse.issparse(expression) else None
-    cells, genes = (np.nonzero(~np.isfinite(values)) if bad is None else
-                    (index[~np.isfinite(bad.data)] for index in bad.coords))
+    cells, genes, values = (np.concatenate(parts) for parts in zip(
+        *(_not_finite(first, block) for first, block in pieces(expression)), strict=True))
     if not len(cells):
         return
     kind = "no value (NaN)" if np.isnan(values).any() else "an infinite value"
@@ -101,11 +106,20 @@ def _refuse_missing(adata, expression, place):
         "An outer join of data with different genes leaves such gaps; keep the genes that were measured in all cells.")
 
 
+def _not_finite(first, block):
+    """Cells, genes and values of the entries without a number of a block that begins at the cell ``first``."""
+    if np.isfinite(stored_values(block).sum(dtype=float)):
+        return np.empty(0, dtype=int), np.empty(0, dtype=int), np.empty(0)
+    entries = sparse.coo_array(block)
+    bad = ~np.isfinite(entries.data)
+    return entries.row[bad] + first, entries.col[bad], entries.data[bad]
+
+
 def _places_of_counts(adata, layer):
     """Where else the counts are, as a sentence; an empty text if they are nowhere."""
     places = [name for name in [*adata.layers, *([RAW] if adata.raw is not None else []), None] if name != layer]
-    found = [name for name in places if (adata.X is not None or name is not None) and are_counts(_stored(
-        expression_of(adata, name)))]
+    found = [name for name in places if (adata.X is not None or name is not None) and are_counts(
+        readable_expression_of(adata, name))]
     if not found:
         return ""
     if found[0] is None:
@@ -119,7 +133,7 @@ def _is_log_normalised(expression):
 
     Then x has the same total in all cells, or the entries of a cell are multiples of its smallest entry.
     """
-    top = expression[:CELLS]
+    top = rows_of(expression, np.arange(min(CELLS, expression.shape[0])))
     rows = sparse.csr_array(top) if sparse.issparse(top) else sparse.csr_array(np.asarray(top, dtype=float))
     if not rows.nnz or rows.data.max() > LARGEST_LOG:
         return False

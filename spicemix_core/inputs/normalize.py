@@ -1,23 +1,31 @@
 """Normalisation of counts."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from spicemix_core.inputs.blocks import as_dask, is_dask
 from spicemix_core.inputs.checks import check_sparse, without_duplicates
 from spicemix_core.inputs.errors import ArgumentError
+from spicemix_core.numerics.blocks import Blocks, pieces, stored_values
+
+if TYPE_CHECKING:
+    from dask.array import Array
 
 
 def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_sum: float = 1e4,
                   totals: ArrayLike | None = None, *, cell_names: Sequence | None = None,
-                  gene_names: Sequence | None = None) -> np.ndarray | sparse.csr_matrix:
+                  gene_names: Sequence | None = None) -> np.ndarray | sparse.csr_matrix | Array:
     """Log-normalised expression ``log(1 + target_sum * count / total of the cell)``, with the natural logarithm.
 
     Parameters
     ----------
-    counts : dense or sparse array of shape (n_cells, n_genes)
+    counts : dense, sparse or Dask array of shape (n_cells, n_genes)
         Raw counts, finite and not negative. Entries that a sparse matrix stores in several parts, for instance one per
         transcript, are summed first.
     target_sum : float
@@ -31,7 +39,8 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
     Returns
     -------
     numpy.ndarray or scipy.sparse.csr_matrix of float64
-        A CSR matrix if ``counts`` is sparse.
+        A CSR matrix if ``counts`` is sparse, and a Dask array of such blocks if it is one; errors of a Dask array are
+        raised when it is computed.
 
     Raises
     ------
@@ -45,6 +54,8 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
     array([[0.69, 1.39],
            [0.  , 1.61]])
     """
+    if is_dask(counts):
+        return _lazily_normalized(counts, target_sum, totals)
     counts = _check_counts(counts, cell_names, gene_names)
     totals = np.asarray(counts.sum(axis=1) if totals is None else totals, dtype=float).ravel()
     if totals.shape != (counts.shape[0],):
@@ -62,15 +73,33 @@ def log_normalize(counts: ArrayLike | sparse.spmatrix | sparse.sparray, target_s
     return np.log1p(counts * (target_sum / totals)[:, None])
 
 
-def are_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray) -> bool:
+def _lazily_normalized(counts, target_sum, totals):
+    import dask.array as da
+
+    counts = as_dask(counts)
+    column = None if totals is None else da.from_array(np.asarray(totals)[:, None], chunks=(counts.chunks[0], 1))
+
+    def normalized(block, totals=None):
+        return log_normalize(block, target_sum, totals)
+
+    empty = counts._meta.astype(float)
+    return da.map_blocks(normalized, *((counts,) if column is None else (counts, column)), dtype=float, meta=empty)
+
+
+def are_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray | Blocks) -> bool:
     """Whether expression consists of whole numbers only, and not of booleans."""
-    values = expression.data if sparse.issparse(expression) else np.asarray(expression)
-    parts = values[:1000], values  # most expression is recognised by its first values
+    n_values = 0
     with np.errstate(invalid="ignore"):  # infinite values, which are not whole
-        return bool(values.size) and values.dtype.kind != "b" and all((np.mod(part, 1) == 0).all() for part in parts)
+        for _, block in pieces(expression):
+            values = stored_values(block)
+            n_values += values.size
+            parts = values[:1000], values  # most expression is recognised by its first values
+            if values.dtype.kind == "b" or not all((np.mod(part, 1) == 0).all() for part in parts):
+                return False
+    return n_values > 0
 
 
-def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray, place: str, remedy: str) -> None:
+def refuse_counts(expression: np.ndarray | sparse.spmatrix | sparse.sparray | Blocks, place: str, remedy: str) -> None:
     """Raise a ValueError if expression looks like raw counts."""
     if are_counts(expression):
         raise ArgumentError(f"{place} holds whole numbers only, which look like raw counts.", remedy)

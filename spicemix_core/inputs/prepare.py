@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from spicemix_core.inputs.anndata import check_names, expression_of, read_samples, split_graph
+from spicemix_core.inputs.anndata import check_names, readable_expression_of, rows_by_sample, split_graph
+from spicemix_core.inputs.blocks import with_dask
 from spicemix_core.inputs.building import GraphOptions, obtain_graph
 from spicemix_core.inputs.checks import check_graph
 from spicemix_core.inputs.errors import ArgumentError
 from spicemix_core.inputs.filters import Filters
 from spicemix_core.inputs.kinds import check_kind
-from spicemix_core.inputs.loading import copied, in_memory
+from spicemix_core.inputs.loading import copied
 from spicemix_core.inputs.memory import DEFAULTS, GRAPH_KEY, record_preparation
 from spicemix_core.inputs.normalize import log_normalize
 from spicemix_core.inputs.parameters import check_number
 from spicemix_core.inputs.positions import SPATIAL_KEY, has_positions, positions_of, spatial_key_of
 from spicemix_core.inputs.sections import warn_of_sections
+from spicemix_core.numerics.blocks import Blocks
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,6 +41,8 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     Parameters
     ----------
     adata : AnnData, N cells x G genes
+        Expression that is not in memory, as in a backed object, stays where it is and becomes a Dask array, which is
+        normalised block by block whenever it is used.
     sample_key : str, optional
         Column of ``obs`` that names the sample of each cell; no edge joins two samples. By default all cells are one
         sample.
@@ -135,31 +139,33 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
     if target_sum != DEFAULTS["target_sum"] and not normalize:
         raise ArgumentError("target_sum has no effect without a normalisation.",
                             "Pass {normalize=True}, or leave it out.", "target_sum")
-    if not copy and not in_memory(adata):
+    given, adata = adata, with_dask(adata)
+    if not copy and adata is not given:
         raise ArgumentError("The data are not in memory, so they cannot be changed in place.",
                             "Leave out {copy=False}.")
-    expression = expression_of(adata, layer)
+    expression = readable_expression_of(adata, layer)
     check_kind(adata, expression, layer, normalize)
     filters = Filters(min_counts, min_cells, genes, n_top_genes, keep_controls)
     cells, kept, totals = filters.select(adata, expression, layer, sample_key, normalize)
     key = spatial_key_of(adata) if spatial_key is None else spatial_key
     key = key if isinstance(key, str) else ",".join(key)
-    data, expression = _narrowed(adata, expression, cells, kept, key)
+    data, expression = _narrowed(adata, expression, layer, cells, kept, key)
     options = GraphOptions(graph, graph_key, max_length, n_neighbors, radius, symmetrize, rebuild_graph, key)
-    neighbors, built = obtain_graph(data, options, sample_key, layer)
+    neighbors, built = obtain_graph(data, options, sample_key)
     if neighbors is not None:
-        _, _, rows = read_samples(data, sample_key, None, layer, counts=True)
-        for part in split_graph(neighbors, rows):
+        for part in split_graph(neighbors, rows_by_sample(data, sample_key)):
             check_graph(part, part.shape[0], f"obsp[{graph_key!r}]", "Pass {symmetrize=True}.")
         if sample_key is None:
             points = positions_of(data, key) if has_positions(data, key) else None
             warn_of_sections(data, neighbors, points, stacklevel=3)
+    if isinstance(expression, Blocks):
+        expression = data.X if layer is None else data.layers[layer]  # of Dask
     normalised = expression
     if normalize:
         normalised = log_normalize(expression, target_sum, totals[cells], cell_names=data.obs_names,
                                    gene_names=data.var_names)
     # Nothing is written before everything has been checked.
-    prepared = copied(data) if copy and data is adata else data
+    prepared = copied(data) if copy and data is given else data
     if neighbors is not None:
         prepared.obsp[graph_key] = neighbors
     if layer is not None and adata.X is not None:
@@ -175,12 +181,12 @@ def prepare(adata: AnnData, *, sample_key: str | None = None, graph: str | None 
         n_cells_left_out=int((~cells).sum()), n_genes_left_out=int((~kept).sum()))
     if copy:
         return prepared
-    if data is not adata:
-        adata._init_as_actual(prepared)  # as the functions of scanpy.pp that leave out cells do
+    if data is not given:
+        given._init_as_actual(prepared)  # as the functions of scanpy.pp that leave out cells do
     return None
 
 
-def _narrowed(adata, expression, cells, genes, spatial_key):
+def _narrowed(adata, expression, layer, cells, genes, spatial_key):
     """The data themselves, or a copy with some of their cells and genes and with positions in the usual place."""
     points = None if spatial_key == SPATIAL_KEY else positions_of(adata, spatial_key)
     placed = points is None or SPATIAL_KEY in adata.obsm
@@ -189,4 +195,4 @@ def _narrowed(adata, expression, cells, genes, spatial_key):
     data = copied(adata[cells][:, genes])
     if not placed:
         data.obsm[SPATIAL_KEY] = points[cells]
-    return data, expression[cells][:, genes]
+    return data, readable_expression_of(data, layer) if isinstance(expression, Blocks) else expression[cells][:, genes]
