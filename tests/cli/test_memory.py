@@ -1,8 +1,11 @@
 """Commands on data larger than memory: expression stays in its file, and the results are those of data in memory."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata
 import h5py
@@ -12,14 +15,14 @@ import scipy.sparse as sp
 
 from spicemix_core import SpiceMix, read_data
 from spicemix_core.command_line import budget, main
-from spicemix_core.command_line.budget import MIB, Budget
+from spicemix_core.command_line.budget import Budget
 
 FIT = ("fit", "counts.h5ad", "--normalize", "--sample-key", "sample", "-k", "3", "--max-iter", "3")
 
 
 @pytest.fixture
 def counts(here, monkeypatch):
-    """A folder with sparse counts of 120 cells, of which a block may hold seven."""
+    """A folder with sparse counts of 120 cells, and budgets in which only states and expression count."""
     monkeypatch.setattr(budget, "PROCESS", 0)
     monkeypatch.setattr(budget, "PER_CELL", 0)
     monkeypatch.setattr(budget, "FEWEST", 1)
@@ -100,8 +103,19 @@ def test_the_blocks_grow_with_the_budget(counts):
     for cells in (5, 9):
         plan = Budget(int(states + budget.BLOCKS * (cells + 0.5) * size), 3).plan(adata, counts / "counts.h5ad")
         assert plan.cells_per_block == cells
-    assert Budget(int(states + budget.COPIES * 120.5 * size), 3).plan(adata, counts / "counts.h5ad").cells_per_block is None
-    assert MIB == 2**20
+    enough = Budget(int(states + budget.COPIES * 120.5 * size), 3)
+    assert enough.plan(adata, counts / "counts.h5ad").cells_per_block is None
+
+
+def test_the_command_of_the_book_runs(here):
+    page = (Path(__file__).parents[2] / "book/chapters/own_data.md").read_text(encoding="utf-8")
+    command = next(text for text in re.findall(r"```bash\n(spicemix .*?)```", page, re.DOTALL) if "--memory" in text)
+    adata = read_data("tissue.h5ad")
+    adata.obs["section"] = adata.obs.pop("sample")
+    adata.X = np.random.default_rng(0).poisson(8 * np.maximum(adata.X, 0) + 0.3) + 1.0
+    adata.write_h5ad("atlas.h5ad")
+    assert main((*shlex.split(command.replace("\\\n", ""))[1:], "--max-iter", "2", "--force")) == 0
+    assert SpiceMix.load("model.h5").n_metagenes == 20
 
 
 # ---- commands that need no expression
@@ -160,7 +174,8 @@ def test_a_full_disk_is_one_sentence_and_the_fit_is_not_repeated(counts, capsys)
     run = subprocess.run([sys.executable, "-c", FULL_DISK, "90000", *command], text=True, capture_output=True,
                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     assert run.returncode == 1
-    assert run.stderr == ("Error: The disk is full: m.h5 and a.h5ad cannot be written. Free some space and try again.\n")
+    assert run.stderr == ("Error: The disk is full: m.h5 and a.h5ad cannot be written. "
+                          "Free some space and try again.\n")
     assert (counts / "m.h5.checkpoint").exists() and not (counts / "m.h5").exists()
     assert main(command) == 0  # resumes from the checkpoint
     assert main((*FIT, "-o", "one.h5")) == 0
