@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anndata
 import h5py
 import numpy as np
@@ -13,20 +11,22 @@ from scipy import sparse
 from spicemix_core.inputs.blocks import in_blocks, is_in_blocks
 
 PLACES = ("obs", "var", "uns", "obsm", "varm", "obsp", "varp")
-ENCODED = {"encoding-type": "anndata", "encoding-version": "0.1.0"}
 
 
 def opened(store: h5py.File | zarr.Group) -> anndata.AnnData:
     """AnnData of an open file or store, in which X, layers and the X of raw stay if they are dense or CSR."""
     layers = {name: _matrix(store["layers"][name]) for name in store["layers"]} if "layers" in store else {}
-    raw = {"X": _matrix(store["raw/X"]), "var": anndata.io.read_elem(store["raw/var"])} if "raw/X" in store else None
+    raw = None
+    if "raw/X" in store:
+        tables = {name: anndata.io.read_elem(store["raw"][name]) for name in ("var", "varm") if name in store["raw"]}
+        raw = {"X": _matrix(store["raw/X"]), **tables}
     return anndata.AnnData(X=_matrix(store["X"]) if "X" in store else None, layers=layers, raw=raw,
                            **{place: anndata.io.read_elem(store[place]) for place in PLACES if place in store})
 
 
 def can_be_opened(store: h5py.File | zarr.Group) -> bool:
     """Whether a version of AnnData wrote the store that names the kinds of its parts."""
-    return store.attrs.get("encoding-type") == ENCODED["encoding-type"]
+    return store.attrs.get("encoding-type") == "anndata"
 
 
 def has_blocks(adata: anndata.AnnData) -> bool:
@@ -44,7 +44,7 @@ def write_in_blocks(adata: anndata.AnnData, store: h5py.File | zarr.Group) -> No
             group = store.create_group("raw")
             group.attrs.update({"encoding-type": "raw", "encoding-version": "0.1.0"})
             anndata.io.write_elem(group, "var", adata.raw.var)
-            anndata.io.write_elem(group, "varm", {})
+            anndata.io.write_elem(group, "varm", dict(adata.raw.varm))
         _write_matrix(store, name, array)
 
 
@@ -72,7 +72,7 @@ def _compression(store):
 
 
 def _write_matrix(store, name, array):
-    source: Any = getattr(array, "group", array)
+    source = getattr(array, "group", array)
     if isinstance(store, h5py.Group) and isinstance(source, (h5py.Group, h5py.Dataset)):
         store.copy(source, name)  # as it is stored
     elif not is_in_blocks(array):

@@ -122,11 +122,12 @@ def _read_hdf5(path, backed):
         with open_hdf5(path) as file:
             foreign = _foreign_kind(file)
             load_filters(path, file)
+            backed = backed and can_be_opened(file)
         if foreign == TENX:
             return _read_foreign(read_tenx_hdf5, path)
         if foreign:
             raise ValueError(f"{path} is {foreign}.")
-        return _opened(h5py.File(path)) if backed else anndata.read_h5ad(path)
+        return opened(h5py.File(path)) if backed else anndata.read_h5ad(path)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:
@@ -152,17 +153,14 @@ def _foreign_kind(file):
     return "an HDF5 file but not one of AnnData (it has no obs and var); write the data with write_h5ad"
 
 
-def _opened(store):
-    """AnnData whose expression stays in the store, or is read if an early version of AnnData wrote it."""
-    return opened(store) if can_be_opened(store) else anndata.io.read_elem(store)
-
-
 def _read_folder(path, backed):
     if any((path / name).exists() for name in (".zgroup", ".zattrs", "zarr.json")):
         try:
             check_zarr(path)
             table = _table_of(path)
-            return _opened(zarr.open_group(table, mode="r")) if backed else anndata.read_zarr(table)
+            if backed and can_be_opened(store := zarr.open_group(table, mode="r")):
+                return opened(store)
+            return anndata.read_zarr(table)
         except Exception as error:
             raise _unreadable(path, error) from error
     names = sample_names(path)

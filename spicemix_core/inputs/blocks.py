@@ -113,7 +113,8 @@ def with_dask(adata: AnnData, n_cells: int | None = None) -> AnnData:
     def frame(table):
         return table.copy() if isinstance(table, pd.DataFrame) else table.to_memory()
 
-    raw = None if adata.raw is None else {"X": part(adata.raw.X), "var": frame(adata.raw.var)}
+    raw = None if adata.raw is None else {"X": part(adata.raw.X), "var": frame(adata.raw.var),
+                                          "varm": dict(adata.raw.varm)}
     return anndata.AnnData(
         X=part(adata.X), obs=frame(adata.obs), var=frame(adata.var), uns=dict(adata.uns), raw=raw,
         layers={name: part(layer) for name, layer in layers.items()},

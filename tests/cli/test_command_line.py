@@ -241,7 +241,7 @@ def test_options_have_the_names_of_the_librarys_parameters():
                "simulate": (simulate_cortex,),
                "convert": (convert, convert_result), "report": (write_report,)}
     of_commands = {"output", "force", "threads", "debug", "help", "annotated", "non_spatial", "markers", "plot",
-                   "model", "as_in_the_paper", "quiet", "one_sample"}
+                   "model", "as_in_the_paper", "quiet", "one_sample", "memory"}
     for name, functions in library.items():
         parameters = {parameter for function in functions for parameter in signature(function).parameters}
         assert {option.name for option in commands()[name].params} - of_commands <= parameters | {"data"}

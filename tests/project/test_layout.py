@@ -90,12 +90,12 @@ def test_no_module_has_more_than_300_lines(folder):
     assert not {str(path.relative_to(ROOT)): lines(path) for path in folder.rglob("*.py") if lines(path) > 300}
 
 
-def test_core_and_numerics_have_at_most_2660_lines():
-    assert sum(map(lines, CORE)) <= 2660
+def test_core_and_numerics_have_at_most_2850_lines():
+    assert sum(map(lines, CORE)) <= 2850
 
 
-def test_the_package_has_fewer_than_11700_lines_outside_its_docstrings():
-    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 11_700
+def test_the_package_has_fewer_than_12200_lines_outside_its_docstrings():
+    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 12_200
 
 
 # --- public names ------------------------------------------------------------------------------------------------
