@@ -31,7 +31,8 @@ def njit(**options: Any) -> Callable[[Callable], Any]:
 
 def cached(dispatcher: Any) -> Any:
     """A compiled function, which is returned, with such a cache; also for functions of other packages without one."""
-    if not numba.config.DISABLE_JIT and not isinstance(dispatcher._cache, _Cache):  # else a function of Python
+    is_compiled = hasattr(dispatcher, "py_func")  # not if the compiler is switched off
+    if is_compiled and not isinstance(dispatcher._cache, _Cache):
         try:
             dispatcher._cache = _Cache(dispatcher.py_func)
         except RuntimeError as error:  # no folder is writable
