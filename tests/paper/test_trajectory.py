@@ -166,7 +166,7 @@ def test_titles_of_the_genes_show_corrected_p_and_significance():
     figure, (first, second) = plt.subplots(1, 2)
     figures.draw_gene(first, t, genes["g0"].to_numpy(), table.loc["g0"], gene="g0", singled_out=True)
     figures.draw_gene(second, t, genes["g5"].to_numpy(), table.loc["g5"], gene="g5")
-    assert first.get_title() == f"g0, {figures.p_text(table.loc['g0', 'p_corrected'])}"
+    assert first.get_title() == f"$\\it{{g0}}$, {figures.p_text(table.loc['g0', 'p_corrected'])}"
     assert first.get_title().endswith("*") and not second.get_title().endswith("*")
     plt.close(figure)
 
