@@ -148,7 +148,17 @@ def test_page_fetches_nothing_from_outside(page, site):
     assert not [address for address in page["fetched"] if not address.startswith((site, "data:"))]
 
 
+ICONS_OF_A_FONT = """
+return [...document.querySelectorAll("main a, main p, main span, nav a, nav li")].filter(
+    element => ["::before", "::after"].some(part => {
+        const text = getComputedStyle(element, part).content;
+        return element.getClientRects().length && /[\\ue000-\\uf8ff]/.test(text);
+    })).map(element => element.outerHTML.slice(0, 120));
+"""
+
+
 def test_icons_are_drawn_without_fonts(page, browser):
+    assert not browser.execute_script(ICONS_OF_A_FONT)
     assert not [address for address in page["fetched"] if ".woff" in address or ".ttf" in address]
     icons = WebDriverWait(browser, 20).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "svg[data-icon]"))
     assert len(icons) >= 3 and not browser.find_elements(By.CSS_SELECTOR, 'i[class*="fa-"]')
