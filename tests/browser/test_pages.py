@@ -44,8 +44,10 @@ return {
   complaints: all('.cell_output .stderr, .cell_output .traceback').map(text),
   fetched: performance.getEntriesByType('resource').map(r => r.name),
 }"""
+# What a closed fold hides keeps the place that it had in another window, until it is shown.
 JUTTING = """
-return [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
+return [...document.querySelectorAll('main *')].filter(e => e.checkVisibility()
+    && e.getBoundingClientRect().right > innerWidth + 1
     && (e.matches('figcaption') || !e.closest('pre, table, figure, .cell_output, mjx-container, div.math')))
     .map(e => e.outerHTML.slice(0, 120))"""
 
