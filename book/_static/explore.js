@@ -81,21 +81,20 @@
     return {svg, marks: circles, center: i => [+circles[i].getAttribute("cx"), +circles[i].getAttribute("cy")]};
   }
 
-  /* The entries of a square matrix, row by row, as boxes of one SVG. */
+  /* The entries of a square matrix, row by row, as boxes of one SVG; `name` writes the names of its rows and columns. */
   function matrixBoxes(size) {
-    const svg = drawn("svg", {viewBox: "-28 -28 428 428", class: "matrix", tabindex: "0", role: "application"});
+    const room = 120, svg = drawn("svg", {viewBox: `${-room} ${-room} ${400 + room} ${400 + room}`, class: "matrix",
+      tabindex: "0", role: "application"});
     const side = 400 / size, center = i => [(i % size + 0.5) * side, (Math.floor(i / size) + 0.5) * side];
-    for (let k = 0; k < size; k++) {
-      for (const [x, y] of [[(k + 0.5) * side, -8], [-14, (k + 0.5) * side + 6]]) {
-        const text = drawn("text", {x: x.toFixed(1), y: y.toFixed(1), "text-anchor": "middle"});
-        text.textContent = String(k);
-        svg.append(text);
-      }
-    }
+    const texts = Array.from({length: size}, (_, k) => {
+      const at = ((k + 0.5) * side).toFixed(1);
+      return [drawn("text", {x: -8, y: +at + 5, "text-anchor": "end"}), drawn("text", {transform: `translate(${+at + 5} -8) rotate(-90)`})];
+    });
     const boxes = Array.from({length: size * size}, (_, i) => drawn("rect", {x: (center(i)[0] - side / 2).toFixed(1),
       y: (center(i)[1] - side / 2).toFixed(1), width: side.toFixed(1), height: side.toFixed(1)}));
-    svg.append(...boxes);
-    return {svg, marks: boxes, center};
+    svg.append(...texts.flat(), ...boxes);
+    const name = names => texts.forEach(pair => pair.forEach(text => { text.textContent = names[texts.indexOf(pair)]; }));
+    return {svg, marks: boxes, center, name};
   }
 
   /* Point at a mark (a cell, an entry), or walk with the arrow keys; `tell` gets the number of the mark. */
@@ -239,23 +238,26 @@
   }
 
   function drawModel(root, data) {
-    const id = `explore-${++counter}`, last = data.frames.length - 1;
-    const slider = element("input", {type: "range", id, min: 0, max: last, step: 1, value: Math.round(last / 2)});
+    const id = `explore-${++counter}`, last = data.values.length - 1;
+    const begin = data.default ? data.values.indexOf(data.default) : Math.round(last / 2);
+    const slider = element("input", {type: "range", id, min: 0, max: last, step: 1, value: begin});
     const at = element("output", {for: id}), legend = element("ul", {class: "legend"});
     const said = element("p", {class: "said", "aria-live": "polite"}), numbers = element("dl", {class: "numbers"});
     const panels = cellPanels(data.xy, data.xy[0].map(() => 0), [""], 1);
     const size = data.frames[0].affinity.length, matrix = matrixBoxes(size);
     const limit = Math.max(...data.frames.flatMap(frame => frame.affinity.flat().map(Math.abs)), 1e-9);
-    let frame = null;
+    let frame = null, run = data.runs[0];
     const entry = i => frame.affinity[Math.floor(i / size)][i % size];
 
     function show() {
-      frame = data.frames[+slider.value];
-      at.textContent = frame.at;
-      slider.setAttribute("aria-valuetext", frame.at);
+      const value = data.values[+slider.value];
+      frame = data.frames.find(one => one.at === value && one.run === run);
+      at.textContent = value + (value === data.default ? " (default)" : "");
+      slider.setAttribute("aria-valuetext", at.textContent);
       panels.marks.forEach((c, i) => c.setAttribute("fill", frame.colors[frame.codes[i]]));
+      matrix.name(frame.metagenes);
       matrix.svg.setAttribute("aria-label",
-        `Affinity of ${size} metagenes at ${data.setting} ${frame.at}; arrow keys move from entry to entry`);
+        `Affinity of ${size} metagenes at ${data.setting} ${value}; arrow keys move from entry to entry`);
       matrix.marks.forEach((box, i) => {
         const s = entry(i);
         box.setAttribute("fill", between(RDBU, 0.5 + 0.5 * Math.sign(s) * Math.sqrt(Math.abs(s) / limit)));
@@ -268,17 +270,22 @@
     panels.svg.setAttribute("aria-label", "Cells in space, coloured by cluster; arrow keys move from cell to cell");
     pointing(panels, i => { said.textContent = `cell ${i + 1}: ${frame.of[frame.codes[i]]}`; });
     pointing(matrix, i => {
-      said.textContent = `metagenes ${Math.floor(i / size)} and ${i % size}: affinity ${entry(i)} from the mean`;
+      const [row, column] = [Math.floor(i / size), i % size].map(k => frame.metagenes[k]);
+      said.textContent = `metagenes ${row} and ${column}: affinity ${entry(i)} from the mean`;
     });
     slider.addEventListener("input", show);
-    root.append(
-      element("div", {class: "choices"},
-        element("div", {class: "choice wide"}, element("label", {for: id}, `${data.setting}: `, at), slider)),
+    const bar = element("div", {class: "choices"},
+      element("div", {class: "choice wide"}, element("label", {for: id}, `${data.setting}: `, at), slider));
+    if (data.runs.length > 1) {
+      bar.append(choice("Run", [["", data.runs.map(name => [name, name])]], run, name => { run = name; show(); }));
+    }
+    root.append(bar,
       element("div", {class: "halves"},
-        element("div", {class: "room"}, panels.svg, legend),
+        element("div", {class: "room"}, panels.svg, legend, numbers),
         element("div", {class: "room"}, matrix.svg,
-          element("ul", {class: "legend"}, element("li", {}, "affinity minus its mean, red: attraction; colours by its square root")),
-          ...scaleBar(RDBU, (-limit).toPrecision(2), limit.toPrecision(2)).map(item => element("ul", {class: "legend"}, item)), numbers)),
+          element("ul", {class: "legend"},
+            ...scaleBar(RDBU, (-limit).toPrecision(2), limit.toPrecision(2)),
+            element("li", {}, "affinity minus its mean; red: attraction; colours by its square root")))),
       said);
     show();
   }

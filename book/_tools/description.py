@@ -8,7 +8,7 @@ from docutils import nodes
 
 from _tools.home import CARD
 
-CITE = "how-to-cite"  # label on the home page
+ABOUT, CITE = "about", "how-to-cite"  # the page with the references and their BibTeX, and their label there
 LONGEST = 200  # characters of a description
 CITATION = re.compile(r"\s*\[[^\]]*\d{4}[^\]]*\]")
 
@@ -49,10 +49,12 @@ def card_address(app, context) -> str:
 
 
 def add_cite_button(app, pagename, templatename, context, doctree):
-    """Add a button that leads to the references and their BibTeX on the home page."""
-    home = context["pathto"](app.config.root_doc).rstrip("#")  # "#" on the home page itself
+    """Add a button that leads to the references and their BibTeX, in a book that has their page."""
+    if ABOUT not in app.env.all_docs:
+        return
+    about = context["pathto"](ABOUT).rstrip("#")  # "#" on that page itself
     context.setdefault("header_buttons", []).append({
-        "type": "link", "url": f"{home}#{CITE}", "text": "Cite",
+        "type": "link", "url": f"{about}#{CITE}", "text": "Cite",
         "tooltip": "How to cite SpiceMix and this book", "icon": "fas fa-quote-right", "label": "cite-button"})
 
 

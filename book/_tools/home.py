@@ -17,29 +17,29 @@ NAMES = ("headline", "tally", "cards", "ledger_spicemix", "ledger_others", "ledg
 GROUPS = {"SpiceMix": ("claim about SpiceMix", "claims about SpiceMix"),
           "other methods": ("claim about other methods", "claims about other methods"),
           "data": ("fact about the data", "facts about the data")}
-# For each result chapter, its title and what its card names: a claim, and its content in a few words.
+# For each result chapter, its title and what its card names: claims about SpiceMix, the first that fit as examples.
 CARDS = {
-    "simulation": ("The simulated cortex", {
-        "sim-spicemix-best": "SpiceMix is the best of all methods in every setting",
-        "sim-layer-metagene": "it recovers the metagenes of the layers",
-        "sim-nmf-half": "NMF agrees less than half as well with the truth",
-        "sim-nmf-ari": "NMF is as weak as the paper reports"}),
-    "seqfish_plus": ("seqFISH+ in the mouse cortex", {
-        "seqfish-layers": "types of excitatory neurons that follow the layers",
+    "simulation": ("Simulated cortex", {
+        "sim-spicemix-best": "SpiceMix as the best method in every setting",
+        "sim-diffuse-metagene": "the metagenes of scattered types",
+        "sim-umap": "types that are better separated than in the expression",
+        "sim-layers-delineated": "the excitatory neurons of each layer",
+        "sim-nmf-half": "NMF that is less than half as good"}),
+    "seqfish_plus": ("seqFISH+", {
+        "seqfish-layers": "excitatory types that follow the layers",
         "seqfish-el5b-el6": "eL5b separated from eL6",
-        "seqfish-types": "the paper's number of types",
         "seqfish-oligo-2": "a second type of oligodendrocyte",
         "seqfish-vip-sst": "VIP separated from SST"}),
-    "starmap": ("STARmap in the mouse cortex", {
-        "starmap-layers": "types of excitatory neurons that follow the layers",
-        "starmap-reassigned": "the cells reassigned between eL2/3 and eL4",
+    "starmap": ("STARmap", {
+        "starmap-layers": "excitatory types that follow the layers",
+        "starmap-el4-metagene": "a metagene of eL4",
         "starmap-new-types": "subtypes that NMF does not find",
         "starmap-el6-pair": "two metagenes that separate two eL6 types"}),
-    "myelination": ("Myelination of oligodendrocytes", {
+    "myelination": ("Myelination", {
         "myelin-continuum": "a continuum of oligodendrocytes",
-        "myelin-opposed": "two strikingly opposed metagenes",
-        "myelin-genes": "myelin genes that change along the continuum",
-        "myelin-only-spicemix": "a trajectory that only SpiceMix reveals"}),
+        "myelin-genes": "genes of myelin that change along it",
+        "myelin-only-spicemix": "a trajectory that only SpiceMix reveals",
+        "myelin-opposed": "two opposed metagenes"}),
 }
 
 
@@ -96,7 +96,7 @@ def headline(counts) -> str:
     if not all(judged):
         return ""
     hold = [f"{numbers['reproduced']} hold {by}" for numbers, by in zip(
-        tables, ("under the paper's own procedure", "for the fit that we recommend today"), strict=True)]
+        tables, ("under the paper's procedure", "for the recommended fit"), strict=True)]
     return f"Of {max(judged)} claims about SpiceMix, {joined(hold)}."
 
 
@@ -129,31 +129,43 @@ def bar(numbers) -> str:
 
 
 def cards(verdicts, counts) -> str:
-    """A card for each result chapter: for each way to fit, its verdicts on SpiceMix and on some of its claims."""
+    """A card for each result chapter: how many claims about SpiceMix hold for each way to fit, and examples."""
     found = []
     for chapter, (title, phrases) in CARDS.items():
         if chapter in counts:
-            parts = [f":::{{grid-item-card}} {title}\n:link: chapters/{chapter}\n:link-type: doc"]
-            for way, table in counts[chapter].items():
-                numbers = table.loc["SpiceMix"]
-                parts += [f"[{way[0].upper()}{way[1:]}: {counted('SpiceMix', numbers)}.]{{.counts}}", bar(numbers),
-                          sentence(verdicts[way], phrases, numbers.index)]
-            found.append("\n\n".join([*parts, ":::"]))
-    return "\n\n".join(["::::{grid} 1 1 2 2\n:gutter: 3", *found, "::::"])
+            first, second = (table.loc["SpiceMix"] for table in counts[chapter].values())
+            found.append(f":::{{grid-item-card}} {title}\n:link: chapters/{chapter}\n:link-type: doc\n\n"
+                         f"{bar(first)}\n\n{sentence(first, second, *verdicts.values(), phrases)}\n\n:::")
+    return "\n\n".join(["::::{grid} 1 2 2 4\n:gutter: 2\n:class-container: results", *found, "::::"])
 
 
-def sentence(verdicts, phrases, order) -> str:
-    """One sentence that names each of these claims after its verdict (a Series), in this order of the verdicts."""
-    groups = {}
-    for name, phrase in phrases.items():
-        if name in verdicts.index:
-            groups.setdefault(verdicts[name], []).append(phrase)
-    if not groups:
-        return "Not measured yet."
-    if set(groups) == {"not evaluated"}:
-        return "Not evaluated: the data were not found, and the chapter shows simulated tissue."
-    text = "; ".join(f"**{verdict}**: {joined(groups[verdict])}" for verdict in order if verdict in groups)
-    return f"{text[:2]}{text[2].upper()}{text[3:]}."
+def sentence(first, second, verdicts, others, phrases) -> str:
+    """How many claims hold under the paper's procedure and for the recommended fit, with an example of each kind.
+
+    Parameters
+    ----------
+    first, second : Series
+        Number of claims by verdict, for each way to fit.
+    verdicts, others : Series
+        Verdict by name of a claim, for each way to fit.
+    phrases : dict
+        What some claims say, by their names.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    if not (judged := first.drop(["not evaluated", "not measured"]).sum()):
+        return "Not measured yet." if first["not measured"] else (
+            "Not evaluated: the data were not found, and the chapter shows simulated tissue.")
+    both = {phrase: {verdicts[name], others[name]} for name, phrase in phrases.items() if name in verdicts.index}
+    holds = next((f"*{phrase}*" for phrase, found in both.items() if found == {"reproduced"}), "")
+    fails = next((f"not *{phrase}*" for phrase, found in both.items()
+                  if "not reproduced" in found and "reproduced" not in found), "")
+    examples = ", but ".join(filter(None, (holds, fails)))
+    return (f"**{first['reproduced']} of {judged}** claims hold (recommended fit: **{second['reproduced']}**)"
+            f"{examples and f', among them {examples}'}.")
 
 
 def joined(phrases) -> str:

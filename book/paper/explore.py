@@ -93,7 +93,7 @@ def cell_map(coordinates: ArrayLike, samples: ArrayLike, labels: Mapping[str, tu
     return Explorer("map", title, data)
 
 
-def model_path(coordinates: ArrayLike, frames: Sequence[dict], *, setting: str,
+def model_path(coordinates: ArrayLike, frames: Sequence[dict], *, setting: str, default: str | None = None,
                title: str = "The model under a changing setting") -> Explorer:
     """One sample at several values of a setting: clusters in space, the affinity and numbers, with a slider.
 
@@ -102,9 +102,12 @@ def model_path(coordinates: ArrayLike, frames: Sequence[dict], *, setting: str,
     coordinates : array, (N, 2)
     frames : list of dict
         One for each value of the setting, in order: ``"at"``, the value as text; ``"labels"`` and ``"colors"``, the
-        clusters and their colours by label; ``"affinity"``, the matrix S; ``"numbers"``, texts by name.
+        clusters and their colours by label; ``"affinity"``, the matrix S; ``"metagenes"``, the names of its rows;
+        ``"numbers"``, texts by name. If a value has several runs, each is a frame with its name as ``"run"``.
     setting : str
         Name of the setting that the slider changes.
+    default : str, optional
+        The default of the setting, where the slider starts and which it names as such.
     title : str
 
     Returns
@@ -114,19 +117,31 @@ def model_path(coordinates: ArrayLike, frames: Sequence[dict], *, setting: str,
     Raises
     ------
     ValueError
-        If there are fewer than two frames or a frame has another number of cells.
+        If there are fewer than two values, a frame has another number of cells or lacks a name of a metagene, values
+        differ in their runs, or no frame has the default.
     """
-    if len(frames) < 2:
-        raise ValueError(f"A slider needs at least two frames, not {len(frames)}: pass more values of the setting.")
+    values, runs = (list(dict.fromkeys(frame.get(key, "") for frame in frames)) for key in ("at", "run"))
+    if len(values) < 2:
+        raise ValueError(f"A slider needs at least two values of the setting, not {len(values)}: pass frames of more.")
+    if len(frames) != len(values) * len(runs):
+        raise ValueError(f"There are {len(frames)} frames for {len(values)} values and {len(runs)} runs: pass one for "
+                         "each value and run.")
+    if default is not None and default not in values:
+        raise ValueError(f"No frame is at the default {default}: pass one, or leave the default out.")
     drawn = []
     for frame in frames:
         if len(frame["labels"]) != len(coordinates):
             raise ValueError(f"The frame at {frame['at']} has {len(frame['labels'])} labels for {len(coordinates)} "
                              "cells: pass one for each cell.")
         centred = np.asarray(frame["affinity"]) - np.mean(frame["affinity"])
-        drawn.append({"at": frame["at"], **_labels(frame["at"], frame["labels"], frame["colors"]),
+        if len(frame["metagenes"]) != len(centred):
+            raise ValueError(f"The frame at {frame['at']} has {len(frame['metagenes'])} names for {len(centred)} "
+                             "metagenes: pass one for each metagene.")
+        drawn.append({"at": frame["at"], "run": frame.get("run", ""), "metagenes": list(frame["metagenes"]),
+                      **_labels(frame["at"], frame["labels"], frame["colors"]),
                       "affinity": np.round(centred, 3).tolist(), "numbers": frame["numbers"]})
-    return Explorer("model", title, {"xy": _coded(coordinates, "coordinates"), "setting": setting, "frames": drawn})
+    return Explorer("model", title, {"xy": _coded(coordinates, "coordinates"), "setting": setting, "frames": drawn,
+                                     "values": values, "runs": runs, "default": default or ""})
 
 
 def _labels(name, entries, colors):

@@ -1,6 +1,6 @@
 """The ledger on the pages of the book: tables of claims, and counts of their verdicts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -91,7 +91,7 @@ LINES = {
 }
 
 
-def summary(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> str:
+def summary(verdicts: pd.DataFrame, ledger: pd.DataFrame, figures: Sequence[str] | None = None) -> str:
     """What holds of a chapter's claims about SpiceMix, what does not, and why: a Markdown list of at most six lines.
 
     Parameters
@@ -100,16 +100,18 @@ def summary(verdicts: pd.DataFrame, ledger: pd.DataFrame) -> str:
         From :func:`paper.verdicts.evaluate`.
     ledger : DataFrame
         From :func:`paper.ledger.load_ledger`.
+    figures : sequence of str, optional
+        Labels of figures, for example of those on one page: only claims that these figures show are listed.
     """
-    own = verdicts.join(ledger[["short", "about"]])
-    own = own[own["about"] == "SpiceMix"]
+    own = verdicts.join(ledger[["short", "about", "figure"]])
+    own = own[(own["about"] == "SpiceMix") & (True if figures is None else own["figure"].isin(figures))]
     if (own["verdict"] == "not evaluated").all():
         return "No claim is evaluated, because the data were not found and this page shows simulated tissue."
     lines = []
     for text, (first, second) in LINES.items():
         found = own[own[f"{PROCEDURE}verdict"].isin(first) & own[f"{RECOMMENDED}verdict"].isin(second)]
         named = [_with_seeds(row) if first == _PART else row["short"] for _, row in found.iterrows()]
-        lines += [f"- **{text}** ({len(named)}): {'; '.join(named)}."] if named else []
+        lines += [f"- **{text}** ({len(named)}): {'; '.join(named).rstrip('.')}."] if named else []
     return "\n".join(lines)
 
 

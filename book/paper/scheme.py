@@ -149,7 +149,7 @@ def _draw_measured(ax, scheme, colors):
         x, y = scheme.positions[cell]
         ax.scatter(x, y, s=150, color="#333333", zorder=3)
         ax.text(x, y, f"${name}$", color="white", ha="center", va="center", fontsize=FONT + 1, zorder=4)
-    _caption(ax, "genes and neighbours of each cell")
+    _caption(ax, "genes and neighbours")
 
 
 def _draw_mixture(ax, scheme, colors):
@@ -168,7 +168,7 @@ def _draw_mixture(ax, scheme, colors):
     for x, text in ((0.3, r"$\approx$"), (0.79, r"$\times$")):
         ax.text(x, middle, text, ha="center", va="center", fontsize=FONT + 4)
     ax.text(0.04, middle, "genes", rotation=90, ha="center", va="center", fontsize=FONT)
-    _caption(ax, "a few metagenes explain each cell")
+    _caption(ax, "a few metagenes per cell")
 
 
 def _draw_affinity(ax, scheme, colors):
@@ -186,12 +186,12 @@ def _draw_affinity(ax, scheme, colors):
             start += 360 * share
         ax.text(x, 0.38, f"$z_{name}$", ha="center", va="top", fontsize=FONT + 2)
     ax.text(left + 1.5 * side, top - 3 * side - 0.04, r"$\Sigma_x^{-1}$", ha="center", va="top", fontsize=FONT + 2)
-    _caption(ax, "red: attract, blue: avoid each other")
+    _caption(ax, "red attracts, blue avoids")
 
 
 def _draw_result(ax, scheme, colors):
     _draw_tissue(ax, scheme, scheme.proportions @ np.array([to_rgb(color) for color in colors]))
-    _caption(ax, "cell types, metagenes, affinities")
+    _caption(ax, "types and affinities")
 
 
 def _draw_tissue(ax, scheme, colors):

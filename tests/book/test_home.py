@@ -62,11 +62,13 @@ def test_quick_start_in_python_runs_as_shown(tissue):
 def test_quick_start_in_a_shell_runs_as_shown(tissue):
     from spicemix_core.command_line import main
 
-    program, *words = shlex.split(code_of_home("bash").replace("\\\n", " "))
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
-        status = main(words)
-    assert program == "spicemix" and status == 0, said.getvalue()
+    for line in code_of_home("bash").replace("\\\n", " ").splitlines():
+        program, *words = shlex.split(line)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+            status = main(words)
+        assert program == "spicemix" and status == 0, said.getvalue()
     assert (tissue / "model.h5").is_file() and (tissue / "fitted.h5ad").is_file()
+    assert (tissue / "types.svg").stat().st_size > 1000 and (tissue / "affinity.svg").stat().st_size > 1000
 
 
 def test_the_headline_counts_the_claims_about_spicemix_that_hold(tools):
@@ -76,8 +78,7 @@ def test_the_headline_counts_the_claims_about_spicemix_that_hold(tools):
     second.loc["SpiceMix", ["reproduced", "not reproduced", "not measured"]] = 18, 3, 2
     first.loc["data", "reproduced"] = 5
     assert tools.home.headline({"procedure": first, "recommended": second}) == (
-        "Of 21 claims about SpiceMix, 14 hold under the paper's own procedure and 18 hold for the fit that we "
-        "recommend today.")
+        "Of 21 claims about SpiceMix, 14 hold under the paper's procedure and 18 hold for the recommended fit.")
     first.loc["SpiceMix"] = 0
     assert tools.home.headline({"procedure": first, "recommended": second}) == ""
 
@@ -86,18 +87,24 @@ def test_cards_name_claims_of_the_ledger_after_their_verdicts(tools):
     entries = ledger.load_ledger()
     named = [(chapter, name) for chapter, (_, phrases) in tools.home.CARDS.items() for name in phrases]
     assert all(entries.loc[name, "chapter"] == chapter for chapter, name in named)
-    verdicts = pd.Series(["partly", "reproduced", "partly"], index=["a", "b", "c"])
+    verdicts = pd.Series(["partly", "reproduced", "not reproduced"], index=["a", "b", "c"])
+    counts = verdicts.value_counts().reindex(ledger_page.VERDICTS, fill_value=0)
     phrases = {"a": "one", "b": "two", "c": "three", "d": "four"}
-    text = tools.home.sentence(verdicts, phrases, ledger_page.VERDICTS)
-    assert text == "**Reproduced**: two; **partly**: one and three."
-    verdicts[:] = "not evaluated"
-    assert "simulated tissue" in tools.home.sentence(verdicts, phrases, ledger_page.VERDICTS)
-    assert tools.home.sentence(verdicts, {"d": "four"}, ledger_page.VERDICTS) == "Not measured yet."
+    text = tools.home.sentence(counts, counts, verdicts, verdicts, phrases)
+    assert text == "**1 of 3** claims hold (recommended fit: **1**), among them *two*, but not *three*."
+    others = pd.Series(["partly", "partly", "reproduced"], index=["a", "b", "c"])  # no claim has both verdicts now
+    assert tools.home.sentence(counts, counts, verdicts, others, phrases) == (
+        "**1 of 3** claims hold (recommended fit: **1**).")
+    none = counts * 0
+    none["not evaluated"] = 3
+    assert "simulated tissue" in tools.home.sentence(none, none, verdicts, verdicts, phrases)
+    none["not measured"] = 1
+    assert tools.home.sentence(none, none, verdicts, verdicts, phrases) == "Not measured yet."
 
 
 def test_home_states_no_number_of_claims_by_hand():
     text = (BOOK / "intro.md").read_text(encoding="utf-8")
-    assert "{{ tally }}" in text and "{{ cards }}" in text
+    assert "{{ headline }}" in text and "{{ cards }}" in text
     assert not re.search(r"\d+ (claims|of the claims|reproduced)", text)
 
 
@@ -139,12 +146,14 @@ def test_the_card_for_previews_has_the_size_that_they_ask_for(tmp_path):
     assert plt.imread(tmp_path / "card.png").shape[:2] == (630, 1200)
 
 
-def test_every_page_leads_to_the_citation_on_the_home_page(tools):
-    assert f"({tools.description.CITE})=\n" in (BOOK / "intro.md").read_text(encoding="utf-8")
+def test_every_page_leads_to_the_citation(tools):
+    assert f"({tools.description.CITE})=\n" in (BOOK / f"{tools.description.ABOUT}.md").read_text(encoding="utf-8")
     context = {"pathto": lambda page: f"../{page}.html"}
-    app = SimpleNamespace(config=SimpleNamespace(root_doc="intro"))
-    tools.description.add_cite_button(app, "chapters/nmf", "page.html", context, None)
-    assert [button["url"] for button in context["header_buttons"]] == ["../intro.html#how-to-cite"]
+    for documents, addresses in (({"about", "chapters/nmf"}, ["../about.html#how-to-cite"]), ({"chapters/nmf"}, None)):
+        app, own = SimpleNamespace(env=SimpleNamespace(all_docs=documents)), dict(context)
+        tools.description.add_cite_button(app, "chapters/nmf", "page.html", own, None)
+        assert [button["url"] for button in own["header_buttons"]] == addresses if addresses else (
+            "header_buttons" not in own)  # a book without the page has no button
 
 
 @pytest.mark.parametrize(("base", "address"), [("", "../_static/card.png"),

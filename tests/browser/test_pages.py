@@ -216,6 +216,23 @@ def test_page_is_not_long(window):
     assert 0 < high <= SCREENS * WINDOW["height"]
 
 
+HOME = [".hero", ".scheme", ".start pre", ".start .sd-card", ".results .sd-card"]
+
+
+@pytest.mark.parametrize("size", [(1150, 800), (1280, 900)])
+def test_home_fits_a_screen(browser, site, size):
+    width, height = size
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", WINDOW | {"width": width, "height": height})
+    browser.get(f"{site}/{LISTED[0]}.html")
+    browser.execute_async_script(MATHS_SET)
+    bottoms = [browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility())"
+        ".map(e => e.getBoundingClientRect().bottom + scrollY)", part) for part in HOME]
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert [len(found) for found in bottoms[-2:]] == [3, 4]  # ways into the book, and results
+    assert max(map(max, bottoms[:4])) <= height and max(bottoms[4]) <= 1.3 * height
+
+
 def test_words_in_figures_are_large_enough(window):
     smallest = window.execute_async_script(WORDS)
     assert not [(figure, points) for figure, points in smallest if points < POINTS]
@@ -318,16 +335,23 @@ def test_legend_of_a_map_shows_one_type_and_a_second_map_follows(browser, site):
 def test_slider_changes_the_model(browser, site):
     root = explorer(browser, site, "chapters/simulation_settings", "model")
     slider, numbers = (root.find_element(By.CSS_SELECTOR, name) for name in ("input[type=range]", ".numbers"))
+    said_at = root.find_element(By.TAG_NAME, "output")
+    assert said_at.text.endswith("(default)")
     seen = set()
     slider.send_keys(Keys.HOME)
     for _ in range(int(slider.get_attribute("max")) + 1):
-        seen.add((root.find_element(By.TAG_NAME, "output").text, numbers.text))
+        seen.add((said_at.text, numbers.text))
         slider.send_keys(Keys.ARROW_RIGHT)
     assert len(seen) == int(slider.get_attribute("max")) + 1
+    runs, before = Select(root.find_element(By.TAG_NAME, "select")), numbers.text
+    runs.select_by_index(1)
+    assert len(runs.options) == 3 and numbers.text != before
+    shown, every = (numbers.find_elements(By.TAG_NAME, "dd")[k].text for k in (1, 4))
+    assert every.split(", ")[1] == shown  # the index of the second seed
     matrix, said = (root.find_element(By.CSS_SELECTOR, name) for name in (".matrix", ".said"))
     assert len(matrix.find_elements(By.TAG_NAME, "rect")) == 100
     matrix.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
-    assert re.fullmatch(r"metagenes 1 and 1: affinity -?[\d.]+ from the mean", said.text)
+    assert re.fullmatch(r"metagenes inhibitory and inhibitory: affinity -?[\d.]+ from the mean", said.text)
 
 
 def test_pages_open_from_a_file_without_a_server(browser, site):

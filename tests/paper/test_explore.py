@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 from paper.explore import cell_map, model_path
+from paper.shared.recovery import SIGNAL, match_states
 from paper.simulation.penalty_path import penalty_frames
 
+from spicemix_core import SpiceMix
 from spicemix_core.datasets.simulation import CELL_TYPES, simulate_cortex
 
 POINTS = np.array([[0.0, 10.0], [1234.5678, 20.0], [500.0, 30.0]])
@@ -89,17 +91,43 @@ def test_inconsistent_input_is_refused(change, message):
         cell_map(**{"coordinates": POINTS, "samples": ["s"] * 3, "labels": LABELS, "values": {}} | change)
 
 
-def test_frames_follow_the_penalty():
+def test_frames_follow_the_penalty_and_the_seed():
     adata = simulate_cortex(1, n_cells=120, n_genes=40, random_state=0)
     colors = dict.fromkeys((*CELL_TYPES, "no type"), "#000000")
-    frames = penalty_frames(adata, [1e-4, 1.0], colors, n_metagenes=5)
-    assert [frame["at"] for frame in frames] == ["1e-04", "1e+00"]
-    assert np.ptp(frames[1]["affinity"]) < 0.1 * np.ptp(frames[0]["affinity"])  # a strong penalty shrinks S
+    frames = penalty_frames(adata, [1e-4, 1.0], colors, n_metagenes=5, seeds=(0, 1))
+    assert [(frame["at"], frame["run"]) for frame in frames] == [
+        ("0.0001", "seed 0"), ("0.0001", "seed 1"), ("1", "seed 0"), ("1", "seed 1")]
+    assert np.ptp(frames[2]["affinity"]) < 0.1 * np.ptp(frames[0]["affinity"])  # a strong penalty shrinks S
+    assert frames[0]["numbers"]["the index of all seeds"] == ", ".join(
+        frame["numbers"]["adjusted Rand index"] for frame in frames[:2])
     assert "X_spicemix" not in adata.obsm  # the data are unchanged
-    data, figure = read(model_path(adata.obsm["spatial"], frames, setting="penalty"))
-    assert figure["data-kind"] == "model" and len(data["frames"]) == 2
+    data, figure = read(model_path(adata.obsm["spatial"], frames, setting="penalty", default="0.0001"))
+    assert figure["data-kind"] == "model" and len(data["frames"]) == 4
+    assert data["values"] == ["0.0001", "1"] and data["runs"] == ["seed 0", "seed 1"] and data["default"] == "0.0001"
     np.testing.assert_allclose(np.mean(data["frames"][0]["affinity"]), 0, atol=1e-3)
-    with pytest.raises(ValueError, match="at least two frames"):
-        model_path(adata.obsm["spatial"], frames[:1], setting="penalty")
-    with pytest.raises(ValueError, match="120 labels for 119 cells"):
-        model_path(adata.obsm["spatial"][1:], frames, setting="penalty")
+
+
+def test_metagenes_of_a_frame_have_the_names_of_the_true_ones():
+    adata = simulate_cortex(1, n_cells=300, n_genes=60, random_state=0)
+    model = SpiceMix(12, affinity_penalty=1.0, random_state=0)
+    (frame,) = penalty_frames(adata, [1.0], dict.fromkeys((*CELL_TYPES, "no type"), "#000000"), n_metagenes=12)
+    assert frame["metagenes"] == [*SIGNAL, "other", "other"]
+    states = np.concatenate(model.fit(adata.copy(), sample_key="sample").latent_states_)
+    true = adata.obsm["true_latent_states"]
+    learned = match_states(true, states).permutation
+    np.testing.assert_allclose(np.diag(frame["affinity"])[:10], np.diag(model.affinity_)[learned])
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda frames: frames[:1], "at least two values"),
+    (lambda frames: frames[:3], "3 frames for 2 values and 2 runs"),
+    (lambda frames: [*frames[:3], frames[3] | {"labels": ["a"]}], "1 labels for 3 cells"),
+    (lambda frames: [*frames[:3], frames[3] | {"metagenes": ["m"]}], "1 names for 2 metagenes"),
+    (lambda frames: [frame | {"at": frame["at"] + "0"} for frame in frames], "No frame is at the default 1"),
+])
+def test_inconsistent_frames_are_refused(change, message):
+    frames = [{"at": at, "run": run, "labels": ["a"] * 3, "colors": {"a": "#000000"}, "affinity": np.eye(2),
+               "metagenes": ["m", "n"], "numbers": {}} for at in ("1", "2") for run in ("x", "y")]
+    model_path(POINTS, frames, setting="penalty", default="1")
+    with pytest.raises(ValueError, match=message):
+        model_path(POINTS, change(frames), setting="penalty", default="1")

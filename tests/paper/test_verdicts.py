@@ -182,5 +182,7 @@ def test_the_summary_names_each_claim_about_spicemix_once_by_its_verdicts(tmp_pa
     assert [line.split("): ")[-1] for line in lines] == [
         "short a.", "short b.", "short c.", "short d (1 of 3 seeds).", "short e.", "short f."]
     assert lines[0] == "- **Holds, however the model is fitted** (1): short a."
+    entries.loc["a", "figure"] = "fig-of-another-page"
+    assert ledger_page.summary(table, entries, ["fig-of-another-page"]) == lines[0]
     nothing = verdicts.evaluate("c", {}, {}, not_evaluated="simulated", folder=tmp_path, ledger=entries)
     assert "simulated tissue" in ledger_page.summary(nothing, entries)
