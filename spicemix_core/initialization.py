@@ -74,12 +74,17 @@ def initial_metagenes(cells: Cells, n_metagenes: int, rng: np.random.Generator, 
 def kmeans_metagenes(rows: np.ndarray, n_metagenes: int, seed: int) -> np.ndarray:
     """Centroids (G, K) of the rows (N, G), clipped at zero and scaled to sum to one.
 
-    A cluster whose centroid has no positive entry does not determine its metagene, which is then uniform.
+    A cluster whose centroid has no positive entry does not determine its metagene, which is then uniform. Fewer rows
+    than genes are first expressed in an orthonormal basis of their span, which changes no distance.
     """
     from sklearn.cluster import KMeans
 
-    kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, tol=KMEANS_TOL, random_state=seed).fit(rows)
-    return _scaled(np.clip(kmeans.cluster_centers_.T, 0.0, None))
+    n_rows, n_genes = rows.shape
+    basis, coordinates = np.linalg.qr(rows.T) if n_rows < n_genes else (None, rows.T)
+    tol = KMEANS_TOL * len(coordinates) / n_genes  # scikit-learn multiplies it by the mean variance of the coordinates
+    kmeans = KMeans(n_metagenes, n_init=KMEANS_RESTARTS, tol=tol, random_state=seed)
+    centroids = kmeans.fit(np.ascontiguousarray(coordinates.T)).cluster_centers_.T
+    return _scaled(np.clip(centroids if basis is None else basis @ centroids, 0.0, None))
 
 
 def _weighted_metagenes(cells, n_metagenes, rng):

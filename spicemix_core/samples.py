@@ -40,7 +40,7 @@ class Samples:
         for matrix in filter(sp.issparse, (*self.expressions, self.graph)):
             check_compressed(matrix, "A sparse matrix of the samples")
 
-    @property
+    @cached_property
     def offsets(self) -> np.ndarray:
         """Index of the first cell of each sample among all cells, and the number of all cells."""
         return np.cumsum([0] + [y.shape[0] for y in self.expressions])
@@ -109,8 +109,11 @@ class Samples:
 
     def times_metagenes(self, metagenes: np.ndarray) -> np.ndarray:
         """Scaled Y M of all cells, shape (N, K)."""
-        scaled = zip(self.expressions, self.scaling, strict=True)
-        return np.concatenate([products.times_metagenes(y, c * metagenes) for y, c in scaled])
+        metagenes = np.asfortranarray(metagenes)  # as the product with dense expression needs them
+        found = [products.times_metagenes(y, metagenes) for y in self.expressions]
+        for product, c in zip(found, self.scaling, strict=True):
+            product *= c
+        return np.concatenate(found)
 
     def gram_times(self, columns: np.ndarray) -> np.ndarray:
         """Scaled Y'Y B, shape (G, n), for the columns B (G, n)."""

@@ -1,9 +1,10 @@
 """Gaussian emissions of the hidden Markov random field, and the prior of their parameters."""
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 _MEAN_WEIGHT = 0.01  # the mean of the prior counts as this many cells (default of Fraley and Raftery)
+_LEAST_RESPONSIBILITY = 1e-16  # a cell with a smaller one changes a covariance by less than rounding
 
 
 def log_gaussian(features: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -59,17 +60,18 @@ class GaussianPrior:
         means = (r.T @ features + _MEAN_WEIGHT * self.mean) / (size + _MEAN_WEIGHT)[:, None]
         covariances = np.empty((r.shape[1], *self.scale.shape))
         for k, mean in enumerate(means):
-            deviation = features - mean
-            scatter = (deviation * r[:, k, None]).T @ deviation
-            covariances[k] = (self._pull(mean) + scatter) / (size[k] + self.power)
+            cells = r[:, k] > _LEAST_RESPONSIBILITY
+            deviation = (features[cells] - mean) * np.sqrt(r[cells, k, None])
+            covariances[k] = (self._pull(mean) + deviation.T @ deviation) / (size[k] + self.power)
         return means, covariances
 
     def log_density(self, means: np.ndarray, covariances: np.ndarray) -> float:
         """Sum over the states of ``log p(mu_k, Sigma_k)``, without the normalising constant."""
         total = 0.0
         for mean, covariance in zip(means, covariances, strict=True):
-            total -= 0.5 * self.power * np.linalg.slogdet(covariance)[1]
-            total -= 0.5 * np.trace(np.linalg.solve(covariance, self._pull(mean)))
+            root = cholesky(covariance, lower=True)
+            total -= self.power * np.log(np.diag(root)).sum()
+            total -= 0.5 * (cho_solve((root, True), self._pull(mean))).trace()
         return total
 
     def _pull(self, mean):

@@ -17,7 +17,6 @@ MOST_PARTS = 32  # partial sums of Y'X in memory at one time
 
 def times_metagenes(expression: np.ndarray | sp.csr_array | Blocks, metagenes: np.ndarray) -> np.ndarray:
     """Y M, shape (N, K), from ``expression`` (N, G) and ``metagenes`` (G, K)."""
-    metagenes = np.ascontiguousarray(metagenes)
     product = np.empty((expression.shape[0], metagenes.shape[1]))
     for first, block in pieces(expression):
         _fill(block, metagenes, product[first : first + block.shape[0]])
@@ -25,11 +24,14 @@ def times_metagenes(expression: np.ndarray | sp.csr_array | Blocks, metagenes: n
 
 
 def _fill(expression, metagenes, product):
+    # BLAS is faster if the small dimension of a product comes first
+    columns = np.ascontiguousarray(metagenes if sp.issparse(expression) else metagenes.T)
+
     def fill(start, stop):
         if sp.issparse(expression):
-            _csr_times(expression.indptr, expression.indices, expression.data, metagenes, start, stop, product)
+            _csr_times(expression.indptr, expression.indices, expression.data, columns, start, stop, product)
         else:
-            np.matmul(expression[start:stop].astype(float, copy=False), metagenes, out=product[start:stop])
+            product[start:stop] = (columns @ expression[start:stop].astype(float, copy=False).T).T
 
     over_blocks(fill, len(product))
 
@@ -37,10 +39,18 @@ def _fill(expression, metagenes, product):
 def times_states(expression: np.ndarray | sp.csr_array | Blocks, states: np.ndarray) -> np.ndarray:
     """Y'X, shape (G, K), from ``expression`` (N, G) and ``states`` (N, K)."""
     group = group_of(len(states))
-    totals = np.zeros((-(-len(states) // group), expression.shape[1], states.shape[1]))
+    totals = _zeros(expression, group, states.shape[1])
     for first, block in pieces(expression, group):
         _add(block, states[first : first + block.shape[0]], first // group, totals, group)
     return sum(totals)
+
+
+def _zeros(expression, group, n_columns):
+    """Totals of Y'X of groups of cells, shape (groups, G, columns), in the order of memory in which they are added to."""
+    n_groups, n_genes = -(-expression.shape[0] // group), expression.shape[1]
+    if sp.issparse(expression) or (isinstance(expression, Blocks) and expression.is_sparse):
+        return np.zeros((n_groups, n_genes, n_columns))
+    return np.zeros((n_groups, n_columns, n_genes)).transpose(0, 2, 1)
 
 
 def group_of(n_cells: int) -> int:
@@ -54,7 +64,7 @@ def gram_times(expression: np.ndarray | sp.csr_array | Blocks, columns: np.ndarr
     if not (isinstance(expression, Blocks) and expression.is_sparse):
         return scale * times_states(expression, times_metagenes(expression, columns))
     group = group_of(expression.shape[0])  # one pass, and the product with a block of cells at a time
-    totals = np.zeros((-(-expression.shape[0] // group), *columns.shape))
+    totals = _zeros(expression, group, columns.shape[1])
     for first, block in pieces(expression, group):
         _add(block, times_metagenes(block, columns), first // group, totals, group)
     return scale * sum(totals)
@@ -69,7 +79,7 @@ def _add(expression, states, first, totals, group):
         else:
             for a in range(start, stop, BLOCK):
                 b = min(a + BLOCK, stop)
-                total += expression[a:b].astype(float, copy=False).T @ states[a:b]
+                total += (states[a:b].T @ expression[a:b].astype(float, copy=False)).T
 
     over_blocks(add, len(states), group)
 

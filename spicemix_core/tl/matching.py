@@ -90,8 +90,10 @@ def contingency(a: ArrayLike, b: ArrayLike) -> pd.DataFrame:
     >>> tl.contingency([0, 0, 1, 1], ["x", "x", "x", "y"]).to_dict("index")
     {0: {'x': 2, 'y': 0}, 1: {'x': 1, 'y': 1}}
     """
-    first, second = _pair_of_labels(a, b)
-    return pd.crosstab(first.rename("a"), second.rename("b"))
+    (rows, row_names), (columns, column_names) = (pd.factorize(x, sort=True) for x in _pair_of_labels(a, b))
+    counts = np.zeros((len(row_names), len(column_names)), dtype=int)
+    np.add.at(counts, (rows, columns), 1)
+    return pd.DataFrame(counts, pd.Index(row_names, name="a"), pd.Index(column_names, name="b"))
 
 
 def match_labels(predicted: ArrayLike, reference: ArrayLike) -> pd.Series:
