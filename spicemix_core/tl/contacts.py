@@ -79,7 +79,7 @@ def cell_type_affinity(graph: Graph, labels: ArrayLike, samples: ArrayLike | Non
     b -1.19  0.59
     """
     row, col, codes, types, _ = _inputs(graph, labels, samples)
-    return pd.DataFrame(_affinity(row, col, codes, len(types)), index=types, columns=types)
+    return pd.DataFrame(_statistic(row, col, codes, len(types))(codes), index=types, columns=types)
 
 
 def affinity_permutation_test(graph: Graph, labels: ArrayLike, samples: ArrayLike | None = None, *,
@@ -118,14 +118,15 @@ def affinity_permutation_test(graph: Graph, labels: ArrayLike, samples: ArrayLik
     check_integer("n_permutations", n_permutations, 1)
     row, col, codes, types, sample = _inputs(graph, labels, samples)
     rng = np.random.default_rng(random_state)
-    observed = _affinity(row, col, codes, len(types))
+    statistic = _statistic(row, col, codes, len(types))
+    observed = statistic(codes)
     order = np.argsort(sample, kind="stable")
     as_high, as_low = np.zeros_like(observed), np.zeros_like(observed)
     for _ in progress(range(n_permutations), "permutations"):
         # Sorting by sample, then by a random key, permutes the cells within each sample.
         permuted = np.empty_like(codes)
         permuted[order] = codes[np.lexsort((rng.random(len(codes)), sample))]
-        affinity = _affinity(row, col, permuted, len(types))
+        affinity = statistic(permuted)
         as_high += affinity >= observed - _TOLERANCE
         as_low += affinity <= observed + _TOLERANCE
     return pd.DataFrame(two_sided_p_value(as_high, as_low, n_permutations), index=types, columns=types)
@@ -236,10 +237,17 @@ def _inputs(graph, labels, samples):
     return graph.row, graph.col, codes, types, sample
 
 
-def _affinity(row, col, codes, n_types):
-    pairs = np.bincount(codes[row] * n_types + codes[col], minlength=n_types**2)
-    contacts = pairs.reshape(n_types, n_types)
-    degree = contacts.sum(axis=1)
-    expected = (np.outer(degree, degree) - np.diag(degree)) / (degree.sum() - 1)
+def _statistic(row, col, codes, n_types):
+    """The affinity of permutations of the codes, none of which changes the number of cells of a type."""
     cells = np.bincount(codes, minlength=n_types)
-    return (2 - np.eye(n_types)) * (contacts - expected) / np.sqrt(np.outer(cells, cells))
+    scale = (2 - np.eye(n_types)) / np.sqrt(np.outer(cells, cells))
+    diagonal = np.diag_indices(n_types)
+
+    def affinity(codes):
+        contacts = np.bincount(codes[row] * n_types + codes[col], minlength=n_types**2).reshape(n_types, n_types)
+        degree = contacts.sum(axis=1)
+        expected = np.outer(degree, degree)
+        expected[diagonal] -= degree
+        return scale * (contacts - expected / (len(row) - 1))
+
+    return affinity

@@ -152,18 +152,22 @@ def major_class(major: str) -> str:
     return classes.pop() if len(classes) == 1 else "mixed"
 
 
-def rank_types(scores: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
+def rank_types(scores: pd.DataFrame, labels: pd.Series) -> pd.DataFrame:
     """First and second type of each cluster, with the first's score and its lead in standard errors."""
     means = scores.groupby(labels).mean()
     order = np.argsort(-means.to_numpy(), axis=1, kind="stable")
     names = means.columns.to_numpy()[order[:, :2]]
-    table = pd.DataFrame({"type": names[:, 0], "cells": labels.value_counts(), "score": means.max(axis=1),
-                          "runner_up": names[:, 1]}, index=means.index)
-    for cluster, (first, second) in zip(means.index, names, strict=True):
-        lead = (scores[first] - scores[second])[labels == cluster]
-        error = lead.std(ddof=1) / np.sqrt(len(lead)) if len(lead) > 1 else np.inf
-        table.loc[cluster, "lead"] = lead.mean() / error if error > 0 else np.inf
-    return table
+    columns, rows = means.columns.get_indexer(names.T.ravel()).reshape(2, -1), labels.to_numpy()
+    differences = scores.to_numpy()[:, columns[0]] - scores.to_numpy()[:, columns[1]]  # cells x clusters
+    leads = [_lead(differences[rows == cluster, i]) for i, cluster in enumerate(means.index)]
+    return pd.DataFrame({"type": names[:, 0], "cells": labels.value_counts(), "score": means.max(axis=1),
+                         "runner_up": names[:, 1], "lead": leads}, index=means.index)
+
+
+def _lead(differences):
+    """Mean of the differences of the cells of a cluster, in standard errors."""
+    error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else np.inf
+    return differences.mean() / error if error > 0 else np.inf
 
 
 def _decide_by_depth(ranks, cluster, depth):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import entropy
 from sklearn.metrics.cluster import expected_mutual_information
 
 from spicemix_core.inputs.parameters import check_integer
@@ -217,5 +216,10 @@ def _information(codes, place):
     mutual = (joint / n_cells * np.log(joint * n_cells / np.outer(rows, columns)[counts > 0])).sum()
     expected = expected_mutual_information(counts, n_cells)
     gain, range_ = (np.copysign(max(abs(value), np.finfo(float).eps), value)  # a perfect match is one, not 0 / 0
-                    for value in (mutual - expected, (entropy(rows) + entropy(columns)) / 2 - expected))
+                    for value in (mutual - expected, (_entropy(rows / n_cells) + _entropy(columns / n_cells)) / 2 - expected))
     return float(gain / range_)
+
+
+def _entropy(shares):
+    """Entropy of positive shares; :func:`scipy.stats.entropy` takes ten times as long for so few."""
+    return -(shares * np.log(shares)).sum()
