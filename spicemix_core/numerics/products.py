@@ -46,7 +46,7 @@ def times_states(expression: np.ndarray | sp.csr_array | Blocks, states: np.ndar
 
 
 def _zeros(expression, group, n_columns):
-    """Totals of Y'X of groups of cells, shape (groups, G, columns), in the order of memory in which they are added to."""
+    """Totals of Y'X of groups of cells, shape (groups, G, columns), ordered in memory as the products that they add."""
     n_groups, n_genes = -(-expression.shape[0] // group), expression.shape[1]
     if sp.issparse(expression) or (isinstance(expression, Blocks) and expression.is_sparse):
         return np.zeros((n_groups, n_genes, n_columns))

@@ -215,8 +215,9 @@ def _information(codes, place):
     joint, n_cells = counts[counts > 0], len(codes)
     mutual = (joint / n_cells * np.log(joint * n_cells / np.outer(rows, columns)[counts > 0])).sum()
     expected = expected_mutual_information(counts, n_cells)
+    highest = (_entropy(rows / n_cells) + _entropy(columns / n_cells)) / 2
     gain, range_ = (np.copysign(max(abs(value), np.finfo(float).eps), value)  # a perfect match is one, not 0 / 0
-                    for value in (mutual - expected, (_entropy(rows / n_cells) + _entropy(columns / n_cells)) / 2 - expected))
+                    for value in (mutual - expected, highest - expected))
     return float(gain / range_)
 
 
