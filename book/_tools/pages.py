@@ -22,7 +22,8 @@ from _tools.times import times_table
 QUICK_NOTE = "Quick profile: fewer seeds and iterations. The numbers differ from those of the full book."
 OTHER_NOTE = "Executed with other parameters than the book: {}."
 MADE_FROM = "data.txt"  # says in the finished pages whether they show measured data or a twin
-PDF_LINK = "- **Read offline:** {download}`the whole book as one PDF <downloads/spicemix.pdf>`."
+PDF_LINK = "- **The whole book** as {download}`one PDF <downloads/spicemix.pdf>`, to read offline or to print."
+NO_PDF = "- **The whole book** as one PDF: `make print` makes it and puts it here. It needs Chromium, and no LaTeX."
 NOT_PAGES = ("_build", "__pycache__", "_tools", "build.py", "paper")
 ICON_FONT = re.compile(r"@font-face\{[^}]*fontawesome[^}]*\}")
 ICON_RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:before,?)+)\{content:[^}]*\}')
@@ -66,7 +67,7 @@ def lay_out(chapters: dict, run: Path, profile: str, given: dict, twin: bool = F
     config["sphinx"]["config"]["html_theme_options"]["announcement"] = " ".join(notes)
     config["parse"]["myst_substitutions"] = {
         **home.substitutions(run / "results", profile), **repository.add_links(config),
-        "chapter_times": times_table(run, chapters, labels.titles), "pdf": PDF_LINK if pdf else ""}
+        "chapter_times": times_table(run, chapters, labels.titles), "pdf": PDF_LINK if pdf else NO_PDF}
     if pdf:
         shutil.copy(pdf, stage / "downloads")
     home.draw_scheme(stage / "_static")

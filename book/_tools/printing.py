@@ -12,6 +12,7 @@ from _tools.pages import build
 
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
          "--host-resolver-rules=MAP * ~NOTFOUND")
+PATIENCE = 1800  # seconds for one page that is a whole book, on a busy machine
 READY = """const done = arguments[0];
 const setting = window.MathJax?.startup?.promise;
 Promise.all([setting, ...[...document.images].map(i => i.decode().catch(() => 0))]).then(() => done(), done);"""
@@ -45,7 +46,8 @@ def printed(address: str, programs: tuple[str, str]) -> bytes:
     for flag in FLAGS:
         options.add_argument(flag)
     with webdriver.Chrome(options=options, service=Service(programs[1])) as browser:
-        browser.set_script_timeout(300)
+        browser.set_script_timeout(PATIENCE)
+        browser.command_executor.client_config.timeout = PATIENCE  # of 120 s by default
         browser.get(address)
         browser.execute_async_script(READY)
         sheet = {"printBackground": True, "paperWidth": 8.27, "paperHeight": 11.69, "generateDocumentOutline": True,

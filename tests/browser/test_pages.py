@@ -265,6 +265,22 @@ def test_page_is_accessible(page, browser, theme):
     assert browser.execute_async_script(AXE, "main") == []
 
 
+# Names of equations and of figures that are wider than their place on a phone.
+CUT = """const done = arguments[0];
+requestAnimationFrame(() => setTimeout(() => done({
+  equations: [...document.querySelectorAll('div.math mjx-container')].filter(e => e.checkVisibility()
+      && e.querySelector('svg').getBoundingClientRect().width > e.clientWidth + 1).map(e => e.textContent.slice(0, 60)),
+  silent: [...document.querySelectorAll('main .cell_output figure')].filter(e => e.checkVisibility()
+      && e.closest('.cell_output').scrollWidth > e.closest('.cell_output').clientWidth + 3
+      && getComputedStyle(e.querySelector('figcaption'), '::before').content === 'none').map(e => e.id)})));"""
+
+
+def test_equations_fit_a_phone_and_figures_say_that_they_scroll(page, browser):
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", DEVICES["phone"])
+    assert browser.execute_async_script(CUT) == {"equations": [], "silent": []}
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_page_fits_a_phone(page, site, browser):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", DEVICES["phone"])
     assert browser.execute_script("return innerWidth") == 390
