@@ -238,8 +238,8 @@
   }
 
   function drawModel(root, data) {
-    const id = `explore-${++counter}`, last = data.values.length - 1;
-    const begin = data.default ? data.values.indexOf(data.default) : Math.round(last / 2);
+    const id = `explore-${++counter}`, last = data.stops.length - 1;
+    const begin = data.default ? data.stops.indexOf(data.default) : Math.round(last / 2);
     const slider = element("input", {type: "range", id, min: 0, max: last, step: 1, value: begin});
     const at = element("output", {for: id}), legend = element("ul", {class: "legend"});
     const said = element("p", {class: "said", "aria-live": "polite"}), numbers = element("dl", {class: "numbers"});
@@ -250,7 +250,7 @@
     const entry = i => frame.affinity[Math.floor(i / size)][i % size];
 
     function show() {
-      const value = data.values[+slider.value];
+      const value = data.stops[+slider.value];
       frame = data.frames.find(one => one.at === value && one.run === run);
       at.textContent = value + (value === data.default ? " (default)" : "");
       slider.setAttribute("aria-valuetext", at.textContent);

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from _tools import BOOK, ROOT
+from _tools.tables import with_subscripts
 
 NOTES = {
     "quick": "These verdicts are from the *quick* profile: with so few seeds they can differ from the full book's.",
@@ -58,7 +59,8 @@ def substitutions(results: Path, profile: str) -> dict[str, str]:
     verdicts, ways = read_results(results, entries), ledger_page.WAYS
     counts = {title: ledger_page.count_verdicts(verdicts, entries, way) for way, title in ways.items()}
     notes = [NOTES[profile], UNMEASURED if any(each["not evaluated"].any() for each in counts.values()) else ""]
-    tables = [ledger_page.ledger_table(verdicts, entries[entries["about"] == about]) for about in ledger.ABOUT]
+    tables = [with_subscripts(ledger_page.ledger_table(verdicts, entries[entries["about"] == about]))
+              for about in ledger.ABOUT]
     judged = {chapter: {title: ledger_page.count_verdicts(verdicts, own, way) for way, title in ways.items()}
               for chapter, own in entries.groupby("chapter")}
     found = {title: verdicts[f"{way}verdict"] for way, title in ways.items()}

@@ -17,7 +17,7 @@ from _tools.drawn_by import Function, drawing_function, imported_names
 from _tools.execution import ENVIRONMENT, results, write_text
 from _tools.labels import Labels, figure_of
 from _tools.plain import Text, plain
-from _tools.tables import tidy
+from _tools.tables import tidy, with_subscripts
 
 SUFFIXES = {"image/svg+xml": "svg", "image/png": "png"}
 PART_END = ("## Files and environment\n\nThis page shows a part of the chapter {{doc}}`/chapters/{name}`, which is "
@@ -112,6 +112,8 @@ def pages(run: Path, name: str, tables: list[str], labels: Labels) -> dict[str, 
                 del output.data["image/png"]  # the page shows the SVG; the PNG is a download
             if "text/html" in output.get("data", {}):
                 output.data["text/html"] = tidy(output.data["text/html"])
+            for kind in {"text/html", "text/markdown"} & set(output.get("data", {})):
+                output.data[kind] = with_subscripts(output.data[kind])
         cells.append(cell)
         if number in drawn:
             cells.append(_markdown(f"{cell['id']}-made", figure_line(record, cell, name, names, *drawn[number])))

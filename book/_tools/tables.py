@@ -17,6 +17,7 @@ P_VALUE = re.compile(r"(^|\b)(p|q|p.?values?|adjusted p|p adjusted)$", re.IGNORE
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+e[+-]?\d+", re.IGNORECASE)
 WORDS = {"True": "yes", "False": "no", "NaN": "–", "None": "–", "<NA>": "–", "nan": "–"}
 LONG_SEED = 10 ** 8
+SYMBOL = re.compile(r"\bσ([xy])\b")  # as a program prints it
 
 
 def tidy(table: str) -> str:
@@ -40,6 +41,11 @@ def tidy(table: str) -> str:
                     head, integers = (heads[column], whole[column]) if heads and not is_head else ("", True)
                     _rewrite(page, cell, cell.string.strip(), head, integers, is_head)
     return str(page)
+
+
+def with_subscripts(text: str) -> str:
+    """HTML or Markdown in which σx and σy have their subscripts."""
+    return SYMBOL.sub(r"σ<sub>\1</sub>", text)
 
 
 def in_words(head: str) -> str:

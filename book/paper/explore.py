@@ -141,7 +141,7 @@ def model_path(coordinates: ArrayLike, frames: Sequence[dict], *, setting: str, 
                       **_labels(frame["at"], frame["labels"], frame["colors"]),
                       "affinity": np.round(centred, 3).tolist(), "numbers": frame["numbers"]})
     return Explorer("model", title, {"xy": _coded(coordinates, "coordinates"), "setting": setting, "frames": drawn,
-                                     "values": values, "runs": runs, "default": default or ""})
+                                     "stops": values, "runs": runs, "default": default or ""})
 
 
 def _labels(name, entries, colors):

@@ -72,3 +72,8 @@ def test_a_column_is_whole_or_not_as_a_whole(tool):
 def test_other_html_is_unchanged(tool):
     other = "<div><table><tr><td>1.0</td></tr></table></div>"
     assert tool.tidy(other) == other
+
+
+def test_the_two_standard_deviations_have_subscripts_and_other_words_do_not(tool):
+    assert tool.with_subscripts("σx = 3, σy = 2; σxy, xσy") == (
+        "σ<sub>x</sub> = 3, σ<sub>y</sub> = 2; σxy, xσy")

@@ -103,7 +103,7 @@ def test_frames_follow_the_penalty_and_the_seed():
     assert "X_spicemix" not in adata.obsm  # the data are unchanged
     data, figure = read(model_path(adata.obsm["spatial"], frames, setting="penalty", default="0.0001"))
     assert figure["data-kind"] == "model" and len(data["frames"]) == 4
-    assert data["values"] == ["0.0001", "1"] and data["runs"] == ["seed 0", "seed 1"] and data["default"] == "0.0001"
+    assert data["stops"] == ["0.0001", "1"] and data["runs"] == ["seed 0", "seed 1"] and data["default"] == "0.0001"
     np.testing.assert_allclose(np.mean(data["frames"][0]["affinity"]), 0, atol=1e-3)
 
 

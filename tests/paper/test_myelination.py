@@ -276,6 +276,7 @@ def test_the_choices_of_cells_are_the_largest_cluster_the_mixed_ones_and_all(pap
     assert choices["largest and mixed"].clusters == ["oligo", "mixed"]
     np.testing.assert_array_equal(choices["all clusters"].chosen, analysis.found.chosen)
     assert choices["largest cluster"].chosen.sum() < analysis.found.chosen.sum()
+    assert mc.cluster_names(analysis) == {"oligo": "Oligo-1", "mixed": "Oligo-2, mixed"}  # by size
 
 
 def test_figures_show_every_cell_once(analysis, paper):

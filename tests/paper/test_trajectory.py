@@ -160,7 +160,7 @@ def test_too_few_permutations_are_refused():
 
 
 def test_titles_of_the_genes_show_corrected_p_and_significance():
-    assert [figures.p_text(p) for p in (2e-5, 0.0312, 0.051, np.nan)] == ["2.0e-05*", "0.031*", "0.051", ""]
+    assert [figures.p_text(p) for p in (2e-5, 0.0312, 0.051, np.nan)] == ["< 0.001*", "0.031*", "0.051", ""]
     t, genes = planted()
     table = tr.regress(genes, t)
     figure, (first, second) = plt.subplots(1, 2)

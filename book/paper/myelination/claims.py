@@ -113,6 +113,25 @@ def summary(analysis: Analysis, reference: Analysis | None = None) -> dict:
     return row
 
 
+def by_size(analysis: Analysis) -> list:
+    """The clusters of oligodendrocytes, that with the most of them first."""
+    found, labels = analysis.found, analysis.labels
+    return sorted(found.clusters, key=lambda name: -(found.chosen & (labels == name)).sum())
+
+
+def mixed_clusters(analysis: Analysis) -> list:
+    """The clusters of oligodendrocytes with at least five cells that are more like astrocytes."""
+    found, labels = analysis.found, analysis.labels
+    return [name for name in found.clusters if (~found.by_markers & (labels == name)).sum() >= MIN_CELLS]
+
+
+def cluster_names(analysis: Analysis) -> dict:
+    """Names of the clusters of oligodendrocytes as the paper gives them: by size, with a word for mixed ones."""
+    mixed = mixed_clusters(analysis)
+    return {name: f"Oligo-{number}{', mixed' if name in mixed else ''}"
+            for number, name in enumerate(by_size(analysis), 1)}
+
+
 def choices_of_cells(analysis: Analysis) -> dict[str, my.Oligodendrocytes]:
     """Three readings of which clusters of oligodendrocytes the paper analyses.
 
@@ -125,9 +144,7 @@ def choices_of_cells(analysis: Analysis) -> dict[str, my.Oligodendrocytes]:
         ``largest cluster``, ``largest and mixed`` and ``all clusters``, the rule of the verdicts.
     """
     found, labels = analysis.found, analysis.labels
-    sizes = {name: (found.chosen & (labels == name)).sum() for name in found.clusters}
-    largest = [max(sizes, key=sizes.get)] if sizes else []
-    mixed = [name for name in found.clusters if (~found.by_markers & (labels == name)).sum() >= MIN_CELLS]
+    largest, mixed = by_size(analysis)[:1], mixed_clusters(analysis)
     kept = {"largest cluster": largest, "largest and mixed": [*dict.fromkeys(largest + mixed)],
             "all clusters": found.clusters}
     return {title: replace(found, clusters=clusters, inside=np.isin(labels, clusters))

@@ -14,7 +14,7 @@ from matplotlib.figure import SubFigure
 from numpy.typing import ArrayLike
 
 from paper.myelination.cells import Opposition, agreement
-from paper.myelination.claims import Analysis
+from paper.myelination.claims import Analysis, cluster_names
 from paper.myelination.trajectory import LEVEL, NullTest, band
 from spicemix_core.pl import BLUE, GREY, VERMILION, draw_points, draw_table, draw_values, palette
 
@@ -25,7 +25,7 @@ def p_text(p_value: float) -> str:
     """A p-value as text, with an asterisk if it is below 0.05; empty for NaN."""
     if np.isnan(p_value):
         return ""
-    number = f"{p_value:.1e}" if p_value < 1e-3 else f"{p_value:.3f}"
+    number = "< 0.001" if p_value < 1e-3 else f"{p_value:.3f}"
     return f"{number}*" if p_value < LEVEL else number
 
 
@@ -131,7 +131,7 @@ def draw_opposition_and_map(part: SubFigure, analysis: Analysis, coordinates: Ar
     pair = analysis.opposition
     left, right = part.subplots(1, 2, width_ratios=(1, 1.5))
     draw_opposition(left, pair, *_clusters(analysis))
-    left.legend(title="cluster", fontsize="small", loc="upper right")
+    left.legend(fontsize="small", loc="upper right")
     points = draw_trajectory_in_tissue(right, coordinates, pair.over_all_cells(), size=22)
     for name, (low, high) in bands.items():
         for border in (low, high):
@@ -180,6 +180,7 @@ def draw_against_nmf(part: SubFigure, analysis: Analysis, nmf: Analysis) -> None
 
 
 def _clusters(analysis):
-    """Cluster of each oligodendrocyte as text, and a colour for each cluster."""
-    inside = analysis.labels[analysis.found.chosen].astype(str)
-    return inside, palette(pd.unique(np.sort(inside)))
+    """Name of the cluster of each oligodendrocyte, and a colour for each."""
+    names = cluster_names(analysis)
+    inside = np.array([names[label] for label in analysis.labels[analysis.found.chosen]])
+    return inside, palette(names.values())
