@@ -156,7 +156,8 @@ class DaskCells(Cells):
                 removed.set()
 
         self._client.subscribe_topic(part.worker, notice)
-        is_lost = removed.wait(_POLL) or part.worker not in self._n_threads()
+        parts = max(1, round(_POLL))  # it may have noticed before the subscription, so it is asked every second
+        is_lost = any(removed.wait(_POLL / parts) or part.worker not in self._n_threads() for _ in range(parts))
         self._client.unsubscribe_topic(part.worker)
         return is_lost
 

@@ -6,11 +6,13 @@ import signal
 import warnings
 
 import anndata
+import dask
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
+from distributed.utils import get_mp_context
 from models import small_samples, stopped_fit
 from sklearn.exceptions import ConvergenceWarning
 
@@ -31,6 +33,15 @@ def samples():
 
 @pytest.fixture(scope="module")
 def client():
+    """Two workers, which are forked, as are those that replace them, from one process that has imported what they need.
+    """
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context().set_forkserver_preload(["distributed", "spicemix_core.backends.dask_cells",
+                                                 "spicemix_core.runs.consensus"])
+        yield from connected()
+
+
+def connected():
     with (LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
           Client(cluster) as client):
         yield client

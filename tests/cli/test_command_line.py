@@ -89,16 +89,6 @@ def test_runs_make_a_consensus_and_keep_its_summary(here, capsys):
     assert not Path("m.h5.checkpoint").exists()
 
 
-def test_warnings_of_runs_in_other_processes_are_printed_once_on_one_line(here):
-    command = (sys.executable, "-m", "spicemix_core.command_line", "fit", "tissue.h5ad", "-o", "m.h5", *FAST)
-    run = subprocess.run((*command, "--n-runs", "3", "--n-jobs", "2"), capture_output=True, text=True,
-                         env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert run.returncode == 0
-    lines = run.stderr.splitlines()
-    assert all(line.startswith("Warning: ") for line in lines) and len(set(lines)) == len(lines)
-    assert any(line.startswith("Warning: No convergence to a tolerance of 0.001 in 4 iterations") for line in lines)
-
-
 def test_transform_gives_the_states_of_new_cells(here):
     assert main(("simulate", "-o", "new.h5ad", "--n-cells", "40", "--n-genes", str(GENES), "--random-state", "3")) == 0
     assert main(("transform", "model.h5", "new.h5ad", "-o", "states.h5ad")) == 0

@@ -34,19 +34,19 @@ def counts(here, monkeypatch):
     return here
 
 
-def seven_cells():
-    """The option --memory for blocks of seven cells, for a fit with three metagenes."""
+def small_blocks():
+    """The option --memory for blocks of 25 cells, for a fit with three metagenes; a sample has 60 cells."""
     array = read_data("counts.h5ad", backed=True).X
     states = array.shape[0] * 8 * budget.STATES * 3
-    return str(int(states + budget.BLOCKS * 7.5 * budget.bytes_per_cell(array)) / 2**10) + "K"
+    return str(int(states + budget.BLOCKS * 25.5 * budget.bytes_per_cell(array)) / 2**10) + "K"
 
 
 def test_a_fit_reads_blocks_and_writes_the_results_of_a_fit_in_memory(counts, capsys):
     assert main((*FIT, "-o", "one.h5", "-a", "one.h5ad")) == 0
     capsys.readouterr()
-    assert main((*FIT, "-o", "two.h5", "-a", "two.h5ad", "--memory", seven_cells())) == 0
+    assert main((*FIT, "-o", "two.h5", "-a", "two.h5ad", "--memory", small_blocks())) == 0
     said = capsys.readouterr().out
-    assert "stays in counts.h5ad and is read in blocks of 7 cells\n" in said
+    assert "stays in counts.h5ad and is read in blocks of 25 cells\n" in said
     one, two = SpiceMix.load("one.h5"), SpiceMix.load("two.h5")
     np.testing.assert_array_equal(one.metagenes_, two.metagenes_)
     np.testing.assert_array_equal(one.history_["energy"], two.history_["energy"])
@@ -56,7 +56,7 @@ def test_a_fit_reads_blocks_and_writes_the_results_of_a_fit_in_memory(counts, ca
     np.testing.assert_array_equal(first.obsm["X_spicemix"], second.obsm["X_spicemix"])
     assert first.obs.equals(second.obs) and first.var.equals(second.var)
     assert set(first.obsp) == set(second.obsp) and set(first.uns["spicemix"]) == set(second.uns["spicemix"])
-    assert main(("transform", "one.h5", "counts.h5ad", "-o", "three.zarr", "--memory", seven_cells())) == 0
+    assert main(("transform", "one.h5", "counts.h5ad", "-o", "three.zarr", "--memory", small_blocks())) == 0
     third = read_data("three.zarr")
     assert main(("transform", "one.h5", "counts.h5ad", "-o", "four.h5ad")) == 0
     np.testing.assert_array_equal(third.obsm["X_spicemix"], read_data("four.h5ad").obsm["X_spicemix"])
@@ -144,14 +144,14 @@ def test_a_missing_value_in_the_last_block_is_named_and_nothing_is_written(count
     with h5py.File("counts.h5ad", "r+") as file:
         file["X/data"][-1] = np.nan
     before = sorted(counts.iterdir())
-    assert main((*FIT, "-o", "m.h5", "--memory", seven_cells())) == 1
+    assert main((*FIT, "-o", "m.h5", "--memory", small_blocks())) == 1
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and "in 1 of the 120 cells, the first is gene 'gene19' in cell" in error[0]
     assert sorted(counts.iterdir()) == before
 
 
 def test_a_truncated_file_is_one_sentence(counts, capsys):
-    size = seven_cells()
+    size = small_blocks()
     content = (counts / "counts.h5ad").read_bytes()
     (counts / "counts.h5ad").write_bytes(content[: len(content) // 2])
     assert main((*FIT, "-o", "m.h5", "--memory", size)) == 1
@@ -170,7 +170,7 @@ sys.exit(main())"""
 
 @pytest.mark.subprocess
 def test_a_full_disk_is_one_sentence_and_the_fit_is_not_repeated(counts, capsys):
-    command = (*FIT, "-o", "m.h5", "-a", "a.h5ad", "--memory", seven_cells())
+    command = (*FIT, "-o", "m.h5", "-a", "a.h5ad", "--memory", small_blocks())
     run = subprocess.run([sys.executable, "-c", FULL_DISK, "90000", *command], text=True, capture_output=True,
                          env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
     assert run.returncode == 1

@@ -21,7 +21,7 @@ from forked import Forked, run_forked
 from spicemix_core import algorithm, report
 from spicemix_core.command_line import main
 from spicemix_core.datasets.simulation import simulate_cortex
-from spicemix_core.files import atomic
+from spicemix_core.files import atomic, checkpoint
 from spicemix_core.files.checkpoint import Checkpoint
 from spicemix_core.files.lock import locked
 from spicemix_core.model import SpiceMix
@@ -56,13 +56,26 @@ def with_small_files(n_bytes, *arguments):
     return run_main(*arguments)
 
 
-# Two commands, which have their processes in common, where no file can have more than 100 bytes.
-SMALL_FILES = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+# Three commands, which have their processes in common; for the second and third, no file can have more than 100 bytes.
+SEVERAL = """
+import os, resource, sys
+from joblib import Parallel, delayed
 from spicemix_core.command_line import main
-at = sys.argv.index("and")
-sys.exit([main(sys.argv[1:at]), main(sys.argv[at + 1:])] != [1, 1])"""
+
+def limited():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    return os.getpid()
+
+def run(command):
+    print("status", main([*command.split(), "--n-jobs", "2"]), file=sys.stderr)
+
+run(sys.argv[1])
+print("full", file=sys.stderr)
+seen = {limited()}
+while len(seen) < 3:
+    seen.update(Parallel(n_jobs=2)(delayed(limited)() for _ in range(4)))
+run(sys.argv[2])
+run(sys.argv[3])"""
 
 
 @pytest.mark.subprocess
@@ -81,14 +94,33 @@ def test_a_full_disk_gives_an_error_of_one_sentence_and_no_output(here, n_bytes,
     assert [path for path in here.iterdir() if path not in before and path.suffix != ".checkpoint"] == []
 
 
-@pytest.mark.subprocess
-def test_a_full_disk_is_one_sentence_also_with_several_processes(here):
-    run = run_program(SMALL_FILES, *FIT, "--n-runs", "2", "--n-jobs", "2", "and", "select", "tissue.h5ad", "-o",
-                      "g.csv", "-k", "2,3", "--n-seeds", "2", "--max-iter", "2", "--n-jobs", "2")
+@pytest.fixture(scope="module")
+def several(made, tmp_path_factory):
+    """What three commands with several processes write to stderr: before, and after the disk is full."""
+    folder = tmp_path_factory.mktemp("several")
+    shutil.copy(made / "tissue.h5ad", folder)
+    fit = " ".join(FIT[:2]) + " " + " ".join(FIT[4:])
+    run = run_program(SEVERAL, f"{fit} -o free.h5 --n-runs 3", f"{fit} -o full.h5 --n-runs 2",
+                      "select tissue.h5ad -o g.csv -k 2,3 --n-seeds 2 --max-iter 2", cwd=folder)
     assert run.returncode == 0, run.stderr
+    # joblib's own process may add, to its folder that is gone, a warning
     said = [line for line in run.stderr.splitlines() if "resource_tracker" not in line and "warnings.warn" not in line]
-    assert len(said) == 2  # joblib's own process may add, to its folder that is gone, a warning
-    for line in said:
+    return said[:said.index("full")], said[said.index("full") + 1:]
+
+
+@pytest.mark.subprocess
+def test_warnings_of_runs_in_other_processes_are_printed_once_on_one_line(several):
+    *lines, status = several[0]
+    assert status == "status 0"
+    assert all(line.startswith("Warning: ") for line in lines) and len(set(lines)) == len(lines)
+    assert any(line.startswith("Warning: No convergence to a tolerance of 0.001 in 4 iterations") for line in lines)
+
+
+@pytest.mark.subprocess
+def test_a_full_disk_is_one_sentence_also_with_several_processes(several):
+    fit, first, select, second = several[1]
+    assert first == second == "status 1"
+    for line in (fit, select):
         assert re.fullmatch(r"Error: The disk is full: \S+ cannot be written\. Free some space and try again\.", line)
 
 
@@ -194,10 +226,10 @@ def test_an_error_that_nobody_reads_is_not_another_error(here):
     code = "import sys; from spicemix_core.command_line import main; sys.exit(main())"
     reading, writing = os.pipe()
     os.close(reading)
-    run = subprocess.run([sys.executable, "-c", code, "fit", "no.h5ad", "-o", "m.h5"], stderr=writing,
+    run = subprocess.run([sys.executable, "-c", code, "fit", "--nonsense"], stderr=writing,
                          env=os.environ | {"PYTHONPATH": str(ROOT)})
     os.close(writing)
-    assert run.returncode == 1
+    assert run.returncode == 2
 
 
 def test_a_fit_that_runs_out_of_memory_says_so_and_resumes(here, monkeypatch, capsys):
@@ -277,22 +309,21 @@ def test_two_fits_cannot_use_one_checkpoint_at_once(here, capsys):
 # ---- interrupted
 
 
-LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "150", "--tol", "0")
-# A checkpoint at every iteration; after the third the program prints a line and waits to be stopped.
-WAITING = """
-import sys, threading
-import spicemix_core.files.checkpoint as kept
-from spicemix_core.command_line import main
+LONG = ("fit", "long.h5ad", "-o", "long.h5", "-k", "6", "--max-iter", "60", "--tol", "0")
 
-def save_and_wait(self, *arguments, save=kept.Checkpoint.save, saved=[], **options):
-    save(self, *arguments, **options)
-    saved.append(None)
-    if len(saved) == 3:
-        print("waiting", flush=True)
-        threading.Event().wait()
 
-kept.SECONDS, kept.Checkpoint.save = 0.0, save_and_wait
-sys.exit(main())"""
+def fit_and_wait():
+    """Run the fit in a process that inherited an ignored SIGINT, and wait after the third save to be stopped."""
+    def save_and_wait(self, *arguments, save=Checkpoint.save, saved=[], **options):  # noqa: B006
+        save(self, *arguments, **options)
+        saved.append(None)
+        if len(saved) == 3:
+            print("waiting", flush=True)
+            Event().wait()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    checkpoint.SECONDS, Checkpoint.save = 0.0, save_and_wait
+    return run_main(*LONG)
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +333,7 @@ def undisturbed(tmp_path_factory):
     adata = simulate_cortex(2, n_cells=150, n_genes=40, random_state=0)
     adata.write_h5ad(folder / "long.h5ad")
     with pytest.warns(match="No convergence"):
-        return folder, SpiceMix(6, max_iter=150, tol=0, random_state=0).fit(adata)
+        return folder, SpiceMix(6, max_iter=60, tol=0, random_state=0).fit(adata)
 
 
 @pytest.mark.subprocess
@@ -312,18 +343,16 @@ def test_a_stopped_fit_resumes_to_the_same_numbers(undisturbed, tmp_path, monkey
     folder, expected = undisturbed
     shutil.copy(folder / "long.h5ad", tmp_path)
     monkeypatch.chdir(tmp_path)
-    run = subprocess.Popen([sys.executable, "-c", WAITING, *LONG], text=True, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
-                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))  # as a background job
+    run = Forked(fit_and_wait)
     kept, output = Path("long.h5.checkpoint"), Path("long.h5")
-    assert "waiting\n" in iter(run.stdout.readline, "")  # after what was understood of the data
-    run.send_signal(how)
-    said = run.communicate(timeout=300)[1]
+    with run.stdout, run.stderr:
+        assert "waiting\n" in iter(run.stdout.readline, "")  # after what was understood of the data
+        os.kill(run.number, how)
+        said = run.stderr.read()
+    assert run.wait() == (130 if how == signal.SIGINT else -how)
     assert kept.exists() and not output.exists()
-    if how == signal.SIGINT:
-        assert run.returncode == 130
-        assert said.splitlines() == [
-            "Error: The fit was interrupted. The same command resumes from long.h5.checkpoint."]
+    assert said == ("Error: The fit was interrupted. The same command resumes from long.h5.checkpoint.\n"
+                    if how == signal.SIGINT else "")
     assert main(LONG) == 0
     resumed = SpiceMix.load(output)
     np.testing.assert_array_equal(resumed.metagenes_, expected.metagenes_)
