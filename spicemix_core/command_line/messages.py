@@ -1,5 +1,7 @@
 """Messages of the command line: errors and warnings as one line that names options, not parameters of Python."""
 
+import errno
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -67,12 +69,24 @@ def one_line(error: Exception | Warning) -> str:
         text = error.message(option)
     else:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    if isinstance(error, MemoryError) and not text.startswith(FULL):
+    if _is_memory_full(error) and not text.startswith(FULL):
         return f"{FULL}{f' ({text})' if text else ''}. Close other programs, or use a machine with more memory."
     text = " ".join(text.split()) or type(error).__name__
     expected = isinstance(error, (ValueError, KeyError, OSError, ImportError, RuntimeError, MemoryError, Warning,
                                   Interrupted))
     return text if expected else f"{type(error).__name__}: {text}"
+
+
+def _is_memory_full(error):
+    """Whether an error, or its cause, means a full memory, also while compiled libraries are loaded."""
+    seen = set()  # an error that is raised again can be its own context
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, MemoryError) or (isinstance(error, (ImportError, OSError)) and any(
+                words in str(error) for words in ("failed to map segment", os.strerror(errno.ENOMEM)))):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

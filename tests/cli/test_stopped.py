@@ -1,5 +1,6 @@
 """Commands that are stopped, killed, or run out of disk or memory: nothing is lost, and the error is one sentence."""
 
+import errno
 import os
 import re
 import resource
@@ -20,6 +21,7 @@ from forked import Forked, run_forked
 
 from spicemix_core import algorithm, report
 from spicemix_core.command_line import main
+from spicemix_core.command_line.messages import one_line
 from spicemix_core.datasets.simulation import simulate_cortex
 from spicemix_core.files import atomic, checkpoint
 from spicemix_core.files.checkpoint import Checkpoint
@@ -247,6 +249,49 @@ def test_a_fit_that_runs_out_of_memory_says_so_and_resumes(here, monkeypatch, ca
                         r"The same command resumes from m\.h5\.checkpoint\.", line)
     monkeypatch.setattr(algorithm, "initialize", None)  # it must not start again
     assert main(FIT) == 0
+
+
+# The first checkpoint is saved, and from then on the process can have two mebibytes more. Arrays are mapped, and so are
+# given back at once: that the next iteration needs more does not depend on what the process has freed before.
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from spicemix_core.command_line import main
+from spicemix_core.files import checkpoint
+
+def save_and_limit(self, *arguments, save=checkpoint.Checkpoint.save, **options):
+    save(self, *arguments, **options)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2**21,) * 2)
+
+checkpoint.SECONDS, checkpoint.Checkpoint.save = 0.0, save_and_limit
+sys.exit(main())"""
+
+
+@pytest.mark.subprocess
+@pytest.mark.skipif(sys.platform != "linux", reason="Other systems do not limit the memory of a process.")
+def test_a_fit_in_a_process_with_limited_memory_keeps_its_checkpoint(here, monkeypatch):
+    values = np.random.default_rng(0).gamma(1.0, size=(40_000, 11)).astype(np.float32)  # a state of all cells: 3 MiB
+    anndata.AnnData(values).write_h5ad("large.h5ad")
+    command = ("fit", "large.h5ad", "-k", "10", "--max-iter", "2", "--non-spatial", "-o")
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", str(2**16))
+    run = run_program(LIMITED, *command, "m.h5")
+    assert run.returncode == 1
+    assert re.fullmatch(r"Error: The memory is full \(Unable to allocate .+\)\. Close other programs, or use a machine "
+                        r"with more memory\. The same command resumes from m\.h5\.checkpoint\.\n", run.stderr)
+    assert not Path("m.h5").exists() and main((*command, "n.h5")) == 0
+    monkeypatch.setattr(algorithm, "initialize", None)  # it must not start again
+    assert main((*command, "m.h5")) == 0
+    np.testing.assert_array_equal(SpiceMix.load("m.h5").metagenes_, SpiceMix.load("n.h5").metagenes_)
+
+
+def test_libraries_that_do_not_fit_into_memory_are_not_called_missing():
+    mapping = ImportError("_tree.so: failed to map segment from shared object")
+    wrapped = OSError("Could not find/load shared object file 'libllvmlite.so'")
+    wrapped.__context__ = OSError("libllvmlite.so: failed to map segment from shared object")
+    for error in (mapping, wrapped, OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))):
+        assert one_line(error).startswith(f"The memory is full ({error}). Close other programs")
+    assert one_line(ImportError("No module named 'torch'")) == "No module named 'torch'"
 
 
 def test_a_process_that_the_system_killed_is_named_with_what_to_do(here, monkeypatch, capsys):

@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from spicemix_core.files import atomic
+from spicemix_core.files import atomic, swap
 from spicemix_core.files.atomic import replacing, replacing_together
 from spicemix_core.files.partial import is_unfinished, partials_of
 
@@ -202,6 +203,24 @@ def test_a_folder_is_under_its_name_after_a_kill_at_any_moment(tmp_path, monkeyp
     with pytest.raises(ZeroDivisionError), replacing(path):
         raise ZeroDivisionError
     assert read(path) == ("old" if killed else "new") and [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_a_system_whose_library_cannot_exchange_folders_is_told_and_replaces_them(tmp_path, monkeypatch, system):
+    path, other = tmp_path / "store.zarr", tmp_path / "other.zarr"
+    write(path, "old")
+    write(other, "other")
+    library = SimpleNamespace()  # neither renameat2, as musl, nor renamex_np
+    monkeypatch.setattr(swap, "sys", SimpleNamespace(platform=system))
+    monkeypatch.setattr(swap, "ctypes", SimpleNamespace(CDLL=lambda _: library))
+    assert not swap.exchange(path, other) and (read(path), read(other)) == ("old", "other")
+    with replacing(path) as temporary:
+        write(temporary, "new")
+    assert read(path) == "new" and sorted(tmp_path.iterdir()) == [other, path]
+    calls = []
+    library.renamex_np = lambda first, second, flags: calls.append((first, second, flags)) or 0
+    assert swap.exchange(path, other) == (system == "darwin")
+    assert calls == [(os.fsencode(path), os.fsencode(other), 2)] * (system == "darwin")
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])

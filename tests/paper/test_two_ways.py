@@ -119,7 +119,7 @@ def test_each_object_is_computed_once():
 
 def test_the_same_panels_are_drawn_for_both_with_common_colours(views, tissue, monkeypatch):
     plt.switch_backend("Agg")
-    monkeypatch.setattr(tl, "umap_embedding", lambda states, random_state: states[:, :2])  # a real one compiles for long
+    monkeypatch.setattr(tl, "umap_embedding", lambda states, random_state: states[:, :2])  # a real one compiles
     first, second = views
     common = set(first.names) & set(second.names)
     assert common and all(first.own_colors[name] == second.own_colors[name] for name in common)
