@@ -90,8 +90,8 @@ def test_no_module_has_more_than_300_lines(folder):
     assert not {str(path.relative_to(ROOT)): lines(path) for path in folder.rglob("*.py") if lines(path) > 300}
 
 
-def test_core_and_numerics_have_at_most_2850_lines():
-    assert sum(map(lines, CORE)) <= 2850
+def test_core_and_numerics_have_at_most_2880_lines():
+    assert sum(map(lines, CORE)) <= 2880
 
 
 def test_the_package_has_fewer_than_12200_lines_outside_its_docstrings():
