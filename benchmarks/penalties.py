@@ -73,8 +73,8 @@ def table(options):
     """Lines of the table."""
     import joblib
 
-    yield (f"# Strength of the spatial term\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), 1 "
-           f"thread, Python {platform.python_version()}. Adjusted Rand index with the labels by penalty, median of "
+    yield (f"# Strength of the spatial term\n\n{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), "
+           f"1 thread, Python {platform.python_version()}. Adjusted Rand index with the labels by penalty, median of "
            f"{options.seeds} fits; the penalty that `select` suggests without labels, among how many that are as good; "
            "how far its agreement is below the best of the row; processor seconds of the selection.\n")
     columns = ["data set", "labels", *(f"{penalty:g}" for penalty in GRID), "suggested", "as good", "below the best",
