@@ -56,6 +56,8 @@ def pseudo_likelihood_sums(affinity: np.ndarray, proportions: np.ndarray, neighb
         :math:`\sum_i \mathrm{Cov}(z_i)_{ac}\, \nu_{ib} \nu_{id}` for the P = K (K + 1) / 2 pairs a <= c and b <= d; if
         ``order == 2``.
     """
+    if order == 0 and not affinity.any():  # without a field, all cells have the same integral
+        return (len(proportions) * log_simplex_integral(affinity[0]),)
     fields = neighbor_sums @ affinity
     if order == 0:
         return (float((proportions * fields).sum() + log_simplex_integral(fields).sum()),)
