@@ -96,7 +96,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--store-verdicts", action="store_true",
                         help="keep the verdicts of this full book on measured data as those that reruns compare with")
     parser.add_argument("--print", action="store_true",
-                        help="also print the book to one PDF, a download of the home page (needs Chromium)")
+                        help="also print the book to one PDF, a download of the page About this book (needs Chromium)")
     return parser
 
 
