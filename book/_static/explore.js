@@ -83,7 +83,7 @@
 
   /* The entries of a square matrix, row by row, as boxes of one SVG; `name` writes the names of its rows and columns. */
   function matrixBoxes(size) {
-    const room = 120, svg = drawn("svg", {viewBox: `${-room} ${-room} ${400 + room} ${400 + room}`, class: "matrix",
+    const room = 146, svg = drawn("svg", {viewBox: `${-room} ${-room} ${400 + room} ${400 + room}`, class: "matrix",
       tabindex: "0", role: "application"});
     const side = 400 / size, center = i => [(i % size + 0.5) * side, (Math.floor(i / size) + 0.5) * side];
     const texts = Array.from({length: size}, (_, k) => {

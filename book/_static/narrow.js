@@ -7,9 +7,13 @@
   function fitEquations() {
     for (const equation of document.querySelectorAll("div.math mjx-container")) {
       equation.style.fontSize = "";
-      const size = parseFloat(getComputedStyle(equation).fontSize), room = equation.clientWidth;
-      const wide = equation.querySelector("svg")?.getBoundingClientRect().width || 0;
-      if (wide > room && room > 0) equation.style.fontSize = `${size * Math.max(SMALLEST, 0.99 * room / wide)}px`;
+      const usual = parseFloat(getComputedStyle(equation).fontSize), drawing = equation.querySelector("svg");
+      for (let size = usual, turn = 0; drawing && turn < 4 && size > SMALLEST * usual; turn++) {
+        const wide = drawing.getBoundingClientRect().width, room = equation.clientWidth;
+        if (!room || wide <= room) break;
+        size = Math.max(SMALLEST * usual, size * Math.min(0.97, room / wide));  // browsers round the height of an x
+        equation.style.fontSize = `${size}px`;
+      }
     }
   }
 

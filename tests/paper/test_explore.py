@@ -96,14 +96,14 @@ def test_frames_follow_the_penalty_and_the_seed():
     colors = dict.fromkeys((*CELL_TYPES, "no type"), "#000000")
     frames = penalty_frames(adata, [1e-4, 1.0], colors, n_metagenes=5, seeds=(0, 1))
     assert [(frame["at"], frame["run"]) for frame in frames] == [
-        ("0.0001", "seed 0"), ("0.0001", "seed 1"), ("1", "seed 0"), ("1", "seed 1")]
+        ("0.0001", "seed 1"), ("0.0001", "seed 2"), ("1", "seed 1"), ("1", "seed 2")]
     assert np.ptp(frames[2]["affinity"]) < 0.1 * np.ptp(frames[0]["affinity"])  # a strong penalty shrinks S
     assert frames[0]["numbers"]["the index of all seeds"] == ", ".join(
         frame["numbers"]["adjusted Rand index"] for frame in frames[:2])
     assert "X_spicemix" not in adata.obsm  # the data are unchanged
     data, figure = read(model_path(adata.obsm["spatial"], frames, setting="penalty", default="0.0001"))
     assert figure["data-kind"] == "model" and len(data["frames"]) == 4
-    assert data["stops"] == ["0.0001", "1"] and data["runs"] == ["seed 0", "seed 1"] and data["default"] == "0.0001"
+    assert data["stops"] == ["0.0001", "1"] and data["runs"] == ["seed 1", "seed 2"] and data["default"] == "0.0001"
     np.testing.assert_allclose(np.mean(data["frames"][0]["affinity"]), 0, atol=1e-3)
 
 

@@ -27,11 +27,12 @@ def penalty_frames(adata: AnnData, penalties: Sequence[float], colors: Mapping[s
         Colour of each type, and of ``no_type`` for clusters without a matching type.
     n_metagenes : int
     seeds : sequence of int
+        They are named by their places, from "seed 1" on.
     """
     types, frames = adata.obs["cell_type"].to_numpy(dtype=str), []
     for penalty in penalties:
         own = [_frame(adata, types, SpiceMix(n_metagenes, affinity_penalty=penalty, random_state=seed), colors, no_type)
-               | {"at": f"{penalty:g}", "run": f"seed {seed}"} for seed in seeds]
+               | {"at": f"{penalty:g}", "run": f"seed {number}"} for number, seed in enumerate(seeds, 1)]
         indices = ", ".join(frame["numbers"]["adjusted Rand index"] for frame in own)
         for frame in own if len(own) > 1 else []:
             frame["numbers"]["the index of all seeds"] = indices
