@@ -57,6 +57,8 @@ def show(figure: Figure) -> None:
 def svg_of(figure: Figure) -> str:
     """Return a figure as an SVG that is the same in every run, with many marks as a picture of few colours."""
     rasterize_marks(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout takes longer than the drawing, and is computed only once
     svg = readable(printed(figure, "svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))).decode())
     return shrink_pictures(shorten(svg))
 

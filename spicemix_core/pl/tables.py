@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from spicemix_core.pl.names import plain_names
 
+LIGHT = 0.4  # relative luminance of a colour on which dark text is read better
+
 
 def expression_by_cluster(expression: pd.DataFrame, labels: ArrayLike) -> pd.DataFrame:
     """Mean expression by cluster, z-scored over the cells and then over the clusters.
@@ -69,7 +71,7 @@ def order_rows_by_columns(table: pd.DataFrame) -> pd.DataFrame:
 @plain_names
 def draw_table(ax: Axes, table: pd.DataFrame, *, label: str, cmap: str = "viridis", center: float | None = None,
                limit: float | None = None, annotate: np.ndarray | None = None) -> None:
-    """Draw a heat map with the name of every row and column.
+    """Draw a heat map with the name of every row and column; names of columns that would touch stand upright.
 
     Parameters
     ----------
@@ -96,12 +98,32 @@ def draw_table(ax: Axes, table: pd.DataFrame, *, label: str, cmap: str = "viridi
     """
     if center is not None:
         limit = limit or float(np.nanmax(np.abs(table.to_numpy() - center))) or 1.0
-    options = {} if center is None else {"center": center, "vmin": center - limit, "vmax": center + limit}
-    sns.heatmap(table, ax=ax, cmap=cmap, cbar_kws={"label": label, "shrink": 0.8}, xticklabels=True, yticklabels=True,
-                linewidths=0.3, annot=annotate, fmt="", annot_kws={"fontsize": "small"}, **options)
+    ends = {} if center is None else {"vmin": center - limit, "vmax": center + limit}
+    n_rows, n_columns = table.shape
+    mesh = ax.pcolormesh(np.ma.masked_invalid(table.to_numpy(dtype=float)), cmap=cmap, edgecolors="white",
+                         linewidth=0.3, **ends)
+    bar = ax.figure.colorbar(mesh, ax=ax, label=label, shrink=0.8)
+    bar.outline.set_linewidth(0)
+    ax.set(xlim=(0, n_columns), ylim=(n_rows, 0), xlabel="", ylabel="")
+    sns.despine(ax=ax, left=True, bottom=True)
+    ax.set_yticks(np.arange(n_rows) + 0.5, table.index.map(str))
+    ax.set_xticks(np.arange(n_columns) + 0.5, table.columns.map(str))
     ax.tick_params(length=0)
-    ax.tick_params(axis="y", rotation=0)
-    ax.set(xlabel="", ylabel="")
+    widths = np.array([name.get_window_extent().width for name in ax.get_xticklabels()])
+    if (widths[1:] + widths[:-1]).max(initial=0.0) / 2 > ax.get_window_extent().width / n_columns:  # names would touch
+        ax.tick_params(axis="x", rotation=90)
+    if annotate is not None:
+        _write(ax, mesh, annotate)
+
+
+def _write(ax, mesh, texts):
+    """Write a text into each field that has a value, dark on light colours and light on dark ones."""
+    mesh.update_scalarmappable()
+    colors = mesh.get_facecolors().reshape(*np.shape(texts), 4)
+    for row, column in np.argwhere(~np.ma.getmaskarray(mesh.get_array())):
+        is_light = sns.utils.relative_luminance(colors[row, column]) > LIGHT
+        ax.text(column + 0.5, row + 0.5, texts[row, column], ha="center", va="center", fontsize="small",
+                color=".15" if is_light else "w")
 
 
 def draw_affinity(ax: Axes, affinity: np.ndarray, *, names: Sequence | None = None) -> None:
