@@ -94,8 +94,8 @@ def test_core_and_numerics_have_at_most_2880_lines():
     assert sum(map(lines, CORE)) <= 2880
 
 
-def test_the_package_has_fewer_than_12200_lines_outside_its_docstrings():
-    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 12_200
+def test_the_package_has_fewer_than_12250_lines_outside_its_docstrings():
+    assert sum(lines(path) - docstring_lines(path) for path in PACKAGE.rglob("*.py")) < 12_250
 
 
 # --- public names ------------------------------------------------------------------------------------------------
