@@ -1,0 +1,1 @@
+"""SpiceMix among other methods: the stored table of `benchmarks/rivals`, and its figures."""
