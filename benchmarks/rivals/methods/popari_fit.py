@@ -1,10 +1,12 @@
 """Popari, the authors' successor of SpiceMix, in one sample mode or several samples that share metagenes and affinity.
 
-Release 1.3.4 with its defaults: Leiden start, affinity penalty as for SpiceMix, single precision, its own neighbour
-graph (Delaunay without the longest 5.5 % of the sides). Five rounds of NMF and 200 iterations, as in its tutorial; K as
-for SpiceMix. Types are Leiden clusters of its normalised embeddings (20 neighbours), as its `tl.leiden`, with the
-resolution searched; the own number is that of resolution 1. Domains are its `_cluster_domains`: embeddings smoothed
-over neighbours, Leiden clusters (40 neighbours), smoothed labels. Samples are clustered together.
+Release 1.3.4: affinity penalty and K as for SpiceMix, single precision, its own neighbour graph (Delaunay without the
+longest 5.5 % of the sides), five rounds of NMF and 200 iterations as in its tutorial. The start is its option ``svd``:
+with the default, ``leiden``, the first three iterations on 800 cells and 100 genes took 88 processor seconds here.
+
+Types are Leiden clusters of its normalised embeddings (20 neighbours), as its `tl.leiden`, at a searched resolution;
+the own number is that of resolution 1. Domains are its `_cluster_domains`: embeddings smoothed over neighbours, Leiden
+clusters (40 neighbours), smoothed labels. Samples are clustered together.
 """
 
 import warnings
@@ -54,7 +56,7 @@ def fit(adata, facts, seed):
         rows.append(chosen)
         fields.append(field)
     model = Popari(K=facts["n_metagenes"], replicate_names=names, datasets=fields, random_state=seed,
-                   lambda_Sigma_x_inv=facts["penalty"])
+                   lambda_Sigma_x_inv=facts["penalty"], initialization_method="svd")
     Trainer(TrainParameters(NMF_ROUNDS, ITERATIONS, None), model).train()
     model.synchronize_datasets()
     preprocess_embeddings(model)

@@ -26,7 +26,7 @@ def draw_scores(table: pd.DataFrame, target: str, columns: Sequence[str], width:
     figure, axes = plt.subplots(height, width, figsize=(8.6, 0.6 + height * (0.7 + 0.21 * len(methods))), sharey=True,
                                 sharex=True, squeeze=False)
     for ax, column in zip(axes.flat, columns, strict=False):
-        _panel(ax, rows[rows["column"].eq(column)], places)
+        _panel(ax, rows[rows["column"].eq(column) & rows["method"].isin(methods)], places)
         ax.set_title(IN_WORDS[column])
     for ax in axes.flat[len(columns):]:
         ax.axis("off")

@@ -48,13 +48,14 @@ def indices(table: pd.DataFrame, target: str, number: str = "same") -> pd.DataFr
         columns=IN_WORDS)
 
 
-def winners(wide: pd.DataFrame, without: str = "SpiceMix") -> pd.DataFrame:
-    """For each kind of data: the best method, its index, ours, and the best method whose name does not begin so.
+def winners(wide: pd.DataFrame, without: str | tuple[str, ...] = "SpiceMix") -> pd.DataFrame:
+    """For each kind of data: the best method, its index, ours, and the best method whose name does not begin with
+    ``without``.
 
     ``verdict`` is "first" if ours is more than 0.05 above the best other method, "level" if it is within 0.05 of it,
     and "behind" otherwise.
     """
-    others = wide[~wide.index.str.startswith(without)]
+    others = wide[[not method.startswith(without) for method in wide.index]]
     found = pd.DataFrame({"best": wide.idxmax(), "highest": wide.max(), "ours": wide.loc[OURS],
                           "best other": others.idxmax(), "other": others.max()})
     difference = found["ours"] - found["other"]
