@@ -15,7 +15,7 @@ FACES = ("spicemix_core", *(f"spicemix_core.{name}" for name in ("baselines", "d
 ROOMS = ("numerics", "core", "inputs", "files", "backends", "model", "steps", "tl", "baselines", "pl", "exchange",
          "datasets", "runs", "report", "command_line",
          "paper", "paper.shared", "paper.simulation", "paper.choosing", "paper.myelination", "paper.seqfish_plus",
-         "paper.starmap")
+         "paper.starmap", "paper.methods_compared")
 FACE = "spicemix_core"  # it imports from all rooms; the package itself imports only these names from it
 FACE_NAMES = {"__version__"}
 
