@@ -46,6 +46,7 @@ class Method:
 METHODS = {
     "SpiceMix, 6 runs": Method("spicemix_fit", "consensus"),
     "SpiceMix, one fit": Method("spicemix_fit", "single"),
+    "SpiceMix + Leiden": Method("spicemix_leiden", requirements="scanpy"),
     "NMF": Method("nmf"),
     "HMRF, best beta": Method("hmrf"),
     "PCA + Leiden": Method("pca_leiden", requirements="scanpy"),
