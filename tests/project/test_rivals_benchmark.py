@@ -160,3 +160,22 @@ def test_a_method_runs_in_a_process_of_its_own(tmp_path):
     labels, facts = read_answer(tmp_path / "answer.npz")
     assert {name.rsplit(" ")[0] for name in labels} == {"types/same/beta"} and len(labels) == 6
     assert facts["seconds"] > 0.0 and SimpleNamespace(**facts).version.startswith("spicemix-core")
+
+
+def test_an_environment_is_made_once_and_an_older_python_is_asked_for(tmp_path, monkeypatch):
+    import run
+
+    monkeypatch.setattr(run, "STORE", tmp_path / "store")
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    commands = []
+    monkeypatch.setattr(run.subprocess, "run", lambda command, check: (
+        commands.append([str(part) for part in command]), (tmp_path / "store/environments/toy").mkdir(
+            parents=True, exist_ok=True)))
+    toy = run.Method("toy", requirements="toy")
+    folder = tmp_path / "store/environments/toy"
+    assert run.interpreter(toy, None) == run.interpreter(toy, None) == folder / "bin/python"
+    assert [command[1:3] for command in commands] == [["-m", "venv"], ["-m", "pip"]]
+    assert commands[1][-2:] == ["-r", str(tmp_path / "requirements/toy.txt")]
+    assert run.interpreter(run.Method("own"), None) == Path(sys.executable)
+    with pytest.raises(SystemExit, match=r"needs Python 3\.10"):
+        run.interpreter(run.Method("old", requirements="old", newest_python="3.10"), None)
