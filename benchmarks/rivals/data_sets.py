@@ -1,7 +1,7 @@
 """The labelled data of the book as the rival methods get them, and the labels by which they are judged.
 
 Types are the published or true classes of single cells, domains the layers. The data of `labelled_panel.py` are not
-drawn again: the simulated cortices are those of its four scenarios, two draws each.
+drawn again: the simulated cortices are those of its four scenarios, the first draw of each.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Rivalry:
     Attributes
     ----------
     name, column : str
-        Its name, and the column of the table that it belongs to: draws of one scenario share one.
+        Its name, and the column of the table that it belongs to: that of its scenario, if it is simulated.
     load : function without arguments
         Returns the AnnData.
     n_metagenes, penalty : int, float
@@ -48,8 +48,9 @@ class Rivalry:
 
 def rivalries():
     """All data sets by name, small ones first."""
-    found = [Rivalry(data.name, f"cortex-{data.name.split('-')[1]}", data.load, data.n_metagenes,
-                     {"types": "cell_type", "domains": "layer"}) for data in panel() if data.kind == "cortex"]
+    found = [Rivalry(data.name, data.name.rpartition("-")[0], data.load, data.n_metagenes,
+                     {"types": "cell_type", "domains": "layer"})
+             for data in panel() if data.kind == "cortex" and not data.held_out]
     for data in panel()[:4]:
         starmap = data.name == "starmap"
         found.append(Rivalry(data.name, data.name, data.load, data.n_metagenes,

@@ -151,9 +151,9 @@ def write_tables():
     table["date"] = date.today().isoformat()
     versions = sorted({row["version"] for row in rows if row["version"]})
     note = (f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores (shared), 1 thread, {', '.join(versions)}; "
-            "adjusted Rand index with as many groups as the labels, median (lowest to highest) of the runs: three "
-            "seeds, and two draws of each simulated cortex, where the last table does not say otherwise. Seconds, "
-            "memory, macro-F1 and each method's own number are in `rivals.csv`.")
+            "adjusted Rand index with as many groups as the labels, median (lowest to highest) of three seeds, "
+            "where the list below does not say otherwise. Seconds, memory, macro-F1 and each method's own number are "
+            "in `rivals.csv`.")
     table.to_csv(RESULTS / "rivals.csv", index=False, float_format="%.4g")
     write_table(as_markdown(table, columns, note), RESULTS / "rivals.md")
 

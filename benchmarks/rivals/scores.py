@@ -1,7 +1,7 @@
 """Scores of the stored answers, the same for every method, and the tables that are made of them.
 
-One row of `rivals.csv` is a method, a column of data, a target and a number of groups (``same`` or ``own``): over seeds
-and draws, the medians of the adjusted Rand index, of macro-F1, of the number of groups and of processor seconds, the
+One row of `rivals.csv` is a method, a column of data, a target and a number of groups (``same`` or ``own``): over the
+seeds, the medians of the adjusted Rand index, of macro-F1, of the number of groups and of processor seconds, the
 lowest and the highest index, and the highest peak of memory.
 """
 
@@ -50,7 +50,7 @@ def score_answer(path, truth):
 
 
 def summarise(rows):
-    """Medians over the seeds and draws of each method, column, target and number."""
+    """Medians over the seeds of each method, column, target and number."""
     table = pd.DataFrame(rows)
     groups = table.groupby(KEYS, sort=False)
     return pd.DataFrame({
@@ -91,9 +91,8 @@ def as_markdown(table, columns, note):
         yield f"| {method} | " + " | ".join(
             f"{row['ari']:.2f} ({row['ari_low']:.2f} to {row['ari_high']:.2f})" if row["runs"] else "not run"
             for row in found) + " |"
-    yield "\nNot run, or with other numbers of runs:\n"
+    yield "\nNot run, or with fewer runs:\n"
     for (method, remark), rows in table[table["remark"].notna()].groupby(["method", "remark"], sort=False):
         yield f"- {method} on {', '.join(dict.fromkeys(rows['column']))}: {remark}"
-    most = same.groupby(["column", "target"])["runs"].transform("max")
-    for (method, column, target), row in same[(same["runs"] > 0) & (same["runs"] < most)].iterrows():
-        yield f"- {method} on {column}, {target}: {row['runs']} runs"
+    for (method, runs), rows in same.reset_index().query("0 < runs < 3").groupby(["method", "runs"], sort=False):
+        yield f"- {method} on {', '.join(dict.fromkeys(rows['column']))}: {runs} of three seeds"

@@ -118,7 +118,7 @@ def test_a_run_that_fails_leaves_its_reason_and_the_next_one_runs(tmp_path, monk
     assert list(labels) == ["types/same"] and facts["peak_mib"] > 1.0
 
 
-def test_medians_and_ranges_are_over_seeds_and_draws_and_gaps_need_a_reason():
+def test_medians_and_ranges_are_over_seeds_and_gaps_need_a_reason():
     from scores import as_markdown, summarise, with_remarks
 
     rows = [{"method": "A", "column": "c", "target": "types", "number": "same", "ari": ari, "f1": 0.5, "found": 4,
