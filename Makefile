@@ -59,7 +59,8 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 KEEP_COMPILED := PYTHONDONTWRITEBYTECODE=
 test: $(STAMP)  ## the tests and the examples in docstrings; the tests of the pages too once a book is built
 	@$(if $(BUILT),:,echo "tests/browser is left out: no book is built yet (make book, then make test-pages)")
-	$(ONE_THREAD) $(KEEP_COMPILED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(if $(BUILT),,--ignore=tests/browser)
+	$(ONE_THREAD) $(KEEP_COMPILED) $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+	    $(if $(BUILT),,--ignore=tests/browser)
 
 test-pages: $(STAMP)  ## the tests of the built pages, in a real browser
 	$(BIN)/python -m pytest tests/browser

@@ -1,5 +1,6 @@
 """Settings of all tests, the examples in docstrings included."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -36,6 +37,12 @@ def pytest_sessionstart():
         warnings.simplefilter("ignore")
         fcntl.flock(lock, fcntl.LOCK_EX)
         SpiceMix(3, max_iter=3).fit(datasets.simulate_cortex(n_cells=60, n_genes=20, random_state=0))
+
+
+def pytest_collection_finish():
+    """Leave what was imported out of the search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,19 @@ TESTS = Path(__file__).parent
 MARKER_OF = {"browser": "browser", "backends/test_dask_cells.py": "subprocess",
              "book/test_book_runner.py": "subprocess", "project/test_wheel.py": "subprocess"}
 
+# Modules that take more than ten seconds of a processor. They begin first, so that at the end no process is left alone
+# with one of them (make test gives each module to one process).
+LONG = ("cli/test_stopped.py", "book/test_book_runner.py", "cli/test_command_line.py", "report/test_report.py",
+        "paper/test_study.py", "datasets/test_twin.py", "pl/test_pl.py", "pl/test_names.py", "book/test_exercises.py",
+        "cli/test_memory.py", "backends/test_torch_cells.py", "inputs/test_blocks.py", "datasets/test_datasets.py",
+        "project/test_wheel.py", "cli/test_remembered.py", "runs/test_selection.py", "core/test_scale.py",
+        "book/test_platforms_page.py")
+
 
 def pytest_collection_modifyitems(items):
-    """Mark tests of these folders and files, and those that read the measured data."""
+    """Mark tests of these folders and files, and those that read the measured data; put long modules first."""
+    order = {TESTS / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path, len(LONG)))
     for item in items:
         if not item.path.is_relative_to(TESTS):
             continue
