@@ -160,9 +160,9 @@ return [...document.querySelectorAll("main a, main p, main span, nav a, nav li")
 
 
 def test_icons_are_drawn_without_fonts(page, browser):
+    icons = WebDriverWait(browser, 20).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "svg[data-icon]"))
     assert not browser.execute_script(ICONS_OF_A_FONT)
     assert not [address for address in page["fetched"] if ".woff" in address or ".ttf" in address]
-    icons = WebDriverWait(browser, 20).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "svg[data-icon]"))
     assert len(icons) >= 3 and not browser.find_elements(By.CSS_SELECTOR, 'i[class*="fa-"]')
 
 
@@ -259,6 +259,7 @@ def test_page_is_pictured_and_not_blank(page, browser, device):
 def test_page_is_accessible(page, browser, theme):
     axe = pytest.importorskip("axe_core_python.base") if os.environ.get("CI") != "true" else importlib.import_module(
         "axe_core_python.base")
+    browser.execute_script(STILL)  # no colour on its way to another one
     browser.execute_script("document.documentElement.dataset.theme = arguments[0];"
                            "document.querySelectorAll('.provenance').forEach(d => { d.open = true; });", theme)
     browser.execute_script(axe.AXE_SCRIPT)
