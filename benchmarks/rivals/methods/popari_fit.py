@@ -2,7 +2,7 @@
 
 Release 1.3.4: affinity penalty and K as for SpiceMix, single precision, its own neighbour graph (Delaunay without the
 longest 5.5 % of the sides), five rounds of NMF and 200 iterations as in its tutorial. The start is its option ``svd``:
-with the default, ``leiden``, the first three iterations on 800 cells and 100 genes took 88 processor seconds here.
+with the default, ``leiden``, five rounds and three iterations on 800 cells and 100 genes took 88 processor seconds.
 
 Types are Leiden clusters of its normalised embeddings (20 neighbours), as its `tl.leiden`, at a searched resolution;
 the own number is that of resolution 1. Domains are its `_cluster_domains`: embeddings smoothed over neighbours, Leiden
