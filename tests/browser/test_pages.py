@@ -123,7 +123,7 @@ def page(request, site, browser):
     """One page, loaded, with what a reader's browser finds in it."""
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get(f"{site}/{request.param}.html")
-    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script("return document.readyState") == "complete")
+    wait_for_scripts(browser)
     browser.execute_async_script(MATHS_SET)
     return browser.execute_script(SEEN) | {"name": request.param, "log": browser.get_log("browser"),
                                            "bytes": browser.execute_script(WEIGHT)}
@@ -289,9 +289,15 @@ def test_page_fits_a_phone(page, site, browser):
     assert browser.execute_script(JUTTING) == []
 
 
+def wait_for_scripts(browser):
+    """Wait for the scripts that a page runs when it has been read; the browser hands it over before."""
+    WebDriverWait(browser, 30).until(lambda driver: driver.execute_script("return document.readyState") == "complete")
+
+
 def opened(browser, site, name):
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.get(f"{site}/{name}.html")
+    wait_for_scripts(browser)
     return browser
 
 
