@@ -67,13 +67,16 @@ def labels_of(data, adata):
             for target, column in data.truth.items()}
 
 
+def numbers_of_groups(data, truth):
+    """Number of groups of each target, from its labels unless the data set says otherwise."""
+    return {target: data.n_groups.get(target, len(set(labels) - {None})) for target, labels in truth.items()}
+
+
 def give(data, path):
     """Write the data file of a data set: everything but its labels."""
     adata = data.load()
-    n_groups = {target: data.n_groups.get(target, len({label for label in labels if label is not None}))
-                for target, labels in labels_of(data, adata).items()}
-    facts = {"n_groups": n_groups, "n_metagenes": data.n_metagenes, "penalty": data.penalty,
-             "lattice": data.name == "visium_dlpfc"}
+    facts = {"n_groups": numbers_of_groups(data, labels_of(data, adata)), "n_metagenes": data.n_metagenes,
+             "penalty": data.penalty, "lattice": data.name == "visium_dlpfc"}
     counts = adata.layers.get("counts")
     hand_over.write_data(path, expression=dense(adata.X), counts=None if counts is None else dense(counts),
                          positions=adata.obsm["spatial"], samples=adata.obs["sample"].astype(str),

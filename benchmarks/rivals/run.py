@@ -122,7 +122,7 @@ def run_tasks(method, tasks, python):
 
 def stored_rows():
     """Scores of all stored answers."""
-    from data_sets import labels_of, rivalries
+    from data_sets import labels_of, numbers_of_groups, rivalries
     from scores import score_answer
 
     rows, sets = [], rivalries()
@@ -131,10 +131,11 @@ def stored_rows():
             continue
         adata = data.load()
         truth = labels_of(data, adata)
+        n_groups = numbers_of_groups(data, truth)
         for name in METHODS:
             for path in sorted(answer_of(name, data.name, 0).parent.glob(f"{data.name}-*.npz")):
                 rows += [{"method": name, "data": data.name, "column": data.column, **row,
-                          "wanted": data.n_groups.get(row["target"], len(set(truth[row["target"]]) - {None}))}
+                          "wanted": n_groups[row["target"]]}
                          for row in score_answer(path, truth)]
     return rows
 

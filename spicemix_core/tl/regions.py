@@ -136,7 +136,7 @@ def domains(adata: AnnData, *, n_domains: int | None = None, n_domains_range: tu
     labels, explained = _domains_of(states_of(adata), weights, times, n_domains_range, n_domains)
     n, confidence = last_worthwhile(explained), None
     if runs is not None:
-        own = [_domains_of(_states_of_run(run, adata), weights, times, n_domains_range, n)[0] for run in runs]
+        own = [_domains_of(states_of_run(run, adata), weights, times, n_domains_range, n)[0] for run in runs]
         labels, confidence = _vote(labels, own, n)
     if smooth:
         labels = smooth_labels(labels, graph)
@@ -224,7 +224,7 @@ def _domains_of(states, weights, times, n_domains_range, n_domains):
     return labels, explained
 
 
-def _states_of_run(run, adata):
+def states_of_run(run, adata):
     """States (N, K) of a fitted run in the order of the cells of ``adata``."""
     names = np.concatenate(run.cell_names_)
     rows = pd.Index(names).get_indexer(adata.obs_names)

@@ -9,39 +9,30 @@ import warnings
 import hand_over
 
 from spicemix_core import SpiceMix, fit_consensus, tl
+from spicemix_core.tl.regions import states_of_run
 
 RUNS = 6
 
 
 def run(adata, seed, variant):
     facts = adata.uns.pop("facts")
-    options, runs = {"affinity_penalty": facts["penalty"], "sample_key": "sample"}, None
+    options, runs = {"affinity_penalty": facts["penalty"], "random_state": seed}, None
     if variant == "consensus":
-        runs = fit_consensus(adata, facts["n_metagenes"], n_runs=RUNS, random_state=seed, **options).runs
+        runs = fit_consensus(adata, facts["n_metagenes"], n_runs=RUNS, sample_key="sample", **options).runs
     else:
-        options.pop("sample_key")
-        SpiceMix(facts["n_metagenes"], random_state=seed, **options).fit(adata, sample_key="sample")
+        SpiceMix(facts["n_metagenes"], **options).fit(adata, sample_key="sample")
     yield from groups(adata, facts["n_groups"], runs)
 
 
 def groups(adata, n_groups, runs=None):
     """Types and domains of a fitted object, with their own number and the one wanted."""
-    states = adata.obsm["X_spicemix"] if runs is None else [states_of(run, adata) for run in runs]
+    states = adata.obsm["X_spicemix"] if runs is None else [states_of_run(run, adata) for run in runs]
     if "types" in n_groups:
         yield "types/own", tl.cluster_states(states).labels
         yield "types/same", tl.cluster_states(states, n_clusters=n_groups["types"]).labels
     if "domains" in n_groups:
         yield "domains/own", tl.domains(adata, runs=runs).labels
         yield "domains/same", tl.domains(adata, runs=runs, n_domains=n_groups["domains"]).labels
-
-
-def states_of(run, adata):
-    """States of a run in the order of the cells of ``adata``."""
-    import numpy as np
-    import pandas as pd
-
-    rows = pd.Index(np.concatenate(run.cell_names_)).get_indexer(adata.obs_names)
-    return np.concatenate(run.latent_states_)[rows]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from paper.shared.recovery import EXCITATORY_TYPES
 from paper.shared.type_palette import type_colors
 from paper.simulation.methods import PUBLISHED
 from spicemix_core.datasets import CELL_TYPES, METAGENES, CortexParameters
-from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_values
+from spicemix_core.pl import BLUE, GREEN, VERMILION, draw_table, draw_values
 from spicemix_core.tl import match_labels, normalize_states
 
 NO_TYPE = "no type"
@@ -185,12 +185,10 @@ def draw_runs(ax: Axes, x: float, values: ArrayLike, *, color: str, label: str |
 
 def draw_grid(ax: Axes, table: pd.DataFrame, *, label: str, mark: tuple[object, object] | None = None) -> None:
     """Draw a heat map of a DataFrame with its numbers; ``mark`` is the (row, column) of the default."""
-    sns.heatmap(table, ax=ax, annot=True, fmt=".2f", cmap="viridis", cbar_kws={"label": label}, linewidths=0.5,
-                annot_kws={"fontsize": "small"})
+    draw_table(ax, table, label=label, annotate=table.map("{:.2f}".format).to_numpy())
     if mark is not None:
         row, column = table.index.get_loc(mark[0]), table.columns.get_loc(mark[1])
         ax.add_patch(mpl.patches.Rectangle((column, row), 1, 1, fill=False, edgecolor=VERMILION, linewidth=2.5))
-    ax.tick_params(length=0, rotation=0)
 
 
 def draw_recovery(axes: Sequence[Axes], table: pd.DataFrame, columns: Mapping[str, str]) -> None:
